@@ -1,0 +1,107 @@
+"""From a bundle to landmarks: which system a bundle holds, and how faces go through it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from numpy.typing import ArrayLike
+
+from canthus.align import compact
+from canthus.errors import BundleError, ShapeError
+from canthus.runtime.bundle import Bundle, Card, Precision
+from canthus.runtime.session import Device, Session
+from canthus.schemes.scheme import Scheme
+from canthus.types import Backend, Faces, Floats, Image, as_boxes, as_image
+
+
+class System(Protocol):
+    """One of the systems at run time."""
+
+    def align(self, images: Sequence[Image], boxes: Sequence[Floats]) -> list[Faces]:
+        """Landmarks of the faces of several images, batched across images and faces."""
+        ...
+
+
+ALIGNERS: dict[str, Callable[[Card, Mapping[str, Backend], int], System]] = {"compact": compact.from_card}
+"""System by stem: made from a card, its networks and the number of faces that go through at once."""
+
+
+class Aligner:
+    """Finds the landmarks of given faces.
+
+    >>> aligner = canthus.Aligner.open()
+    >>> aligner.align(image, [[80, 60, 240, 220]]).points  # (1, 68, 2)
+    """
+
+    def __init__(self, system: System, card: Card) -> None:
+        self.system, self.card = system, card
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path | None = None,
+        *,
+        device: Device = "cpu",
+        threads: int = 1,
+        precision: Precision = "fp32",
+        batch: int = 32,
+    ) -> "Aligner":
+        """Load a bundle.
+
+        Args:
+            path: The bundle; None = the one in the package.
+            device: "cpu", "cuda" or "openvino".
+            threads: Threads of the engine on the CPU; 0 = all cores.
+            precision: "fp32", or "int8": about twice as fast and slightly less accurate.
+            batch: Faces that go through the network at once.
+
+        Raises:
+            BundleError: the bundle is missing or damaged, or lacks the precision.
+            CanthusError: the device cannot be used.
+        """
+        bundle = Bundle.open(path)
+        if bundle.card.system not in ALIGNERS:
+            raise BundleError(
+                f"{bundle.path}: system {bundle.card.system!r} is not known; there are {', '.join(ALIGNERS)}"
+            )
+        if batch < 1:
+            raise ShapeError(f"a batch holds at least one face, not {batch}")
+        networks = {name: Session(bundle.network(name, precision), device, threads) for name in bundle.card.networks}
+        return cls(ALIGNERS[bundle.card.system](bundle.card, networks, batch), bundle.card)
+
+    @property
+    def scheme(self) -> Scheme:
+        """What the points mean."""
+        return Scheme.open(self.card.scheme)
+
+    def align(self, image: Image, boxes: ArrayLike) -> Faces:
+        """Landmarks of the faces of one image.
+
+        Args:
+            image: Shape (H, W, 3), uint8, RGB.
+            boxes: Boxes of the landmarks, x0 y0 x1 y1. Shape (F, 4) or (4,).
+
+        Returns:
+            F faces in the order of the boxes; an empty `Faces` for no box.
+
+        Raises:
+            ShapeError: not an image, or not boxes.
+        """
+        return self.align_many([image], [as_boxes(boxes)])[0]
+
+    def align_many(self, images: Sequence[Image], boxes: Sequence[ArrayLike]) -> list[Faces]:
+        """Landmarks of the faces of several images in common batches.
+
+        Args:
+            images: I images, each (H, W, 3).
+            boxes: For each image (F, 4).
+
+        Returns:
+            The faces of each image.
+
+        Raises:
+            ShapeError: not images, not boxes, or not as many of one as of the other.
+        """
+        if len(images) != len(boxes):
+            raise ShapeError(f"{len(images)} images, but boxes for {len(boxes)}")
+        return self.system.align([as_image(image) for image in images], [as_boxes(some) for some in boxes])

@@ -1,0 +1,76 @@
+"""Every data set that canthus can read, by name."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from canthus.data.aflw import read_aflw, read_aflw19
+from canthus.data.cofw import read_cofw, read_cofw68
+from canthus.data.landmarks_csv import read_csv
+from canthus.data.lp300w import read_300w_lp, read_aflw2000
+from canthus.data.menpo2d import read_menpo2d
+from canthus.data.menpo3d import read_menpo3d
+from canthus.data.pts_folder import read_pts_folder
+from canthus.data.sample import Sample
+from canthus.data.vw300 import read_300vw
+from canthus.data.w300 import read_300w, read_300w_private
+from canthus.data.wflw import read_wflw
+from canthus.data.xm2vts import read_xm2vts
+from canthus.errors import DataError
+
+Reader = Callable[..., Sequence[Sample]]
+"""Takes the folder of the set and the name of a split; some take options."""
+
+DATASETS: dict[str, Reader] = {
+    "300vw": read_300vw,
+    "300w": read_300w,
+    "300w-lp": read_300w_lp,
+    "300w-private": read_300w_private,
+    "aflw": read_aflw,
+    "aflw19": read_aflw19,
+    "aflw2000-3d": read_aflw2000,
+    "cofw29": read_cofw,
+    "cofw68": read_cofw68,
+    "csv": read_csv,
+    "menpo2d": read_menpo2d,
+    "menpo3d": read_menpo3d,
+    "pts": read_pts_folder,
+    "wflw": read_wflw,
+    "wild68": read_csv,
+    "xm2vts": read_xm2vts,
+    "ytf68": read_csv,
+}
+
+
+def open_set(name: str, root: Path, split: str, **options: str) -> Sequence[Sample]:
+    """Read the samples of a set; the pictures stay on disk.
+
+    Args:
+        name: A key of `DATASETS`, which is the set's folder, too. "reader:folder" names another folder: "pts:my_faces"
+            reads the .pts files in `root / "my_faces"`.
+        root: The folder in which the sets lie.
+        split: A split of the set, as "test". "split/group" keeps the samples of one group: "test/blur".
+        options: What the reader of this set takes, as `labels="reannotated"`.
+
+    Raises:
+        DataError: no such set or group, or its files are incomplete.
+    """
+    reader, _, folder = name.partition(":")
+    if reader not in DATASETS:
+        raise DataError(f"no data set is called {reader!r}; canthus reads {', '.join(DATASETS)}")
+    split, _, group = split.partition("/")
+    samples = DATASETS[reader](root / (folder or reader), split, **options)
+    return subset(samples, group) if group else samples
+
+
+def subset(samples: Sequence[Sample], group: str) -> list[Sample]:
+    """The samples of a group.
+
+    Raises:
+        DataError: there is none; the message lists the groups that there are.
+    """
+    read = list(samples)
+    chosen = [sample for sample in read if group in sample.groups]
+    if not chosen:
+        known = ", ".join(sorted(set().union(*(sample.groups for sample in read)))) or "no groups"
+        raise DataError(f"no sample is in the group {group!r}; this set has {known}")
+    return chosen

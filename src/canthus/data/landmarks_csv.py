@@ -1,0 +1,87 @@
+"""Reads sets in the CSV form: `image,identity,x0,y0,x1,y1,...`, pixels of the file under `images/` (wild68, ytf68)."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from canthus.data.sample import Sample
+from canthus.errors import DataError
+from canthus.types import Floats
+
+TREE = """\
+{folder}/
+  train.csv, val.csv, test.csv    image,identity,x0,y0,x1,y1,...
+  test_boxes.csv                  optional: image,NAME_x0,NAME_y0,NAME_x1,NAME_y1,...
+  images/                         the pictures that the column `image` names"""
+
+SIDES = ("x0", "y0", "x1", "y1")
+
+
+def read_csv(folder: Path, split: str) -> list[Sample]:
+    """Read one split.
+
+    Args:
+        folder: The folder of the set.
+        split: Name of the CSV file without its ending: "train", "val", "test".
+
+    Returns:
+        One sample a row, in the order of the file. Its scheme is the number of points, as "68"; its `boxes` are those
+        of `<split>_boxes.csv` by name, where that file exists. An empty cell is NaN.
+
+    Raises:
+        DataError: a file or picture is missing, a row has the wrong number of cells, or a cell is not a number.
+    """
+    table = folder / f"{split}.csv"
+    header, rows = _table(table, folder)
+    count, odd = divmod(len(header) - 2, 2)
+    wanted = ["image", "identity", *(f"{axis}{index}" for index in range(count) for axis in "xy")]
+    if odd or count < 1 or header != wanted:
+        raise DataError(f"{table}: the header is image,identity,x0,y0,x1,y1,..., not {','.join(header[:6])},...")
+    boxes = _boxes(folder / f"{split}_boxes.csv", folder)
+    samples = []
+    for line, (image, identity, *cells) in rows:
+        path = folder / "images" / image
+        if not path.is_file():
+            raise DataError(f"{table}, line {line}: {path} does not exist; expected\n{TREE.format(folder=folder)}")
+        if boxes and image not in boxes:
+            raise DataError(f"{split}_boxes.csv in {folder} has no row for {image}; remove the file or add the row")
+        points = _numbers(cells, table, line).reshape(-1, 2)
+        samples.append(Sample(path, points, str(count), identity, boxes=boxes.get(image, {})))
+    return samples
+
+
+def _boxes(table: Path, folder: Path) -> dict[str, dict[str, Floats]]:
+    """Boxes of each image by name: `tight_x0` ... `tight_y1` is the box "tight". Nothing where there is no file."""
+    if not table.exists():
+        return {}
+    header, rows = _table(table, folder)
+    names = [cell.removesuffix("_x0") for cell in header[1::4]]
+    if header != ["image", *(f"{name}_{side}" for name in names for side in SIDES)]:
+        raise DataError(f"{table}: the header is image,NAME_x0,NAME_y0,NAME_x1,NAME_y1,..., not {','.join(header)}")
+    return {
+        image: dict(zip(names, _numbers(cells, table, line).reshape(-1, 4), strict=True))
+        for line, (image, *cells) in rows
+    }
+
+
+def _table(table: Path, folder: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Header, and the rows with their line numbers."""
+    if not table.is_file():
+        raise DataError(f"{table} does not exist; expected\n{TREE.format(folder=folder)}")
+    with table.open(newline="", encoding="utf-8") as lines:
+        reader = csv.reader(lines)
+        header = next(reader, [])
+        rows = [(reader.line_num, row) for row in reader if row]
+    for line, row in rows:
+        if len(row) != len(header):
+            raise DataError(f"{table}, line {line}: {len(row)} cells, but the header has {len(header)}")
+    return header, rows
+
+
+def _numbers(cells: list[str], table: Path, line: int) -> Floats:
+    """Cells as numbers; an empty one is NaN."""
+    try:
+        return np.array([float(cell) if cell else np.nan for cell in cells], np.float32)
+    except ValueError as error:
+        raise DataError(f"{table}, line {line}: {error}") from None

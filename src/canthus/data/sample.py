@@ -1,0 +1,91 @@
+"""What every reader of a data set yields, and splits in which no person is on two sides."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from canthus.errors import DataError, ShapeError
+from canthus.reader import read
+from canthus.types import Floats, Image
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sample:
+    """One annotated face.
+
+    Attributes:
+        image: File of the picture; where `pixels` is given, a name for it.
+        points: Landmarks in pixels; NaN = not annotated. Shape (P, 2) or (P, 3).
+        scheme: Name of the landmark scheme.
+        identity: Person or source picture: samples of one identity stay on one side of a split.
+        box: The box a system is given, x0 y0 x1 y1; None = the box of the points. Shape (4,).
+        visible: True where the point can be seen; None = not known. Shape (P,).
+        pose: Yaw, pitch, roll in degrees, signs as in the set; NaN, or None = not known. Shape (3,).
+        frame: Number of the frame in a video, from 0; None = a still.
+        groups: Subsets of its set that it belongs to, as "challenging" or "blur".
+        boxes: Boxes that come with the set, by source, as "jitter" or "detector"; `boxed` chooses one.
+        pixels: Reads a picture that is no file of its own, as in a .mat or a video; None = `image` is a file.
+    """
+
+    image: Path
+    points: Floats
+    scheme: str
+    identity: str
+    box: Floats | None = None
+    visible: np.ndarray[tuple[int], np.dtype[np.bool_]] | None = None
+    pose: Floats | None = None
+    frame: int | None = None
+    groups: frozenset[str] = field(default_factory=frozenset)
+    boxes: Mapping[str, Floats] = field(default_factory=dict)
+    pixels: Callable[[], Image] | None = None
+
+    def __post_init__(self) -> None:
+        points = np.asarray(self.points, np.float32)
+        if points.ndim != 2 or points.shape[1] not in (2, 3):
+            raise ShapeError(f"{self.image}: points are (P, 2) or (P, 3), not {points.shape}")
+        object.__setattr__(self, "points", points)
+
+    def picture(self) -> Image:
+        """Read the picture. Shape (H, W, 3).
+
+        Raises:
+            ReadError: it cannot be read.
+        """
+        return self.pixels() if self.pixels else read(self.image)
+
+    def boxed(self, source: str) -> "Sample":
+        """This sample with one of `boxes` as its box.
+
+        Raises:
+            DataError: the set has no such box.
+        """
+        if source not in self.boxes:
+            known = ", ".join(sorted(self.boxes)) or "none but the box of its points"
+            raise DataError(f"{self.image}: no box is called {source!r}; this sample has {known}")
+        return replace(self, box=self.boxes[source])
+
+
+def split_by_identity(samples: Iterable[Sample], shares: Sequence[float]) -> list[list[Sample]]:
+    """Split so that no identity is on two sides, and so that adding samples moves none of the old ones.
+
+    Args:
+        samples: Any number.
+        shares: Size of each part as a fraction; they add up to 1.
+
+    Returns:
+        One list for each share.
+
+    Raises:
+        ShapeError: the shares do not add up to 1.
+    """
+    limits = np.cumsum(shares)
+    if len(limits) == 0 or abs(limits[-1] - 1) > 1e-6 or min(shares) < 0:
+        raise ShapeError(f"shares are fractions that add up to 1, not {list(shares)}")
+    parts: list[list[Sample]] = [[] for _ in shares]
+    for sample in samples:
+        place = crc32(sample.identity.encode()) / 2**32
+        parts[min(int(np.searchsorted(limits, place, side="right")), len(shares) - 1)].append(sample)
+    return parts

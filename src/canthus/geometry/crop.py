@@ -1,0 +1,83 @@
+"""From a box to the square crop that a network sees, and the way back.
+
+A network's crop is square, `size` pixels a side, and covers `extent` times the longer side of the box around its
+centre. Pixel centres lie at integers, so the crop's left border is at -.5.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from canthus.geometry.transform import Matrix, compose, invert, scale_of, similarity
+from canthus.types import Image
+
+
+def crop_matrix(box: NDArray[Any], size: int, extent: float, angle: float = 0.0) -> Matrix:
+    """The similarity from the image to the crop.
+
+    Args:
+        box: x0 y0 x1 y1 in image pixels. Shape (4,).
+        size: Side of the crop in pixels.
+        extent: Side of the crop over the longer side of the box.
+        angle: In-plane rotation of the face in degrees, clockwise on the screen; the crop shows it upright.
+
+    Returns:
+        Shape (2, 3), image pixels to crop pixels.
+    """
+    x0, y0, x1, y1 = (float(value) for value in box)
+    scale = size / (extent * max(x1 - x0, y1 - y0))
+    to_origin = similarity(shift=(-(x0 + x1) / 2, -(y0 + y1) / 2))
+    return compose(similarity(scale, -angle, ((size - 1) / 2, (size - 1) / 2)), to_origin)
+
+
+def warp(image: Image, matrix: Matrix, size: int) -> Image:
+    """Cut a crop: bilinear, with area averaging first where the image is more than twice as fine as the crop.
+
+    Args:
+        image: Shape (H, W, 3).
+        matrix: Image pixels to crop pixels. Shape (2, 3).
+        size: Side of the crop.
+
+    Returns:
+        Shape (size, size, 3); what lies outside the image is black.
+    """
+    factor = max(1, int(1 / max(float(scale_of(matrix)), 1e-6)))
+    part, corner = _under(image, matrix, size, factor)
+    if 0 in part.shape:
+        return np.zeros((size, size, 3), np.uint8)
+    if factor > 1:
+        part = _shrunk(part, factor)
+    # pixel i of the shrunken part is centred on corner + factor * i + (factor - 1) / 2
+    middle = corner + (factor - 1) / 2
+    shrunken = compose(matrix, similarity(factor, 0.0, (middle[0], middle[1])))
+    crop = cv2.warpAffine(part, shrunken, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return crop.astype(np.uint8, copy=False)
+
+
+def _under(image: Image, matrix: Matrix, size: int, factor: int) -> tuple[Image, NDArray[np.intp]]:
+    """The part of the image under the crop, and the place (x, y) of its first pixel; if it can be, in whole factors."""
+    corners = np.array([[-1.0, -1.0], [size, -1.0], [-1.0, size], [size, size]])
+    back = invert(matrix)
+    seen = corners @ back[:, :2].T + back[:, 2]
+    limit = np.array(image.shape[1::-1])
+    x0, y0 = first = np.clip(np.floor(seen.min(0)), 0, limit).astype(np.intp)
+    last = np.clip(np.ceil(seen.max(0)) + 1, 0, limit).astype(np.intp)
+    x1, y1 = np.minimum(first + -((first - last) // factor) * factor, limit)
+    return image[y0:y1, x0:x1], first
+
+
+def _shrunk(image: Image, factor: int) -> Image:
+    """The image `factor` times smaller, each pixel a mean; what a last row or column lacks is black."""
+    rows, columns = (-(-length // factor) * factor for length in image.shape[:2])
+    below, beside = rows - image.shape[0], columns - image.shape[1]
+    whole = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT) if below or beside else image
+    small = cv2.resize(whole, (columns // factor, rows // factor), interpolation=cv2.INTER_AREA)
+    return small.astype(np.uint8, copy=False)
+
+
+def box_of(points: NDArray[Any]) -> NDArray[np.float32]:
+    """The tightest box of points, those that are NaN left out. Shape (..., P, 2 or 3) -> (..., 4)."""
+    plane = np.asarray(points)[..., :2]
+    return np.concatenate([np.nanmin(plane, -2), np.nanmax(plane, -2)], -1).astype(np.float32)

@@ -1,0 +1,152 @@
+"""A training run from a recipe: checkpoints, logs, and a card with all that is needed to repeat it."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from torch.utils.data import DataLoader
+
+from canthus.data.catalogue import open_set
+from canthus.errors import DataError, OutputError
+from canthus.formats import replace_whole
+from canthus.train.loader import Stream, load_pool
+from canthus.train.recipe import Recipe
+from canthus.train.task import Task
+
+
+def fit(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> Path:
+    """Train by a recipe.
+
+    Args:
+        recipe: What to train on what.
+        root: Folder of the data sets.
+        out: Folder of the run: `last.ckpt`, `best.ckpt` (lowest validation error), `card.json`, TensorBoard logs. The
+            weights in the checkpoints are the moving averages.
+        resume: Go on from `last.ckpt` in `out`.
+
+    Returns:
+        The best checkpoint.
+
+    Raises:
+        DataError: a set is missing or incomplete.
+        OutputError: `out` already holds a run and `resume` is not set, or cannot be written.
+    """
+    last = out / "last.ckpt"
+    worker = int(os.environ.get("LOCAL_RANK", "0"))
+    if last.exists() and not resume and worker == 0:
+        raise OutputError(f"{out} already holds a run; add --resume to go on, or choose another folder with --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made: {error.strerror}; choose another folder with --out") from error
+    going_on = resume and last.exists()
+    first = int(torch.load(last, weights_only=False, map_location="cpu")["global_step"]) if going_on else 0
+    cv2.setNumThreads(1)
+    if recipe.accelerator == "cpu":
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // recipe.processes))
+    lightning.seed_everything(recipe.seed, verbose=False)
+
+    val = {share.name: open_set(share.name, root, share.split) for share in recipe.val}
+    pool = load_pool(recipe, root)
+    schemes = {sample.scheme for samples in val.values() for sample in samples}
+    if len(schemes) != 1:
+        raise DataError(f"the sets of a recipe must share one scheme, these have {sorted(schemes)}")
+    scheme = schemes.pop()
+    task = Task(recipe, scheme, val)
+    stream = Stream(pool, recipe, task.config.extent, scheme, worker, first)
+
+    best = ModelCheckpoint(out, "best", monitor="val/nme", mode="min", enable_version_counter=False)
+    latest = ModelCheckpoint(out, "last", every_n_train_steps=recipe.validate_every, enable_version_counter=False)
+    callbacks: list[Any] = [EMAWeightAveraging(decay=recipe.optimiser.ema), best, latest, LearningRateMonitor("step")]
+    if recipe.patience:
+        callbacks.append(EarlyStopping("val/nme", patience=recipe.patience, mode="min"))
+    trainer = lightning.Trainer(
+        accelerator="cpu" if recipe.accelerator == "cpu" else "gpu",
+        devices=recipe.processes,
+        strategy="ddp" if recipe.processes > 1 else "auto",
+        precision=recipe.precision,
+        max_steps=recipe.steps,
+        gradient_clip_val=recipe.optimiser.clip,
+        val_check_interval=recipe.validate_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        log_every_n_steps=50,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(out, name="", version=""),
+        enable_model_summary=False,
+    )
+    started = time.time()
+    trainer.fit(
+        task,
+        DataLoader(stream, batch_size=None),
+        DataLoader([0], batch_size=None),
+        ckpt_path=str(last) if going_on else None,
+    )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    errors = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    _write_card(out, recipe, root, {"first_step": first, "minutes": (time.time() - started) / 60, "last": errors})
+    return Path(best.best_model_path or last)
+
+
+@rank_zero_only
+def _write_card(out: Path, recipe: Recipe, root: Path, run: dict[str, Any]) -> None:
+    path = out / "card.json"
+    earlier = json.loads(path.read_text())["runs"] if path.exists() else []
+    card = {
+        "recipe": recipe.model_dump(mode="json"),
+        "command": sys.argv,
+        "commit": commit(),
+        "packages": {
+            name: version(name) for name in ("canthus", "torch", "lightning", "numpy", "opencv-python-headless")
+        },
+        "python": platform.python_version(),
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "accelerator": recipe.accelerator},
+        "data": {share.name: _hash(root / share.name / f"{share.split}.csv") for share in recipe.sets},
+        "runs": [*earlier, run],
+    }
+    with replace_whole(path) as temporary:
+        temporary.write_text(json.dumps(card, indent=2))
+
+
+def commit() -> str:
+    """The commit that this code is at, with a plus sign when files differ from it; "unknown" outside a checkout."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.exists()
+        else []
+    )
+    return names[0] if names else platform.processor()
+
+
+def _hash(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None

@@ -1,0 +1,156 @@
+"""A mixture of data sets as an endless stream of batches: sample k of the stream depends on the seed and k alone."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from canthus.data.catalogue import open_set
+from canthus.data.sample import Sample
+from canthus.geometry.crop import box_of
+from canthus.geometry.pose import pose_from_points
+from canthus.geometry.transform import apply, fit_similarity
+from canthus.reader import read
+from canthus.schemes.scheme import Scheme
+from canthus.train.augment import cut, jitter_matrix, vary
+from canthus.train.recipe import Recipe, SetShare
+from canthus.types import Floats, Image
+
+STORED = 112
+"""Longer side of a box in the pictures held in memory, in pixels; finer ones are reduced to it once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Training samples in memory, arrays aligned by sample.
+
+    Attributes:
+        images: Pictures, reduced to `STORED`; L of them.
+        points: Shape (L, P, 2), pixels of those pictures.
+        boxes: Shape (L, 4).
+        pose: Yaw, pitch, roll in degrees; NaN = not known. Shape (L, 3).
+        trust: Weight of the labels in the losses. Shape (L,).
+        chance: How often each is drawn; adds up to 1. Shape (L,).
+    """
+
+    images: Sequence[Image]
+    points: Floats
+    boxes: Floats
+    pose: Floats
+    trust: Floats
+    chance: np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+def load_pool(recipe: Recipe, root: Path) -> Pool:
+    """Read the mixture of a recipe into memory.
+
+    Args:
+        recipe: Names the sets and their weights.
+        root: Folder of the data sets.
+
+    Raises:
+        DataError: a set is missing or incomplete.
+        ReadError: a picture cannot be read.
+    """
+    parts = [(share, open_set(share.name, root, share.split)) for share in recipe.sets]
+    samples = [sample for _, some in parts for sample in some]
+    with ThreadPoolExecutor(4) as threads:
+        stored = list(threads.map(_reduced, samples))
+    images, points = [image for image, _ in stored], np.stack([points for _, points in stored])
+    rarity = shape_distance(points) ** recipe.emphasis
+    chance = np.concatenate([_shares(share, len(some)) for share, some in parts]) * rarity
+    return Pool(
+        images=images,
+        points=points,
+        boxes=box_of(points),
+        pose=_poses(points, None if recipe.pose_model is None else root / recipe.pose_model),
+        trust=np.concatenate([np.full(len(some), share.trust, np.float32) for share, some in parts]),
+        chance=chance / chance.sum(),
+    )
+
+
+def shape_distance(points: Floats) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Distance of each shape to the mean shape after Procrustes alignment, over the median distance, within .5 .. 3. (L, P, 2) -> (L,)."""
+    mean = points[0].astype(np.float64)
+    for _ in range(3):
+        aligned = apply(fit_similarity(points, np.broadcast_to(mean, points.shape)), points)
+        mean = aligned.mean(0)
+    distance = np.sqrt(((aligned - mean) ** 2).sum((1, 2)))
+    return np.clip(distance / np.median(distance), 0.5, 3.0)
+
+
+def _shares(share: SetShare, count: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.full(count, share.weight / count)
+
+
+def _poses(points: Floats, model: Path | None) -> Floats:
+    """Head poses by fitting a rigid 3D face; NaN without a face model. (L, P, 2) -> (L, 3)."""
+    if model is None:
+        return np.full((len(points), 3), np.nan, np.float32)
+    import json
+
+    with np.load(model) as arrays:
+        vertices = arrays["mean"]
+    chosen = json.loads((model.parent / "landmarks.json").read_text())["sets"]["ibug68_3d_adapted"]
+    rigid = vertices[chosen] * np.array([1.0, -1.0, -1.0])  # image axes: x right, y down, z away
+    weights = np.full(points.shape[:2], 1.0)
+    weights[:, :17] = 0.15  # the jaw line of 2D labels slides
+    return pose_from_points(points, rigid, weights).astype(np.float32)
+
+
+def _reduced(sample: Sample) -> tuple[Image, Floats]:
+    image, box = read(sample.image), box_of(sample.points)
+    factor = STORED / float(max(box[2:] - box[:2]))
+    if factor >= 1:
+        return image, sample.points
+    height, width = (max(1, round(side * factor)) for side in image.shape[:2])
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    sx, sy = width / image.shape[1], height / image.shape[0]
+    return small, ((sample.points + 0.5) * np.array([sx, sy]) - 0.5).astype(np.float32)
+
+
+class Stream(IterableDataset[dict[str, Tensor]]):
+    """Batches of one process: `crops` (N, S, S, 3) uint8, `points` (N, P, 2), `pose` (N, 3), `trust` (N,)."""
+
+    def __init__(self, pool: Pool, recipe: Recipe, extent: float, scheme: str, rank: int, first: int) -> None:
+        """Start at step `first`, as process number `rank` of the recipe's processes."""
+        self.pool, self.recipe, self.extent = pool, recipe, extent
+        self.mirror = Scheme.open(scheme).mirror
+        self.rank, self.first = rank, first
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for step in range(self.first, self.recipe.steps):
+            yield self.batch(step)
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        """The batch of one step; the same for the same seed, step and process."""
+        recipe, size = self.recipe, self.recipe.size_at(step)
+        rng = np.random.default_rng((recipe.seed, step, self.rank))
+        chosen = rng.choice(len(self.pool.images), recipe.batch, p=self.pool.chance)
+        rows = [self._vary(int(index), size, rng) for index in chosen]
+        crops, points, pose = (np.stack(column) for column in zip(*rows, strict=True))
+        return {
+            "crops": torch.from_numpy(crops),
+            "points": torch.from_numpy(points),
+            "pose": torch.from_numpy(pose),
+            "trust": torch.from_numpy(self.pool.trust[chosen]),
+        }
+
+    def _vary(self, index: int, size: int, rng: np.random.Generator) -> tuple[Image, Floats, Floats]:
+        pool, settings = self.pool, self.recipe.augment
+        matrix, angle = jitter_matrix(pool.boxes[index], size, self.extent, settings, rng)
+        crop, points = cut(pool.images[index], matrix, size, pool.points[index])
+        pose = pool.pose[index] + np.array([0, 0, angle], np.float32)
+        if rng.random() < settings.flip:
+            crop = np.ascontiguousarray(crop[:, ::-1])
+            points = points[self.mirror] * np.array([-1, 1], np.float32)
+            points += np.array([size - 1, 0], np.float32)
+            pose = pose * np.array([-1, 1, -1], np.float32)
+        other = pool.images[int(rng.integers(len(pool.images)))]
+        return vary(crop, settings, rng, other), points.astype(np.float32), pose.astype(np.float32)

@@ -1,0 +1,224 @@
+"""What a training run is made of: YAML checked field by field, with overrides `a.b=c`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from canthus.errors import RecipeError
+
+Number = Annotated[float, BeforeValidator(lambda value: float(value) if isinstance(value, str) else value)]
+"""A float; PyYAML reads 1e-3 as a string, this does not."""
+
+
+class Strict(BaseModel):
+    """A part of a recipe: unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SetShare(Strict):
+    """One data set of the mixture.
+
+    Attributes:
+        name: Name in the catalogue, as "wild68".
+        split: Part of the set.
+        weight: Share of the samples drawn from it, relative to the others.
+        trust: Weight of its labels in the losses, for sets with noisy labels.
+    """
+
+    name: str
+    split: str = "train"
+    weight: Number = Field(1.0, gt=0)
+    trust: Number = Field(1.0, gt=0, le=1)
+
+
+class Augment(Strict):
+    """How a sample is varied; probabilities where nothing else is said.
+
+    Attributes:
+        rotation: Standard deviation of the in-plane rotation in degrees, cut at three times that.
+        scale: Largest factor by which the box grows or shrinks, drawn log-uniformly.
+        shift: Standard deviation of the box's shift over its longer side, cut at three times that.
+        stretch: Largest factor by which one axis is stretched against the other.
+        flip: Mirror image.
+        light: Strength of brightness, contrast, gamma and white-balance changes, 0..1.
+        grey: All colour taken away.
+        blur: Gaussian or motion blur.
+        shrink: Down-scaling to a fraction of the size and back.
+        jpeg: Strong JPEG compression.
+        noise: Sensor noise.
+        occlude: A patch that covers part of the face.
+    """
+
+    rotation: Number = Field(15.0, ge=0)
+    scale: Number = Field(1.25, ge=1)
+    shift: Number = Field(0.05, ge=0)
+    stretch: Number = Field(1.06, ge=1)
+    flip: Number = Field(0.5, ge=0, le=1)
+    light: Number = Field(0.5, ge=0, le=1)
+    grey: Number = Field(0.1, ge=0, le=1)
+    blur: Number = Field(0.15, ge=0, le=1)
+    shrink: Number = Field(0.2, ge=0, le=1)
+    jpeg: Number = Field(0.15, ge=0, le=1)
+    noise: Number = Field(0.1, ge=0, le=1)
+    occlude: Number = Field(0.3, ge=0, le=1)
+
+
+class Losses(Strict):
+    """Weights and scales of the losses (`losses.py`).
+
+    Attributes:
+        point: Weight of the smooth L1 loss on points, in units of `beta`.
+        beta: Where smooth L1 turns linear, over the crop side.
+        heat: Weight of the cross entropy to a Gaussian.
+        sigma: Standard deviation of that Gaussian in cells.
+        spread: Weight of the negative log likelihood of the errors.
+        pose: Weight of the pose loss.
+    """
+
+    point: Number = Field(1.0, ge=0)
+    beta: Number = Field(0.015, gt=0)
+    heat: Number = Field(0.5, ge=0)
+    sigma: Number = Field(1.0, gt=0)
+    spread: Number = Field(0.05, ge=0)
+    pose: Number = Field(1.0, ge=0)
+
+
+class Optimiser(Strict):
+    """AdamW with warm-up and a cosine to zero.
+
+    Attributes:
+        rate: Largest learning rate.
+        decay: Weight decay.
+        warmup: Share of the steps in which the rate rises.
+        clip: Largest norm of the gradient.
+        ema: Decay of the moving average of the weights.
+    """
+
+    rate: Number = Field(2.5e-3, gt=0)
+    decay: Number = Field(0.02, ge=0)
+    warmup: Number = Field(0.03, ge=0, lt=1)
+    clip: Number = Field(5.0, gt=0)
+    ema: Number = Field(0.998, ge=0, lt=1)
+
+
+class Phase(Strict):
+    """Crops of `size` pixels for the next `share` of the steps."""
+
+    share: Number = Field(gt=0, le=1)
+    size: int = Field(gt=0, multiple_of=16)
+
+
+class Recipe(Strict):
+    """A training run.
+
+    Attributes:
+        name: Name of the run and of the bundle made from it.
+        network: Stem of the network in `nets/`.
+        config: Fields of the network's config that differ from its defaults.
+        sets: The mixture that is trained on.
+        val: What is validated on; the first one decides.
+        emphasis: How much rare shapes are preferred: weight = (distance to the mean shape / median distance) ** emphasis.
+        pose_model: Face model file under the data root from which head poses are fitted; None = no pose labels.
+        phases: Sizes of the crops over the run; their shares add up to 1.
+        steps: Optimiser steps.
+        batch: Samples a step and process.
+        processes: Processes that share the work (one thread each on a CPU).
+        accelerator: "cpu" or "cuda".
+        precision: "bf16-mixed" or "32-true".
+        validate_every: Steps between validations.
+        patience: Validations without progress after which the run stops; 0 = never.
+        seed: Seed of everything random.
+    """
+
+    name: str
+    network: Literal["compact"] = "compact"
+    config: dict[str, Any] = {}
+    sets: list[SetShare] = Field(min_length=1)
+    val: list[SetShare] = Field(min_length=1)
+    emphasis: Number = Field(0.0, ge=0)
+    pose_model: str | None = None
+    augment: Augment = Augment()
+    losses: Losses = Losses()
+    optimiser: Optimiser = Optimiser()
+    phases: list[Phase] = Field(min_length=1)
+    steps: int = Field(gt=0)
+    batch: int = Field(48, gt=1)
+    processes: int = Field(1, gt=0)
+    accelerator: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    validate_every: int = Field(1000, gt=0)
+    patience: int = Field(0, ge=0)
+    seed: int = 0
+
+    def size_at(self, step: int) -> int:
+        """Side of the crops at a step."""
+        done = 0.0
+        for phase in self.phases:
+            done += phase.share
+            if step < done * self.steps - 1e-6:
+                return phase.size
+        return self.phases[-1].size
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: A YAML file.
+        overrides: "a.b=c", the value read as YAML; a number picks from a list ("sets.0.weight=2").
+
+    Returns:
+        The recipe, every field checked.
+
+    Raises:
+        RecipeError: no such file, not YAML, an unknown or wrong field (named by its path).
+    """
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot read the recipe ({error.strerror}); recipes lie under recipes/") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of fields, not {type(tree).__name__}")
+    for override in overrides:
+        _override(tree, override)
+    return check_recipe(tree, str(path))
+
+
+def check_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
+    """Check the fields of a recipe read from `source`, which errors name.
+
+    Raises:
+        RecipeError: an unknown or wrong field, named by its path.
+    """
+    try:
+        recipe = Recipe.model_validate(tree)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise RecipeError("\n".join([f"{source}: the recipe does not hold:", *lines])) from error
+    total = sum(phase.share for phase in recipe.phases)
+    if abs(total - 1) > 1e-6:
+        raise RecipeError(f"{source}: phases: the shares add up to {total:g}, not to 1")
+    return recipe
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    path, equals, value = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override}: write a.b=c")
+    *parents, last = path.split(".")
+    node: Any = tree
+    try:
+        for key in parents:
+            node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
+        if isinstance(node, list):
+            node[int(last)] = yaml.safe_load(value)
+        else:
+            node[last] = yaml.safe_load(value)
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise RecipeError(f"--set {override}: the recipe has no field {path}") from error
