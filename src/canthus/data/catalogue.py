@@ -28,7 +28,7 @@ DATASETS: dict[str, Reader] = {
     "aflw": read_aflw,
     "aflw19": read_aflw19,
     "aflw2000-3d": read_aflw2000,
-    "cofw29": read_cofw,
+    "cofw": read_cofw,
     "cofw68": read_cofw68,
     "csv": read_csv,
     "menpo2d": read_menpo2d,

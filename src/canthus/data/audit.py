@@ -1,0 +1,50 @@
+"""Looks through a data set for what a reader lets pass, because the set may mean it: points outside, missing points."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from canthus.data.sample import Sample
+from canthus.errors import CanthusError
+from canthus.geometry.crop import box_of
+
+
+def audit(samples: Sequence[Sample]) -> Iterator[str]:
+    """Read every label and picture of a set.
+
+    Args:
+        samples: A set, as its reader gives it.
+
+    Yields:
+        A sentence on each thing found: labels or a picture that cannot be read, points that are missing or outside the
+        picture (to be expected where a face is cut off; a whole face outside is a broken label), a face without area.
+    """
+    for index in range(len(samples)):
+        try:
+            sample = samples[index]
+            height, width = sample.picture().shape[:2]
+        except CanthusError as error:
+            yield str(error)
+            continue
+        yield from (f"{sample.image}: {finding}" for finding in _findings(sample, width, height))
+
+
+def _findings(sample: Sample, width: int, height: int) -> Iterator[str]:
+    points = sample.points[:, :2]
+    known = np.isfinite(points).all(1)
+    if not known.all():
+        yield f"{np.count_nonzero(~known)} of {len(points)} points are not annotated"
+    if known.sum() < 2:
+        return
+    x0, y0, x1, y1 = box_of(points[known])
+    if x1 <= x0 or y1 <= y0:
+        yield "the face has no area"
+    # the picture covers its pixels whole: half a pixel around the outermost centres
+    beyond = np.stack([-0.5 - points, points - (width - 0.5, height - 0.5)]).max((0, 2))
+    outside = np.flatnonzero(np.where(known, beyond, 0) > 0)
+    if len(outside) == known.sum():
+        yield f"the whole face lies outside the picture ({width} x {height}); the label is broken"
+    elif len(outside):
+        worst = outside[beyond[outside].argmax()]
+        by = f"point {worst} by {beyond[worst]:.1f} px"
+        yield f"{len(outside)} points lie outside the picture ({width} x {height}), {by}"

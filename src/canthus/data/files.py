@@ -1,0 +1,135 @@
+"""What the readers of data sets share: finding the files, and refusing what does not fit with words that help."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from canthus.errors import DataError, need
+from canthus.formats import load
+from canthus.reader import SUFFIXES
+from canthus.types import Floats
+
+
+def expect(path: Path, folder: Path, tree: str) -> Path:
+    """The path, if there is a file or folder.
+
+    Args:
+        path: What the reader needs.
+        folder: The folder of the set.
+        tree: What the folder should look like; "{folder}" stands for it.
+
+    Raises:
+        DataError: it does not exist; the message shows the tree.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist; expected\n{tree.format(folder=folder)}")
+    return path
+
+
+def choose(known: Mapping[str, Any], wanted: str, name: str, kind: str = "split") -> Any:
+    """The entry of `known` that was asked for.
+
+    Raises:
+        DataError: there is none; the message lists those of the set.
+    """
+    if wanted not in known:
+        raise DataError(f"{name} has no {kind} {wanted!r}; it has {', '.join(known)}")
+    return known[wanted]
+
+
+def labelled(folder: Path, complete: bool = True, deep: bool = False) -> list[tuple[Path, Path]]:
+    """The .pts files of a folder, each with the picture beside it, sorted.
+
+    Args:
+        folder: Where to look.
+        complete: Every picture must have labels.
+        deep: Look into the folders below, too.
+
+    Raises:
+        DataError: nothing is there, or a picture or a .pts file lacks the other one.
+    """
+    files = sorted(path for path in folder.glob("**/*" if deep else "*") if not path.name.startswith("."))
+    pictures = {path.with_suffix(""): path for path in files if path.suffix.lower() in SUFFIXES}
+    labels = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".pts"}
+    if not labels:
+        raise DataError(f"{folder} holds no .pts file; unpack the archive of the set there, labels beside the pictures")
+    for stem, path in labels.items():
+        if stem not in pictures:
+            raise DataError(
+                f"{path} has no picture beside it; copy {stem.name}.jpg or .png from the archive of the set"
+            )
+    for stem, path in pictures.items():
+        if complete and stem not in labels:
+            raise DataError(f"{path} has no labels beside it; copy {stem.name}.pts from the archive of the set")
+    return [(path, pictures[stem]) for stem, path in labels.items()]
+
+
+def read_pts(path: Path, *counts: int) -> Floats:
+    """The points of a .pts file; `counts` are the numbers of points that the set has.
+
+    Raises:
+        DataError: another number of points, or a point that is not finite.
+        FormatError: not a .pts file.
+    """
+    return checked(load(path)[0].points, path, *counts)
+
+
+def checked(points: ArrayLike, source: Path | str, *counts: int) -> Floats:
+    """Points of a set in which every point is annotated.
+
+    Args:
+        points: Shape (P, 2) or (P, 3).
+        source: What an error names.
+        counts: The numbers of points that the set has.
+
+    Raises:
+        DataError: another number of points, or a point that is not finite.
+    """
+    array = np.asarray(points, np.float32)
+    if array.ndim != 2 or array.shape[1] not in (2, 3) or len(array) not in counts:
+        wanted = " or ".join(map(str, counts))
+        raise DataError(f"{source}: the points are {array.shape}, but this set has {wanted} points; restore the file")
+    broken = np.flatnonzero(~np.isfinite(array).all(1))
+    if len(broken):
+        raise DataError(f"{source}: point {broken[0]} is not a finite number; restore the file")
+    return array
+
+
+def read_mat(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Variables of a MATLAB file up to version 7.
+
+    Args:
+        path: The file.
+        names: The variables that it must hold.
+
+    Raises:
+        DataError: no such file, not MATLAB, or a variable is missing.
+        ExtraMissingError: SciPy is not installed.
+    """
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise need("report") from error
+    wanted = list(names)
+    try:
+        found: dict[str, Any] = loadmat(path, appendmat=False, variable_names=wanted)
+    except Exception as error:  # SciPy raises whatever comes up in damaged bytes
+        raise DataError(f"{path}: not a MATLAB file of version 4 to 7 ({error}); restore the file") from error
+    for name in wanted:
+        if name not in found:
+            raise DataError(f"{path}: there is no variable {name!r}; restore the file")
+    return found
+
+
+def from_corner(box: ArrayLike, origin: float = 0) -> Floats:
+    """x, y, width, height -> x0 y0 x1 y1.
+
+    Args:
+        box: Shape (4,).
+        origin: Coordinates of the first pixel in the set: 1 in MATLAB, else 0.
+    """
+    x, y, width, height = np.asarray(box, np.float64).ravel()
+    return np.array([x - origin, y - origin, x - origin + width, y - origin + height], np.float32)
