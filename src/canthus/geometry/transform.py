@@ -66,9 +66,7 @@ def invert(matrix: Matrix) -> Matrix:
 def scale_of(matrix: Matrix) -> NDArray[np.float64]:
     """By how much lengths grow: sqrt(|det|). Shape (...,)."""
     part = np.asarray(matrix, np.float64)
-    scale: NDArray[np.float64] = np.sqrt(
-        np.abs(part[..., 0, 0] * part[..., 1, 1] - part[..., 0, 1] * part[..., 1, 0])
-    )
+    scale: NDArray[np.float64] = np.sqrt(np.abs(part[..., 0, 0] * part[..., 1, 1] - part[..., 0, 1] * part[..., 1, 0]))
     return scale
 
 
