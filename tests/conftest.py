@@ -3,9 +3,12 @@
 import os
 from pathlib import Path
 
+import cv2
 import hypothesis
 import numpy as np
 import pytest
+
+from canthus.train.recipe import Recipe
 
 hypothesis.settings.register_profile("canthus", max_examples=50, deadline=None, derandomize=True)
 hypothesis.settings.load_profile("canthus")
@@ -26,3 +29,63 @@ def data_root() -> Path:
     if os.environ.get("CANTHUS_DATA_REQUIRED"):
         pytest.fail(f"CANTHUS_DATA ({folder}) is not a folder, and here the tests on data must run")
     pytest.skip("CANTHUS_DATA does not name the folder of the shared data")
+
+
+def _draw_set(folder: Path, counts: dict[str, int]) -> None:
+    """Coloured dots at 68 places that move together, in the CSV form of wild68."""
+    rng = np.random.default_rng(7)
+    mean = (
+        np.column_stack([np.cos(np.arange(68) * 2.4), np.sin(np.arange(68) * 2.4)])
+        * np.sqrt(np.arange(1, 69) / 68)[:, None]
+    )
+    for split, count in counts.items():
+        rows = ["image,identity," + ",".join(f"x{i},y{i}" for i in range(68))]
+        for index in range(count):
+            points = 60 + 30 * mean + rng.normal(0, 4, 2)
+            image = np.full((120, 120, 3), 40, np.uint8)
+            for number, (x, y) in enumerate(points):
+                colour = (int(number * 3.5), 255 - int(number * 3.5), (number * 37) % 256)
+                cv2.circle(image, (round(x * 8), round(y * 8)), 20, colour, -1, cv2.LINE_AA, 3)
+            name = f"{split}/{index}.png"
+            (folder / "images" / split).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / "images" / name), image)
+            rows.append(f"{name},person{split}{index}," + ",".join(f"{v:.2f}" for v in points.ravel()))
+        (folder / f"{split}.csv").write_text("\n".join(rows) + "\n")
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the data sets; holds `wild68` with 8 training and 4 validation faces."""
+    root = tmp_path_factory.mktemp("data")
+    _draw_set(root / "wild68", {"train": 8, "val": 4})
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Recipe:
+    """A recipe that trains on them within seconds."""
+    return Recipe.model_validate(
+        {
+            "name": "tiny",
+            "config": {"size": 32, "stem": [8, 16], "widths": [24, 24], "depths": [1, 1], "head": 16},
+            "sets": [{"name": "wild68"}],
+            "val": [{"name": "wild68", "split": "val"}],
+            "augment": {
+                "flip": 0,
+                "rotation": 0,
+                "occlude": 0,
+                "light": 0,
+                "grey": 0,
+                "blur": 0,
+                "shrink": 0,
+                "jpeg": 0,
+                "noise": 0,
+            },
+            "optimiser": {"rate": 5e-3, "ema": 0.9},
+            "phases": [{"share": 1, "size": 32}],
+            "steps": 30,
+            "batch": 8,
+            "validate_every": 15,
+            "precision": "32-true",
+        }
+    )

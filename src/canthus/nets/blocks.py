@@ -5,7 +5,7 @@ from torch.nn import functional
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution, batch norm and, unless told otherwise, ReLU. (N, inside, H, W) -> (N, outside, H / stride, W / stride)."""
+    """Convolution, batch norm and, unless told otherwise, ReLU. (N, inside, H, W) -> (N, outside, H/s, W/s)."""
 
     def __init__(self, inside: int, outside: int, kernel: int = 3, stride: int = 1, activate: bool = True) -> None:
         layers: list[nn.Module] = [
@@ -21,7 +21,8 @@ class Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.inner = nn.Sequential(ConvNorm(width, width), ConvNorm(width, width, activate=False))
-        nn.init.zeros_(self.inner[1][1].weight)  # type: ignore[index, arg-type]
+        nn.init.zeros_(self.inner[1][1].weight)  # type: ignore[index]
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, width, H, W) -> (N, width, H, W)."""
         return functional.relu(x + self.inner(x), inplace=True)

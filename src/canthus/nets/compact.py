@@ -1,9 +1,9 @@
 """The default network: one stage, integral heatmaps, a reliability for each point, head pose.
 
-Dense 3x3 convolutions at strides 2 to 16 and cheap 1x1 ones on the way back to stride 4 (`benchmarks/README.md` compares
-the alternatives). Points are the expectation of a softmax heatmap [Sun et al., "Integral Human Pose Regression", 2018].
-The reliability of a point is the probability that it lies within `near` box sides of its truth, under the isotropic density
-exp(-r / b) / (2 pi b^2) of its error r, whose b the network predicts.
+Dense 3x3 convolutions at strides 2 to 16 and cheap 1x1 ones on the way back to stride 4 (`benchmarks/README.md`
+compares the alternatives). Points are the expectation of a softmax heatmap [Sun et al., "Integral Human Pose
+Regression", 2018]. The reliability of a point is the probability that it lies within `near` box sides of its truth,
+under the isotropic density exp(-r / b) / (2 pi b^2) of its error r, whose b the network predicts.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,14 @@ class CompactConfig:
 
 
 class Prediction(NamedTuple):
-    """What the network says, for the loss: heatmaps as logits (N, P, S/4, S/4), points in crop pixels (N, P, 2), log of b over the crop side (N, P), yaw, pitch, roll / 90 (N, 3)."""
+    """What the network says, for the loss.
+
+    Attributes:
+        heatmaps: Logits. Shape (N, P, S/4, S/4).
+        points: Crop pixels. Shape (N, P, 2).
+        log_spread: Log of b over the crop side. Shape (N, P).
+        pose: Yaw, pitch, roll over 90 degrees. Shape (N, 3).
+    """
 
     heatmaps: Tensor
     points: Tensor
@@ -123,9 +130,10 @@ def reliability(log_spread: Tensor, near: float) -> Tensor:
 class Deployed(nn.Module):
     """What is exported: pictures in, results out, nothing left to do but to map the points back."""
 
-    def __init__(self, net: Compact) -> None:
+    def __init__(self, net: Compact, calibration: float = 0.0) -> None:
+        """Wrap a network; `calibration` is added to its log b."""
         super().__init__()
-        self.net = net
+        self.net, self.calibration = net, calibration
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Crops (N, S, S, 3) uint8 RGB -> points (N, P, 2) in crop pixels, scores (N, P), pose (N, 3) in degrees."""
@@ -133,6 +141,6 @@ class Deployed(nn.Module):
         prediction = self.net(crops.permute(0, 3, 1, 2).float() / 255 - 0.5)
         return (
             prediction.points,
-            reliability(prediction.log_spread, config.near / config.extent),
+            reliability(prediction.log_spread + self.calibration, config.near / config.extent),
             prediction.pose * 90,
         )

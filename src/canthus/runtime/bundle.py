@@ -14,7 +14,6 @@ from canthus.errors import BundleError
 
 Precision = Literal["fp32", "int8"]
 CARD = "card.json"
-FORMAT = 1
 EPOCH = (2020, 1, 1, 0, 0, 0)
 """Time stamp of every member, so that equal contents make equal files."""
 
@@ -69,7 +68,7 @@ class Card(Strict):
         limits: What it is not good at.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     name: str
     system: str
     scheme: str

@@ -1,4 +1,4 @@
-"""One warp and a few cheap changes of the picture: what a sample is varied by in training (~.2 ms a crop of 96 pixels)."""
+"""One warp and a few cheap changes of the picture: what a sample is varied by in training (.3 ms a 96 px crop)."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ def vary(crop: Image, settings: Augment, rng: Random, other: Image) -> Image:
     if chance[5] < settings.jpeg:
         quality = int(rng.integers(8, 50))
         packed = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        crop = cv2.imdecode(packed, cv2.IMREAD_COLOR).astype(np.uint8, copy=False)
+        crop = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
     return crop
 
 

@@ -17,7 +17,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from canthus.data.catalogue import open_set
 from canthus.errors import DataError, OutputError
@@ -93,7 +93,7 @@ def fit(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> Path:
     trainer.fit(
         task,
         DataLoader(stream, batch_size=None),
-        DataLoader([0], batch_size=None),
+        DataLoader(_Once(), batch_size=None),
         ckpt_path=str(last) if going_on else None,
     )
     if trainer.interrupted:
@@ -101,6 +101,16 @@ def fit(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> Path:
     errors = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
     _write_card(out, recipe, root, {"first_step": first, "minutes": (time.time() - started) / 60, "last": errors})
     return Path(best.best_model_path or last)
+
+
+class _Once(Dataset[int]):
+    """One item: a validation goes through all its sets in one step."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        return index
 
 
 @rank_zero_only

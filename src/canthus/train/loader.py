@@ -1,5 +1,6 @@
 """A mixture of data sets as an endless stream of batches: sample k of the stream depends on the seed and k alone."""
 
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from canthus.data.sample import Sample
 from canthus.geometry.crop import box_of
 from canthus.geometry.pose import pose_from_points
 from canthus.geometry.transform import apply, fit_similarity
-from canthus.reader import read
 from canthus.schemes.scheme import Scheme
 from canthus.train.augment import cut, jitter_matrix, vary
 from canthus.train.recipe import Recipe, SetShare
@@ -76,13 +76,14 @@ def load_pool(recipe: Recipe, root: Path) -> Pool:
 
 
 def shape_distance(points: Floats) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Distance of each shape to the mean shape after Procrustes alignment, over the median distance, within .5 .. 3. (L, P, 2) -> (L,)."""
+    """Procrustes distance of each shape to the mean shape over the median one, within .5 .. 3. (L, P, 2) -> (L,)."""
     mean = points[0].astype(np.float64)
     for _ in range(3):
         aligned = apply(fit_similarity(points, np.broadcast_to(mean, points.shape)), points)
         mean = aligned.mean(0)
     distance = np.sqrt(((aligned - mean) ** 2).sum((1, 2)))
-    return np.clip(distance / np.median(distance), 0.5, 3.0)
+    rarity: np.ndarray[tuple[int], np.dtype[np.float64]] = np.clip(distance / np.median(distance), 0.5, 3.0)
+    return rarity
 
 
 def _shares(share: SetShare, count: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -93,8 +94,6 @@ def _poses(points: Floats, model: Path | None) -> Floats:
     """Head poses by fitting a rigid 3D face; NaN without a face model. (L, P, 2) -> (L, 3)."""
     if model is None:
         return np.full((len(points), 3), np.nan, np.float32)
-    import json
-
     with np.load(model) as arrays:
         vertices = arrays["mean"]
     chosen = json.loads((model.parent / "landmarks.json").read_text())["sets"]["ibug68_3d_adapted"]
@@ -105,7 +104,7 @@ def _poses(points: Floats, model: Path | None) -> Floats:
 
 
 def _reduced(sample: Sample) -> tuple[Image, Floats]:
-    image, box = read(sample.image), box_of(sample.points)
+    image, box = sample.picture(), box_of(sample.points)
     factor = STORED / float(max(box[2:] - box[:2]))
     if factor >= 1:
         return image, sample.points

@@ -121,7 +121,7 @@ class Recipe(Strict):
         config: Fields of the network's config that differ from its defaults.
         sets: The mixture that is trained on.
         val: What is validated on; the first one decides.
-        emphasis: How much rare shapes are preferred: weight = (distance to the mean shape / median distance) ** emphasis.
+        emphasis: How much rare shapes are preferred: weight = (distance to the mean shape / median) ** emphasis.
         pose_model: Face model file under the data root from which head poses are fitted; None = no pose labels.
         phases: Sizes of the crops over the run; their shares add up to 1.
         steps: Optimiser steps.

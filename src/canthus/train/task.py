@@ -14,7 +14,6 @@ from canthus.data.sample import Sample
 from canthus.evaluate.metrics import distances, normalisers
 from canthus.geometry.crop import box_of
 from canthus.nets.compact import Compact, CompactConfig, Deployed, Prediction
-from canthus.reader import read
 from canthus.schemes.scheme import Scheme
 from canthus.train.losses import heat_loss, point_loss, pose_loss, spread_loss
 from canthus.train.recipe import Recipe
@@ -106,7 +105,7 @@ def validate(net: Compact, scheme: str, samples: Sequence[Sample]) -> float:
     was_training = net.training
     net.eval()
     with torch.autocast("cpu", enabled=False):
-        images = [read(sample.image) for sample in samples]
+        images = [sample.picture() for sample in samples]
         truth = np.stack([sample.points for sample in samples])
         results = aligner_of(net, scheme).align(images, [box[None] for box in box_of(truth)])
     net.train(was_training)

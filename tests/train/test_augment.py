@@ -1,0 +1,72 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canthus.geometry.transform import apply, scale_of
+from canthus.train.augment import blur, cut, jitter_matrix, occlude, relight, shrink, vary
+from canthus.train.recipe import Augment
+
+BOX = np.float32([40, 50, 100, 120])
+STILL = Augment(rotation=0, scale=1, shift=0, stretch=1)
+
+
+def test_without_settings_the_crop_is_the_one_at_run_time() -> None:
+    from canthus.geometry.crop import crop_matrix
+
+    matrix, angle = jitter_matrix(BOX, 64, 1.3, STILL, np.random.default_rng(0))
+    np.testing.assert_allclose(matrix, crop_matrix(BOX, 64, 1.3), atol=1e-9)
+    assert angle == 0
+
+
+@given(st.integers(0, 10_000))
+def test_the_box_stays_within_what_the_settings_allow(seed: int) -> None:
+    settings = Augment()
+    matrix, angle = jitter_matrix(BOX, 64, 1.3, settings, np.random.default_rng(seed))
+    scale = float(scale_of(matrix)) * 70 * 1.3 / 64
+    assert 1 / settings.scale - 1e-6 <= scale <= settings.scale + 1e-6
+    assert abs(angle) <= 3 * settings.rotation
+    centre = apply(matrix, np.array([[70.0, 85.0]]))[0]
+    assert (
+        np.abs(centre - 31.5).max() <= 3 * settings.shift * 70 * scale_of(matrix) * settings.stretch * np.sqrt(2) + 1e-6
+    )
+
+
+def test_points_follow_the_picture() -> None:
+    image = np.zeros((200, 200, 3), np.uint8)
+    place = np.float32([[70, 90]])
+    cv2.circle(image, (70, 90), 3, (255, 255, 255), -1)
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        matrix, _ = jitter_matrix(BOX, 96, 1.3, Augment(), rng)
+        crop, points = cut(image, matrix, 96, place)
+        ys, xs = np.mgrid[:96, :96]
+        weight = crop[..., 0].astype(float)
+        found = np.array([(xs * weight).sum(), (ys * weight).sum()]) / weight.sum()
+        assert np.abs(found - points[0]).max() < 0.3
+
+
+@pytest.mark.parametrize("change", ["relight", "shrink", "blur", "occlude", "vary"])
+def test_changes_keep_shape_and_type(change: str, rng: np.random.Generator) -> None:
+    crop = rng.integers(0, 256, (48, 48, 3), np.uint8)
+    other = rng.integers(0, 256, (20, 300, 3), np.uint8)
+    before = crop.copy()
+    for _ in range(50):
+        out = {
+            "relight": lambda: relight(crop, 0.8, rng),
+            "shrink": lambda: shrink(crop, rng),
+            "blur": lambda: blur(crop, rng),
+            "occlude": lambda: occlude(crop, rng, other),
+            "vary": lambda: vary(crop, Augment(), rng, other),
+        }[change]()
+        assert out.shape == crop.shape
+        assert out.dtype == np.uint8
+    assert np.array_equal(crop, before)
+
+
+def test_blur_and_shrink_keep_the_mean(rng: np.random.Generator) -> None:
+    crop = rng.integers(0, 256, (48, 48, 3), np.uint8)
+    for _ in range(20):
+        assert abs(blur(crop, rng).mean() - crop.mean()) < 4
+        assert abs(shrink(crop, rng).mean() - crop.mean()) < 4

@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from canthus.errors import OutputError
+from canthus.train.fit import fit
+from canthus.train.recipe import Recipe
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(drawn: Path, tiny: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    fit(tiny, drawn, out)
+    return out
+
+
+def test_a_run_leaves_all_that_is_needed_to_repeat_it(run: Path, tiny: Recipe) -> None:
+    card = json.loads((run / "card.json").read_text())
+    assert card["recipe"] == tiny.model_dump(mode="json")
+    assert card["data"]["wild68"]
+    assert card["packages"]["torch"] == torch.__version__
+    assert 0 < card["runs"][0]["last"]["val/wild68"] < 1000
+    assert {"best.ckpt", "last.ckpt"} <= {file.name for file in run.iterdir()}
+
+
+def test_a_run_is_not_overwritten(run: Path, drawn: Path, tiny: Recipe) -> None:
+    with pytest.raises(OutputError, match="already holds a run; add --resume"):
+        fit(tiny, drawn, run)
+
+
+def test_resuming_goes_on_where_it_stopped(run: Path, drawn: Path, tiny: Recipe) -> None:
+    fit(tiny.model_copy(update={"steps": 45}), drawn, run, resume=True)
+    card = json.loads((run / "card.json").read_text())
+    assert [entry["first_step"] for entry in card["runs"]] == [0, 30]
+    assert torch.load(run / "last.ckpt", weights_only=False)["global_step"] == 45
+
+
+def test_the_same_seed_gives_the_same_weights(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    short = tiny.model_copy(update={"steps": 4, "validate_every": 4})
+    states = []
+    for name in ("a", "b"):
+        fit(short, drawn, tmp_path / name)
+        states.append(torch.load(tmp_path / name / "last.ckpt", weights_only=False)["state_dict"])
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_it_learns(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    """Eight drawn faces are learnt, and faces that were not trained on are found."""
+    longer = tiny.model_copy(update={"steps": 400, "validate_every": 400})
+    fit(longer, drawn, tmp_path)
+    assert json.loads((tmp_path / "card.json").read_text())["runs"][0]["last"]["val/wild68"] < 15
