@@ -76,6 +76,12 @@ def test_soft_argmax_is_the_expectation(rng: np.random.Generator) -> None:
     assert soft_argmax(logits + 1e4) == pytest.approx(expected)
 
 
+def test_taylor_of_a_slanted_gaussian() -> None:
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]] - np.array([8.7, 12.4])[:, None, None]
+    maps = np.exp(-(0.3 * x**2 + 0.2 * y**2 + 0.25 * x * y))
+    assert taylor(maps) == pytest.approx([12.4, 8.7], abs=1e-5)
+
+
 def test_taylor_stands_still_without_a_top() -> None:
     ridge = np.ones((1, 5, 5), np.float32)
     ridge[0, 2] = 2.0  # no top along the ridge

@@ -101,6 +101,17 @@ def test_points_without_weight_do_not_count(model: np.ndarray, rng: np.random.Ge
     assert seen.residual == pytest.approx(np.sqrt((far**2).mean(1)))
 
 
+def test_of_noisy_points_the_nearest_scaled_rotation_is_taken(model: np.ndarray, rng: np.random.Generator) -> None:
+    points = 5 * (model @ rotation(np.array([25, 10, -40])).T)[:, :2] + rng.normal(size=(12, 2))
+    found = weak_perspective(points[None], model)
+    design = np.column_stack([model, np.ones(12)])
+    affine = np.linalg.lstsq(design, points, rcond=None)[0].T[:, :3]
+    left = np.linalg.norm(found.scale[0] * found.rotation[0, :2] - affine)
+    for change in rng.normal(size=(30, 4)) * 1e-2:
+        other = found.scale[0] * (1 + change[0]) * (found.rotation[0] @ rotation(np.rad2deg(change[1:])))[:2]
+        assert np.linalg.norm(other - affine) > left
+
+
 def test_what_determines_no_pose_is_nan(model: np.ndarray) -> None:
     points = np.stack([model[:, :2]] * 4)
     points[0, 3:] = np.nan  # three points
