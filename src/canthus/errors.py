@@ -65,4 +65,5 @@ def need(extra: str) -> ExtraMissingError:
         An error whose message is the exact command that installs the extra.
     """
     torch = " torch==2.13.0" if extra in ("train", "export") else ""
-    return ExtraMissingError(f"{EXTRAS[extra]} needs more packages; install them with: pip install 'canthus[{extra}]'{torch}")
+    command = f"pip install 'canthus[{extra}]'{torch}"
+    return ExtraMissingError(f"{EXTRAS[extra]} needs more packages; install them with: {command}")

@@ -30,7 +30,7 @@ from canthus.runtime.bundle import Card, Crop, member_of, write_bundle
 from canthus.runtime.session import Session
 from canthus.schemes.scheme import Scheme
 from canthus.train.recipe import Recipe, check_recipe
-from canthus.train.task import TorchBackend
+from canthus.train.task import TorchBackend, weights_of
 
 OUTPUTS = ("points", "scores", "pose")
 PARITY = 0.05
@@ -81,7 +81,7 @@ def export(checkpoint: Path, root: Path, out: Path, int8: bool = True, measured:
         data=[f"{part.name} {part.split}" for part in recipe.sets],
         recipe=recipe.model_dump(mode="json"),
         training={
-            **{key: run[key] for key in ("commit", "packages", "machine", "runs")},
+            **{key: run.get(key) for key in ("commit", "packages", "machine", "runs", "start")},
             "parity_px": round(gap, 5),
             "calibration": calibration,
         },
@@ -105,8 +105,7 @@ def load_checkpoint(path: Path) -> tuple[Compact, Recipe, dict[str, Any]]:
             raise InputError(f"{file} does not exist; `canthus train` makes checkpoints with a card.json beside them")
     run = json.loads(card.read_text())
     recipe = check_recipe(run["recipe"], str(card))
-    state = torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
-    weights = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
+    weights = weights_of(path)
     points = weights["maps.1.weight"].shape[0]
     net = Compact(CompactConfig(**{**recipe.config, "points": points}))
     net.load_state_dict(weights)

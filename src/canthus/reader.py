@@ -157,6 +157,19 @@ def find(paths: Sequence[str | Path]) -> list[Path]:
     return sorted(map(Path, found))
 
 
+def root_of(paths: Sequence[str | Path]) -> Path:
+    """The folder from which the paths of what `find` finds are kept: of one folder itself, of several what they share.
+
+    Args:
+        paths: As for `find`.
+    """
+    folders = []
+    for path in map(Path, paths):
+        fixed = path if path.exists() else next(part for part in (path, *path.parents) if not glob.has_magic(str(part)))
+        folders.append(os.path.abspath(fixed if fixed.is_dir() else fixed.parent))  # noqa: PTH100 - links stay
+    return Path(os.path.commonpath(folders))
+
+
 def _images_below(folder: Path) -> list[Path]:
     return [
         file

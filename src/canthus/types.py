@@ -1,7 +1,7 @@
 """The values that travel through canthus: faces as aligned arrays, and what a detector, an aligner and an engine are.
 
 Conventions, written once:
-    * Points are (P, 2) or (P, 3) float32, (x, y[, z]), in pixels; pixel centres lie at integers, x to the right, y down.
+    * Points are (P, 2) or (P, 3) float32, (x, y[, z]), in pixels; pixel centres at integers, x to the right, y down.
     * Boxes are (4,) float32, x0 y0 x1 y1, in the same coordinates; the box of a face is the box of its landmarks.
     * Left and right are the subject's. Angles are in degrees.
     * F faces, P points of a scheme, H and W of an image. NaN = missing.
@@ -151,7 +151,9 @@ class Faces:
         """
         checked = as_boxes(boxes)
         return cls(
-            np.zeros((len(checked), 0, 2), np.float32), checked, confidence=np.asarray(confidence, np.float32).reshape(-1)
+            np.zeros((len(checked), 0, 2), np.float32),
+            checked,
+            confidence=np.asarray(confidence, np.float32).reshape(-1),
         )
 
     @classmethod
@@ -197,7 +199,7 @@ class FaceDetector(Protocol):
     """Finds faces in a picture."""
 
     def detect(self, image: Image) -> Faces:
-        """Boxes (F, 4) and confidence (F,) of the faces in an image (H, W, 3); points (F, 0, 2) or the detector's own."""
+        """Boxes (F, 4) and confidence (F,) of the faces in an image (H, W, 3); its own points or none (F, 0, 2)."""
         ...
 
 

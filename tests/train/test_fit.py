@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from canthus.errors import OutputError
+from canthus.errors import InputError, OutputError
 from canthus.train.fit import fit
 from canthus.train.recipe import Recipe
+from canthus.train.task import weights_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
@@ -57,3 +58,20 @@ def test_it_learns(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
     longer = tiny.model_copy(update={"steps": 400, "validate_every": 400})
     fit(longer, drawn, tmp_path)
     assert json.loads((tmp_path / "card.json").read_text())["runs"][0]["last"]["val/wild68"] < 15
+
+
+def test_a_run_may_start_from_another(run: Path, drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    """With a learning rate of next to nothing it stays where the other one ended."""
+    still = {"steps": 2, "validate_every": 2, "start": run / "last.ckpt"}
+    recipe = tiny.model_copy(update={**still, "optimiser": tiny.optimiser.model_copy(update={"rate": 1e-12})})
+    fit(recipe, drawn, tmp_path / "tuned")
+    card = json.loads((tmp_path / "tuned" / "card.json").read_text())
+    assert card["start"]["recipe"]["name"] == "tiny"
+    before, after = weights_of(run / "last.ckpt"), weights_of(tmp_path / "tuned" / "last.ckpt")
+    trained = [name for name in before if name.endswith("weight")]
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in trained)
+    with pytest.raises(InputError, match="does not exist"):
+        weights_of(tmp_path / "none.ckpt")
+    (tmp_path / "broken.ckpt").write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match="damaged"):
+        weights_of(tmp_path / "broken.ckpt")

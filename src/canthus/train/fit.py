@@ -128,9 +128,16 @@ def _write_card(out: Path, recipe: Recipe, root: Path, run: dict[str, Any]) -> N
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "accelerator": recipe.accelerator},
         "data": {share.name: _hash(root / share.name / f"{share.split}.csv") for share in recipe.sets},
         "runs": [*earlier, run],
+        "start": _card_beside(recipe.start),
     }
     with replace_whole(path) as temporary:
         temporary.write_text(json.dumps(card, indent=2))
+
+
+def _card_beside(checkpoint: Path | None) -> Any:
+    """The card of the run that a checkpoint comes from; None without one."""
+    card = None if checkpoint is None else checkpoint.parent / "card.json"
+    return json.loads(card.read_text()) if card is not None and card.exists() else None
 
 
 def commit() -> str:

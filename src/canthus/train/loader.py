@@ -16,7 +16,7 @@ from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.geometry.crop import box_of
 from canthus.geometry.pose import pose_from_points
-from canthus.geometry.transform import apply, fit_similarity
+from canthus.geometry.shape import align, mean_shape
 from canthus.schemes.scheme import Scheme
 from canthus.train.augment import cut, jitter_matrix, vary
 from canthus.train.recipe import Recipe, SetShare
@@ -77,10 +77,8 @@ def load_pool(recipe: Recipe, root: Path) -> Pool:
 
 def shape_distance(points: Floats) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Procrustes distance of each shape to the mean shape over the median one, within .5 .. 3. (L, P, 2) -> (L,)."""
-    mean = points[0].astype(np.float64)
-    for _ in range(3):
-        aligned = apply(fit_similarity(points, np.broadcast_to(mean, points.shape)), points)
-        mean = aligned.mean(0)
+    mean = mean_shape(points)
+    aligned, _ = align(points, mean)
     distance = np.sqrt(((aligned - mean) ** 2).sum((1, 2)))
     rarity: np.ndarray[tuple[int], np.dtype[np.float64]] = np.clip(distance / np.median(distance), 0.5, 3.0)
     return rarity

@@ -119,6 +119,7 @@ class Recipe(Strict):
         name: Name of the run and of the bundle made from it.
         network: Stem of the network in `nets/`.
         config: Fields of the network's config that differ from its defaults.
+        start: Checkpoint of an earlier run whose weights this one starts from; None = from random weights.
         sets: The mixture that is trained on.
         val: What is validated on; the first one decides.
         emphasis: How much rare shapes are preferred: weight = (distance to the mean shape / median) ** emphasis.
@@ -137,6 +138,7 @@ class Recipe(Strict):
     name: str
     network: Literal["compact"] = "compact"
     config: dict[str, Any] = {}
+    start: Path | None = None
     sets: list[SetShare] = Field(min_length=1)
     val: list[SetShare] = Field(min_length=1)
     emphasis: Number = Field(0.0, ge=0)

@@ -1,6 +1,8 @@
 """The training step as a Lightning module; validation runs the shipped aligner over the torch network."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from canthus.align.compact import Compact as CompactAligner
 from canthus.data.sample import Sample
+from canthus.errors import InputError
 from canthus.evaluate.metrics import distances, normalisers
 from canthus.geometry.crop import box_of
 from canthus.nets.compact import Compact, CompactConfig, Deployed, Prediction
@@ -41,6 +44,8 @@ class Task(lightning.LightningModule):
         self.recipe, self.scheme, self.val = recipe, scheme, val
         self.config = CompactConfig(**{**recipe.config, "points": Scheme.open(scheme).count})
         self.net = Compact(self.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if recipe.start is not None:
+            self.net.load_state_dict(weights_of(recipe.start))
 
     def losses(self, prediction: Prediction, batch: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
         """Each weighted loss as a mean over the batch, samples weighted by trust."""
@@ -91,6 +96,21 @@ class Task(lightning.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def weights_of(checkpoint: Path) -> dict[str, Tensor]:
+    """The averaged weights of the network in a checkpoint of a run.
+
+    Raises:
+        InputError: the file is missing, or no checkpoint.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    except FileNotFoundError as error:
+        raise InputError(f"{checkpoint} does not exist; `canthus train` makes checkpoints") from error
+    except (OSError, KeyError, RuntimeError, UnpicklingError) as error:
+        raise InputError(f"{checkpoint}: not a checkpoint of `canthus train`, or a damaged one") from error
+    return {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
 
 
 def aligner_of(net: Compact, scheme: str) -> CompactAligner:

@@ -1,0 +1,5 @@
+"""`python -m canthus`."""
+
+from canthus.cli import main
+
+main()

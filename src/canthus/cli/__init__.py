@@ -1,0 +1,54 @@
+"""The command line: one module a verb, each of which imports what it needs when it runs.
+
+Exit codes: 0 all done; 1 some inputs failed, and are listed at the end; 2 wrong usage; 3 nothing could be done;
+130 interrupted.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from canthus.cli.compare import compare
+from canthus.cli.detect import detect
+from canthus.cli.evaluate import evaluate
+from canthus.cli.export import export
+from canthus.cli.info import info
+from canthus.cli.train import train
+from canthus.errors import CanthusError
+
+app = typer.Typer(
+    name="canthus",
+    help="Facial landmarks on photographs: find, measure, train.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+for verb in (detect, evaluate, compare, train, export, info):
+    app.command()(verb)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Facial landmarks on photographs: find, measure, train.
+
+    Example: canthus detect portrait.jpg -o out --overlay
+    """
+    if show:
+        from canthus import __version__
+
+        print(f"canthus {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; errors of canthus become one clear message and exit code 3."""
+    try:
+        app()
+    except CanthusError as error:
+        print(f"canthus: {error}", file=sys.stderr)
+        sys.exit(3)
+    except KeyboardInterrupt:
+        print("canthus: interrupted", file=sys.stderr)
+        sys.exit(130)

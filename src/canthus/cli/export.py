@@ -1,0 +1,32 @@
+"""`canthus export`: a checkpoint to a bundle."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="best.ckpt or last.ckpt of a run, its card.json beside it.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The bundle to write.")],
+    root: Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder of the data sets.")] = None,
+    int8: Annotated[bool, typer.Option(help="Add the int8 variant.")] = True,
+    measured: Annotated[Path | None, typer.Option(help="JSON list of measured errors for the card.")] = None,
+) -> None:
+    """Make a bundle of a checkpoint, and prove that it gives the same points.
+
+    Example: canthus export runs/compact/best.ckpt --root data -o compact.canthus
+    """
+    import json
+
+    from canthus.errors import DataError, need
+
+    if root is None:
+        raise DataError("where are the data sets? Give their folder with --root or in CANTHUS_DATA")
+    try:
+        from canthus.export import export as make
+    except ModuleNotFoundError as error:
+        raise need("export") from error
+    card = make(checkpoint, root, out, int8, json.loads(measured.read_text()) if measured else [])
+    size = out.stat().st_size / 2**20
+    print(f"{out}: {card.name}, {size:.2f} MB, at most {card.training['parity_px']} px from torch")

@@ -1,0 +1,159 @@
+"""Boxes that are given, not found: by argument, or in a file with the boxes of many images."""
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from canthus.errors import FormatError, InputError, ShapeError
+from canthus.formats import load
+from canthus.geometry.crop import box_of
+from canthus.types import Faces, Floats, Image, as_boxes, as_image
+
+SIDES = ("x0", "y0", "x1", "y1")
+
+
+class GivenBoxes:
+    """The detector that answers with the same boxes for every picture."""
+
+    def __init__(self, boxes: ArrayLike) -> None:
+        """Take the boxes.
+
+        Args:
+            boxes: x0 y0 x1 y1 in pixels. Shape (F, 4) or (4,).
+
+        Raises:
+            ShapeError: no boxes, or a value that is not finite.
+        """
+        self.boxes = as_boxes(boxes)
+
+    def detect(self, image: Image) -> Faces:
+        """The boxes, checked against an image (H, W, 3)."""
+        return Faces.of_boxes(inside(self.boxes, image))
+
+
+def inside(boxes: Floats, image: Image) -> Floats:
+    """Check that boxes (F, 4) and an image (H, W, 3) belong together: each box covers a part of it.
+
+    Raises:
+        ShapeError: a box lies beside the image.
+    """
+    height, width = as_image(image).shape[:2]
+    beside = (boxes[:, 0] >= width) | (boxes[:, 1] >= height) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
+    if beside.any():
+        number = int(np.argmax(beside))
+        raise ShapeError(f"box {number}, {boxes[number].tolist()}, lies beside the image of {width} x {height} pixels")
+    return boxes
+
+
+class BoxFile:
+    """The boxes of many images.
+
+    An image belongs to the entry whose name is the end of its path: "test/a.jpg" is that of "/data/images/test/a.jpg",
+    and so is "a.jpg" where there is no longer one.
+    """
+
+    def __init__(self, boxes: dict[str, Floats], name: str) -> None:
+        """Take the boxes.
+
+        Args:
+            boxes: For each image (F, 4), checked.
+            name: What errors call it.
+        """
+        self.name = name
+        self._boxes = {Path(image).parts: some for image, some in boxes.items()}
+        self._taken: dict[tuple[str, ...], str] = {}
+
+    @classmethod
+    def open(cls, path: str | Path, columns: str = "") -> "BoxFile":
+        """Load boxes.
+
+        Args:
+            path: A .csv file `image,x0,y0,x1,y1` with a row for each face, its cells empty for an image without one; or
+                whatever `formats.load` takes, as the .json of `canthus detect`. Where that gives points and no box, the
+                box of the points is taken.
+            columns: Beginning of the names of the columns, where a .csv file has several: "tight_" for tight_x0, ...
+
+        Raises:
+            InputError: the file is missing.
+            FormatError: it is not in its format, it gives no boxes, or a box is not finite or has no area.
+        """
+        path = Path(path)
+        if path.is_dir():
+            raise InputError(f"{path}: a folder; boxes are in one .csv or .json file")
+        rows = _rows(path, columns) if path.suffix.lower() == ".csv" else _records(path)
+        lists: dict[str, list[Floats]] = {}
+        for place, image, box in rows:
+            some = lists.setdefault(image, [])
+            if box is not None:
+                try:
+                    some.append(as_boxes(box)[0])
+                except ShapeError as error:
+                    raise FormatError(f"{place}: {image}: {str(error).replace('box 0', 'the box')}") from error
+        return cls({image: as_boxes(some) for image, some in lists.items()}, str(path))
+
+    def of(self, image: str | Path) -> Faces:
+        """The boxes of an image file.
+
+        Raises:
+            InputError: the file of boxes does not name the image, or so briefly that two images share the entry.
+        """
+        place = os.path.abspath(image)  # noqa: PTH100 - links stay as they are
+        parts = Path(place).parts
+        ends = (parts[start:] for start in range(len(parts)))
+        entry = next((end for end in ends if end in self._boxes), None)
+        if entry is None:
+            raise InputError(f"{image}: no boxes in {self.name}; add a row for it, with no box if it shows no face")
+        other = self._taken.setdefault(entry, place)
+        if other != place:
+            raise InputError(
+                f"{image}: {'/'.join(entry)} in {self.name} may mean it or {other}; name both with their folders"
+            )
+        return Faces.of_boxes(self._boxes[entry])
+
+
+Row = tuple[str, str, Floats | None]
+"""Where it stands, image, and the box (4,) if there is one."""
+
+
+def _records(path: Path) -> Iterator[Row]:
+    for record in load(path):
+        box = record.box
+        if box is None and np.isfinite(record.points[:, :2]).all(1).any():
+            box = box_of(record.points)
+        if box is None and not record.empty:
+            raise FormatError(f"{path}: {record.image}: a face without box and points")
+        yield str(path), record.image, box
+
+
+def _rows(path: Path, columns: str) -> Iterator[Row]:
+    """The rows of a .csv file of boxes; one of landmarks is left to `_records`."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            table = csv.DictReader(stream)
+            header = [name.strip() for name in table.fieldnames or ()]
+            table.fieldnames = header
+            if not columns and ("bx0" in header or "x2" in header):
+                yield from _records(path)
+                return
+            names = [columns + side for side in SIDES]
+            missing = [name for name in ("image", *names) if name not in header]
+            if missing:
+                known = ", ".join(repr(name.removesuffix("x0")) for name in header if name.endswith("_x0"))
+                hint = f"; its boxes begin with {known}: choose by --boxes-columns" if known else ""
+                raise FormatError(f"{path}:1: no column {missing[0]!r}{hint}")
+            for row in table:
+                place = f"{path}:{table.line_num}"
+                cells = [(row[name] or "").strip() for name in names]
+                try:
+                    box = np.array([float(cell or "nan") for cell in cells], np.float32)
+                except ValueError as error:
+                    raise FormatError(f"{place}: {','.join(cells)!r} is not a box of four numbers") from error
+                yield place, row["image"], box if any(cells) else None
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: not a text file in UTF-8") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -1,0 +1,118 @@
+"""Which prediction belongs to which true face."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canthus.errors import DataError
+from canthus.evaluate.table import Table
+
+ENDINGS = frozenset(["bmp", "gif", "jpeg", "jpg", "pgm", "png", "ppm", "pts", "tif", "tiff", "webp"])
+"""What is not part of an image's name."""
+
+
+def paired(predictions: Table, truth: Table) -> Table:
+    """The predictions in the order of the truth; NaN where there is none.
+
+    Images are matched by name: the shorter path must end the longer one, extensions aside. Where an image has several
+    faces, those whose centres are nearest go together. Without names on either side the order decides.
+
+    Args:
+        predictions: Of the same scheme.
+        truth: F faces.
+
+    Raises:
+        DataError: the names do not tell which prediction belongs where, or there are too few without names.
+    """
+    if not predictions.images or not truth.images:
+        if len(predictions) != len(truth):
+            raise DataError(
+                f"{len(predictions)} predictions and {len(truth)} true faces cannot be paired by their order; "
+                "name the images in both files"
+            )
+        return predictions
+    if predictions.images == truth.images and len(set(truth.images)) == len(truth):
+        return predictions
+    rows = np.full(len(truth), -1, np.intp)
+    for known, given in _matches(predictions.images, truth.images):
+        _nearest(rows, known, given, predictions.points, truth.points)
+    if (rows < 0).all():
+        raise DataError(
+            f"no prediction bears the name of an image of the truth: {predictions.images[0]!r} and {truth.images[0]!r}"
+        )
+
+    def ordered(values: NDArray[Any], empty: float = np.nan) -> NDArray[Any]:
+        shape = (slice(None), *([None] * (values.ndim - 1)))
+        return np.where((rows >= 0)[shape], values[np.maximum(rows, 0)], empty).astype(values.dtype)
+
+    scores = None if predictions.scores is None else ordered(predictions.scores)
+    return replace(truth, points=ordered(predictions.points), scores=scores, boxes={}, visible=None, yaw=None)
+
+
+def _matches(predicted: Sequence[str], true: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+    """Numbers of true faces and of predictions that are of one image."""
+    stems: dict[str, dict[tuple[str, ...], list[int]]] = {}
+    for number, name in enumerate(predicted):
+        parts = _parts(name)
+        stems.setdefault(parts[-1], {}).setdefault(parts, []).append(number)
+    wanted: dict[tuple[str, ...], list[int]] = {}
+    for number, name in enumerate(true):
+        wanted.setdefault(_parts(name), []).append(number)
+    pairs: list[tuple[list[int], list[int]]] = []
+    taken: dict[tuple[str, ...], int] = {}
+    for parts, known in wanted.items():
+        same = stems.get(parts[-1], {})
+        found = [parts] if parts in same else [other for other in same if _ends(parts, other)]
+        if len(found) > 1:
+            raise DataError(
+                f"{true[known[0]]!r} could be {len(found)} of the predicted images; give more of their paths"
+            )
+        if found:
+            if found[0] in taken:
+                first, second = true[taken[found[0]]], true[known[0]]
+                raise DataError(f"the prediction of {'/'.join(found[0])!r} could be of {first!r} or {second!r}")
+            taken[found[0]] = known[0]
+            pairs.append((known, same[found[0]]))
+    return pairs
+
+
+def _nearest(
+    rows: NDArray[np.intp], known: list[int], given: list[int], predicted: NDArray[Any], true: NDArray[Any]
+) -> None:
+    """Enter for each true face of one image the prediction nearest to it, nearest pairs first."""
+    if len(known) == len(given) == 1:
+        rows[known[0]] = given[0]
+        return
+    with np.errstate(invalid="ignore"):
+        here, there = (_centre(points) for points in (true[known], predicted[given]))
+    gap = np.linalg.norm(here[:, None] - there[None], axis=-1)
+    gap[np.isnan(gap)] = np.inf
+    for _ in range(min(gap.shape)):
+        face, candidate = np.unravel_index(int(gap.argmin()), gap.shape)
+        if not np.isfinite(gap[face, candidate]):
+            return
+        rows[known[face]] = given[candidate]
+        gap[face], gap[:, candidate] = np.inf, np.inf
+
+
+def _centre(points: NDArray[Any]) -> NDArray[Any]:
+    plane = points[..., :2]
+    seen = ~np.isnan(plane).any(-1, keepdims=True)
+    centre: NDArray[Any] = np.where(seen, plane, 0).sum(1) / seen.sum(1)
+    return centre
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    path = name.replace("\\", "/")
+    stem, dot, ending = path.rpartition(".")
+    return tuple(
+        part for part in (stem if dot and ending.lower() in ENDINGS else path).split("/") if part not in ("", ".")
+    )
+
+
+def _ends(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    size = min(len(one), len(other))
+    return one[-size:] == other[-size:]

@@ -1,0 +1,137 @@
+"""What a report is about: systems measured on the same faces, the first of which is its subject."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canthus.evaluate.published import Published, published
+from canthus.evaluate.result import Result
+from canthus.evaluate.table import Table
+from canthus.geometry.transform import apply, fit_similarity
+from canthus.schemes.scheme import Scheme
+
+SHAPES = 2000
+"""Faces that the mean face is made of, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One system on one kind of boxes.
+
+    Attributes:
+        name: Of the system.
+        boxes: What it was told of each face, as "tight"; empty = not known.
+        result: Its figures.
+        mapped: Whether its points went through a linear map to this annotation style.
+        consensus: Mean distance to the consensus of the set, a fraction; NaN = there is none.
+    """
+
+    name: str
+    boxes: str
+    result: Result
+    mapped: bool = False
+    consensus: float = float("nan")
+
+    @property
+    def label(self) -> str:
+        """Its name, and whether its points were mapped."""
+        return f"{self.name} (mapped)" if self.mapped else self.name
+
+    @property
+    def inner(self) -> float:
+        """Mean error of the points that are not on the contour, a fraction; NaN where there are none."""
+        return self.result.regions.get("inner", float("nan"))
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Everything that a report shows.
+
+    Attributes:
+        title: Its headline.
+        truth: F faces.
+        predictions: The subject's points of the same faces, in their order.
+        entries: The subject and whom it is compared with.
+        command: How to repeat it; empty = not told.
+    """
+
+    title: str
+    truth: Table
+    predictions: Table
+    entries: tuple[Entry, ...]
+    command: str = ""
+
+    @property
+    def result(self) -> Result:
+        """The subject's figures."""
+        return self.entries[0].result
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """What the points mean."""
+        return Scheme.open(self.result.protocol.scheme)
+
+    @property
+    def rivals(self) -> list[Entry]:
+        """The systems told the same boxes as the subject, their points as they are, best first."""
+        same = [entry for entry in self.entries[1:] if entry.boxes == self.entries[0].boxes and not entry.mapped]
+        return sorted(same, key=lambda entry: entry.result.nme)
+
+    @cached_property
+    def published(self) -> list[Published]:
+        """What papers report under this protocol."""
+        return published(self.result.protocol.name)
+
+    @property
+    def sources(self) -> list[str]:
+        """Boxes that systems were told, the subject's first."""
+        return list(dict.fromkeys(entry.boxes for entry in self.entries))
+
+    def systems(self) -> dict[str, dict[str, Entry]]:
+        """Entries by label and boxes, best first on the subject's boxes."""
+        found: dict[str, dict[str, Entry]] = {}
+        for entry in sorted(self.entries, key=lambda entry: (entry.boxes != self.sources[0], entry.result.nme)):
+            found.setdefault(entry.label, {})[entry.boxes] = entry
+        return found
+
+    def columns(self) -> dict[str, Callable[[Entry], float]]:
+        """Figures to compare systems by, those that are known of any: fractions."""
+        every: dict[str, Callable[[Entry], float]] = {
+            "NME": lambda entry: entry.result.nme,
+            f"inner {len(self.scheme.groups['inner'])}": lambda entry: entry.inner,
+            "AUC": lambda entry: entry.result.auc,
+            "failures": lambda entry: entry.result.failure_rate,
+            "consensus": lambda entry: entry.consensus,
+        }
+        return {name: read for name, read in every.items() if any(np.isfinite(read(entry)) for entry in self.entries)}
+
+    def ranked(self) -> NDArray[np.intp]:
+        """Numbers of the faces from the smallest error to the largest; those not found last."""
+        return np.argsort(self.result.errors, kind="stable")
+
+    @cached_property
+    def mean_face(self) -> NDArray[Any]:
+        """Mean of the true shapes without place, size and turn; its mean is 0, its larger side 1. Shape (P, 2)."""
+        plane = self.truth.points[..., :2].astype(np.float64)
+        whole = plane[np.isfinite(plane).all((1, 2))][:SHAPES]
+        if not len(whole):
+            whole = np.where(np.isnan(plane), np.nanmedian(plane, axis=0), plane)[:SHAPES]
+        mean = _unit(np.median(whole - whole.mean(1, keepdims=True), axis=0))
+        for _ in range(3):
+            mean = _unit(apply(fit_similarity(whole, np.broadcast_to(mean, whole.shape)), whole).mean(0))
+        return mean
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """A fraction as a number of per cent; a dash for what is not known."""
+    return "–" if value is None or not np.isfinite(value) else f"{100 * value:.{digits}f}"
+
+
+def _unit(shape: NDArray[Any]) -> NDArray[Any]:
+    centred = shape - shape.mean(0)
+    unit: NDArray[Any] = centred / np.ptp(centred, axis=0).max()
+    return unit

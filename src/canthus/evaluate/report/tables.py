@@ -1,0 +1,142 @@
+"""The report as text: Markdown for people, CSV and JSON for programs."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from canthus.evaluate.report.study import Study, percent
+from canthus.evaluate.result import Row, as_plain
+
+
+def markdown(study: Study) -> str:
+    """The figures and tables, for a README or an issue."""
+    result, protocol = study.result, study.result.protocol
+    lines = [f"# {study.title}", "", f"Protocol `{protocol.name}`: {protocol}.", ""]
+    lines += [f"> **Beware:** {text}" for text in (*result.caveats, protocol.note) if text]
+    lines += ["", *_grid(["figure", "value"], _figures(study)), "", "![Cumulative error](ced.png)", ""]
+    if len(study.entries) > 1:
+        head = ["system", "boxes", "NME %", "inner %", f"AUC {protocol.threshold:g} %", "failures %", "consensus %"]
+        rows = [
+            (
+                entry.label,
+                entry.boxes,
+                *map(percent, (entry.result.nme, entry.inner, entry.result.auc)),
+                *map(percent, (entry.result.failure_rate, entry.consensus)),
+            )
+            for entry in study.entries
+        ]
+        lines += ["## Systems", "", *_grid(head, rows), ""]
+    regions = [(name, percent(value)) for name, value in result.regions.items()]
+    lines += ["## Regions", "", *_grid(["region", "NME %"], regions), ""]
+    for title, classes in (("Bins of yaw", result.bins), *result.cuts.items()):
+        if classes:
+            lines += [
+                f"## {title}",
+                "",
+                *_grid(["class", "faces", "NME %", "AUC %", "failures %"], map(_row, classes)),
+                "",
+            ]
+    if result.visibility:
+        seen = [(name, percent(value)) for name, value in result.visibility.items()]
+        lines += ["## Visibility", "", *_grid(["points", "NME %"], seen), ""]
+    if result.contour is not None:
+        along, across = float(np.nanmean(result.contour.tangent)), float(np.nanmean(result.contour.normal))
+        lines += ["## Contour", "", *_grid(["along %", "across %"], [(percent(along), percent(across))]), ""]
+    if study.published:
+        rows_of = [
+            (
+                entry.system,
+                *map(percent, (entry.nme, entry.auc, entry.failure_rate)),
+                entry.source + (f" (⚠ {entry.doubt})" if entry.doubt else ""),
+            )
+            for entry in study.published
+        ]
+        lines += ["## Published", "", *_grid(["system", "NME %", "AUC %", "failures %", "source"], rows_of), ""]
+    return "\n".join(lines)
+
+
+def faces_csv(study: Study) -> str:
+    """One row a face: its image, error, and whether it failed."""
+    errors, limit = study.result.errors, study.result.protocol.threshold
+    names: Sequence[Any] = study.truth.images or range(len(errors))
+    rows = zip(
+        names,
+        [f"{value:.6f}" if np.isfinite(value) else "" for value in errors.tolist()],
+        (errors > limit).astype(int).tolist(),
+        strict=True,
+    )
+    return _csv(("image", "error", "failed"), rows)
+
+
+def points_csv(study: Study) -> str:
+    """One row a point: its name and mean error."""
+    errors = study.result.points.tolist()
+    rows = ((index, name, f"{errors[index]:.6f}") for index, name in enumerate(study.scheme.names))
+    return _csv(("point", "name", "error"), rows)
+
+
+def as_json(study: Study) -> str:
+    """The subject's figures, those of the others, and the published ones."""
+    tree = study.result.as_dict()
+    tree["system"], tree["boxes"] = study.entries[0].name, study.entries[0].boxes
+    tree["others"] = [
+        {
+            "system": entry.name,
+            "boxes": entry.boxes,
+            "mapped": entry.mapped,
+            "nme": entry.result.nme,
+            "inner": entry.inner,
+            "auc": entry.result.auc,
+            "failure_rate": entry.result.failure_rate,
+            "consensus": entry.consensus,
+        }
+        for entry in study.entries[1:]
+    ]
+    tree["published"] = [
+        {
+            "system": entry.system,
+            "source": entry.source,
+            "nme": entry.nme,
+            "auc": entry.auc,
+            "failure_rate": entry.failure_rate,
+            "doubt": entry.doubt,
+        }
+        for entry in study.published
+    ]
+    return json.dumps(as_plain(tree), indent=1, allow_nan=False) + "\n"
+
+
+def _figures(study: Study) -> list[tuple[str, str]]:
+    result = study.result
+    threshold = f"{100 * result.protocol.threshold:g} %"
+    return [
+        ("NME", f"{percent(result.nme)} %"),
+        ("NME, mean of images", f"{percent(result.nme_images)} %"),
+        *([("NME, mean of bins", f"{percent(result.nme_bins)} %")] if result.bins else []),
+        (f"AUC to {threshold}", f"{percent(result.auc)} %"),
+        (f"failures over {threshold}", f"{percent(result.failure_rate)} %"),
+        ("faces", f"{result.faces}"),
+        ("not found", f"{result.missing}"),
+    ]
+
+
+def _row(row: Row) -> tuple[str, ...]:
+    return (row.name, str(row.faces), *map(percent, (row.nme, row.auc, row.failure_rate)))
+
+
+def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(head)
+    table.writerows(rows)
+    return text.getvalue()

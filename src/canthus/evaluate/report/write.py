@@ -1,0 +1,45 @@
+"""Writes a report into a folder, each file whole or not at all."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from canthus.evaluate.report.figure import ced_figure
+from canthus.evaluate.report.page import page
+from canthus.evaluate.report.study import Study
+from canthus.evaluate.report.tables import as_json, faces_csv, markdown, points_csv
+from canthus.formats import replace_whole
+
+TEXTS: dict[str, Callable[[Study], str]] = {
+    "report.html": page,
+    "report.md": markdown,
+    "report.json": as_json,
+    "faces.csv": faces_csv,
+    "points.csv": points_csv,
+}
+PLOTS: dict[str, dict[str, None]] = {"ced.svg": {"Date": None}, "ced.png": {}}
+"""With what is left out of the file, so that equal reports are equal files."""
+
+
+def write_report(study: Study, folder: Path) -> Path:
+    """Write the page, its tables and the CED plot.
+
+    Args:
+        study: What to report.
+        folder: Made if need be; reports in it are replaced.
+
+    Returns:
+        The HTML page.
+
+    Raises:
+        ExtraMissingError: matplotlib is not installed.
+        OutputError: the folder cannot be written.
+        ReadError: a picture of the set cannot be read.
+    """
+    figure = ced_figure(study)
+    for name, metadata in PLOTS.items():
+        with replace_whole(folder / name) as path:
+            figure.savefig(path, metadata=metadata)
+    for name, text in TEXTS.items():
+        with replace_whole(folder / name) as path:
+            path.write_text(text(study), encoding="utf-8")
+    return folder / "report.html"

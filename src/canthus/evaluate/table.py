@@ -1,0 +1,209 @@
+"""Faces as arrays, from files of points or from a data set."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canthus import formats
+from canthus.data.sample import Sample
+from canthus.errors import DataError, FormatError, SchemeError
+from canthus.evaluate.cut import natural_cuts
+from canthus.evaluate.mat import load_mat
+from canthus.evaluate.result import Labels
+from canthus.geometry.crop import box_of
+from canthus.schemes.scheme import Scheme
+from canthus.types import Floats, Image
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Faces and what is known of them.
+
+    Attributes:
+        points: Pixels, NaN = missing. Shape (F, P, 2 or 3).
+        scheme: Name of the landmark scheme; empty = the file does not say.
+        images: Name of each face's image; none = the file does not say.
+        identities: Person or source picture of each face; none = not known.
+        scores: Reliability of each point. Shape (F, P).
+        visible: True where a point can be seen. Shape (F, P).
+        yaw: Degrees. Shape (F,).
+        boxes: Boxes by source. Each (F, 4).
+        picture: Opens the picture of a face by its number; None = there are none.
+    """
+
+    points: Floats
+    scheme: str = ""
+    images: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
+    scores: Floats | None = None
+    visible: NDArray[np.bool_] | None = None
+    yaw: NDArray[np.float64] | None = None
+    boxes: Mapping[str, Floats] = field(default_factory=dict)
+    picture: Callable[[int], Image] | None = None
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def box(self, source: str) -> Floats:
+        """The boxes of a source; "truth" = the tightest ones of the points. Shape (F, 4).
+
+        Raises:
+            DataError: these labels have no such boxes.
+        """
+        if source in self.boxes:
+            return self.boxes[source]
+        if source != "truth":
+            known = ", ".join(("truth", *sorted(self.boxes)))
+            raise DataError(f"these labels have no boxes {source!r}; choose one of {known} (--boxes)")
+        return box_of(self.points)
+
+    def labels(self, scheme: Scheme, boxes: str = "") -> Labels:
+        """What scoring wants to know of the faces, with the cuts that their points allow.
+
+        Args:
+            scheme: Of the points.
+            boxes: Source of the boxes that a normaliser may measure; none when the labels do not have it.
+        """
+        cuts = natural_cuts(self.points, scheme, self.yaw)
+        return Labels(self.images, self.boxes.get(boxes), self.visible, self.yaw, cuts)
+
+
+def load_table(path: Path, scheme: Scheme, origin: int = 0) -> Table:
+    """Read a file, or a folder of .pts files, of faces of one scheme.
+
+    Args:
+        path: .npz with an array `points` (F, P, 2), .csv, .json, .mat, .pts, or a folder of .pts files.
+        scheme: What the points are expected to be.
+        origin: Number that the file gives to the first pixel, 0 or 1; .pts files count from 1 anyway.
+
+    Raises:
+        FormatError: the file is not in the format its extension promises.
+        InputError: it cannot be read.
+        SchemeError: its points are of another scheme.
+    """
+    ending = path.suffix.lower()
+    if ending == ".npz" and path.is_file():
+        table = _load_npz(path)
+    elif ending == ".mat" and path.is_file():
+        table = Table(load_mat(path, scheme.count))
+    else:
+        table = _table_of(formats.load(path), path)
+    if table.scheme and not fits(table.scheme, scheme):
+        raise SchemeError(
+            f"{path}: holds scheme {table.scheme}, not {scheme.name}; convert it, or name it with --scheme"
+        )
+    if table.points.shape[1] != scheme.count:
+        raise SchemeError(
+            f"{path}: {table.points.shape[1]} points a face, but scheme {scheme.name} has {scheme.count}; "
+            "name the scheme of your files with --scheme"
+        )
+    if origin and ending not in ("", ".pts"):
+        shift = np.array([origin, origin, 0], np.float32)[: table.points.shape[2]]
+        return replace(table, points=table.points - shift)
+    return table
+
+
+def table_of_samples(samples: Sequence[Sample], root: Path, scheme: Scheme) -> Table:
+    """The labels of a data set.
+
+    Args:
+        samples: Of one scheme, or of the two halves of a profile scheme.
+        root: Folder that the names of the images are told from.
+        scheme: The scheme expected.
+
+    Raises:
+        DataError: there is none, or not all have points of the scheme.
+    """
+    if not samples:
+        raise DataError("the set is empty: there is no face to score")
+    faces = list(samples)
+    other = sorted({sample.scheme for sample in faces if not fits(sample.scheme, scheme)})
+    if other:
+        raise DataError(f"the set holds faces of scheme {', '.join(other)} besides {scheme.name}; choose a part of it")
+    sources = set.intersection(*(set(sample.boxes) for sample in faces))
+    poses = [sample.pose for sample in faces]
+    visible = [sample.visible for sample in faces]
+    return Table(
+        points=np.stack([sample.points for sample in faces]),
+        scheme=scheme.name,
+        images=tuple(_name(sample.image, root) for sample in faces),
+        identities=tuple(sample.identity for sample in faces),
+        visible=np.stack([flags for flags in visible if flags is not None]) if _complete(visible) else None,
+        yaw=np.array([pose[0] for pose in poses if pose is not None], np.float64) if _complete(poses) else None,
+        boxes={source: np.stack([sample.boxes[source] for sample in faces]) for source in sorted(sources)},
+        picture=lambda index: faces[index].picture(),
+    )
+
+
+def fits(name: str, scheme: Scheme) -> bool:
+    """Whether points of the scheme `name` can be scored as `scheme`: it is that, or its mirror numbered alike."""
+    return name == scheme.name or (
+        name == scheme.mirror_scheme and bool((scheme.mirror == np.arange(scheme.count)).all())
+    )
+
+
+def _name(path: Path, root: Path) -> str:
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
+
+def _complete(values: Sequence[Any]) -> bool:
+    return all(value is not None for value in values)
+
+
+def _table_of(records: Sequence[formats.Record], path: Path) -> Table:
+    """Records as arrays; those of images without a face are left out."""
+    faces = [record for record in records if len(record.points)]
+    if not faces:
+        raise FormatError(f"{path}: holds no points")
+    shapes = {record.points.shape for record in faces}
+    schemes = {record.scheme for record in faces if record.scheme}
+    if len(shapes) > 1 or len(schemes) > 1:
+        raise FormatError(
+            f"{path}: holds faces of several schemes, {sorted(schemes) or sorted(shapes)}; score them apart"
+        )
+    scores, poses = [record.scores for record in faces], [record.pose for record in faces]
+    boxes = [record.box for record in faces]
+    return Table(
+        points=np.stack([record.points for record in faces]),
+        scheme=next(iter(schemes), ""),
+        images=tuple(record.image for record in faces) if all(record.image for record in faces) else (),
+        identities=tuple(record.identity for record in faces) if all(record.identity for record in faces) else (),
+        scores=np.stack([row for row in scores if row is not None]) if _complete(scores) else None,
+        yaw=np.array([pose[0] for pose in poses if pose is not None], np.float64) if _complete(poses) else None,
+        boxes={"set": np.stack([box for box in boxes if box is not None])} if _complete(boxes) else {},
+    )
+
+
+def _load_npz(path: Path) -> Table:
+    """The arrays of `formats` without a record for each face: 100,000 faces load in well under a second."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, EOFError, OSError) as error:
+        raise FormatError(f"{path}: not a .npz file of plain arrays: {error}") from error
+    points = arrays.get("points")
+    if points is None or points.ndim != 3 or points.shape[2] not in (2, 3):
+        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
+        raise FormatError(f"{path}: needs an array 'points' of shape (F, P, 2), has {found}")
+    if points.dtype.kind not in "fiu":
+        raise FormatError(f"{path}: 'points' holds {points.dtype}, not numbers")
+    for name, array in arrays.items():
+        if name not in ("points", "scheme") and name in _ARRAYS and array.shape[:1] != points.shape[:1]:
+            raise FormatError(f"{path}: {name!r} is {array.shape}, 'points' has {len(points)} faces")
+    return Table(
+        points=points.astype(np.float32, copy=False),
+        scheme=str(arrays.get("scheme", "")),
+        images=tuple(arrays["images"].astype(str).tolist()) if "images" in arrays else (),
+        identities=tuple(arrays["identities"].astype(str).tolist()) if "identities" in arrays else (),
+        scores=arrays.get("scores"),
+        visible=arrays["visible"].astype(np.bool_) if "visible" in arrays else None,
+        yaw=arrays["pose"][:, 0].astype(np.float64) if "pose" in arrays else None,
+        boxes={"set": arrays["boxes"]} if "boxes" in arrays else {},
+    )
+
+
+_ARRAYS = ("images", "identities", "scores", "visible", "pose", "boxes")

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from canthus.evaluate.report.study import percent
+from canthus.geometry.transform import apply, fit_similarity
+
+
+def test_systems_are_ordered_on_the_subjects_boxes(make_study):
+    study = make_study()
+    assert study.sources == ["tight", "jitter"]
+    assert list(study.systems()) == ["ours", "rival & co (mapped)", "rival & co"]
+    assert set(study.systems()["ours"]) == {"tight", "jitter"}
+    assert [entry.label for entry in study.rivals] == ["rival & co"]
+    assert list(study.columns()) == ["NME", "inner 51", "AUC", "failures", "consensus"]
+
+
+def test_ranking_puts_lost_faces_last(make_study):
+    study = make_study(lost=[4])
+    errors = study.result.errors[study.ranked()]
+    assert (np.diff(errors[:-1]) >= 0).all()
+    assert study.ranked()[-1] == 4
+
+
+def test_the_mean_face_is_near_to_every_face_up_to_a_similarity(make_study):
+    study = make_study()
+    mean = study.mean_face
+    assert mean.mean(0) == pytest.approx([0, 0], abs=1e-6)
+    assert np.ptp(mean, axis=0).max() == pytest.approx(1)
+    faces = study.truth.points.astype(np.float64)
+    fitted = apply(fit_similarity(np.broadcast_to(mean, faces.shape), faces), np.broadcast_to(mean, faces.shape))
+    assert np.linalg.norm(fitted - faces, axis=2).mean() < 0.02 * np.ptp(faces, axis=1).mean()
+
+
+def test_the_mean_face_of_partial_labels(make_study):
+    study = make_study()
+    study.truth.points[:, 3] = np.nan
+    study.truth.points[0, 3] = (1, 2)
+    assert np.isfinite(study.mean_face).all()
+
+
+def test_percent():
+    assert percent(0.03456) == "3.46"
+    assert percent(0.5, 1) == "50.0"
+    assert percent(None) == percent(float("nan")) == percent(float("inf")) == "–"

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from canthus.errors import DataError, SchemeError
+from canthus.evaluate import run
+from canthus.evaluate.run import load_peers, predict
+from canthus.evaluate.table import Table
+from canthus.schemes.scheme import Scheme
+from canthus.types import Faces
+
+
+class Corner:
+    """Finds every point at the corner of the box; remembers how many images came at a time."""
+
+    def __init__(self, scheme: str = "68", scored: bool = True) -> None:
+        self.scheme, self.scored, self.batches = Scheme.open(scheme), scored, []
+
+    def align_many(self, images, boxes):
+        self.batches.append(len(images))
+        return [
+            Faces(
+                np.repeat(some[:, None, :2], 68, 1),
+                some,
+                np.full((len(some), 68), 0.5) if self.scored else np.zeros((0, 0)),
+                scheme="68",
+            )
+            for some in boxes
+        ]
+
+
+@pytest.fixture
+def truth(make_faces):
+    faces = make_faces(40).astype(np.float32)
+    return Table(faces, "68", tuple(map(str, range(40))), picture=lambda index: np.zeros((8, 8, 3), np.uint8))
+
+
+def test_every_face_is_found_in_its_box_in_bounded_batches(truth):
+    aligner, done = Corner(), []
+    found = predict(aligner, truth, truth.box("truth"), done.append)
+    assert (found.points[:, 0] == truth.box("truth")[:, :2]).all()
+    assert found.scores.shape == (40, 68)
+    assert max(aligner.batches) <= run.BATCH and sum(done) == 40
+    assert predict(Corner(scored=False), truth, truth.box("truth")).scores is None
+
+
+def test_a_model_of_another_scheme_and_a_set_without_pictures_are_refused(truth):
+    with pytest.raises(SchemeError, match="finds scheme 98, the set has 68"):
+        predict(Corner("98"), truth, truth.box("truth"))
+    with pytest.raises(DataError, match="--predictions"):
+        predict(Corner(), Table(truth.points, "68"), truth.box("truth"))
+
+
+def test_peers(tmp_path, truth):
+    names, points = np.array(["a", "b"]), np.zeros((2, 40, 68, 2), np.float32)
+    np.savez(tmp_path / "p.npz", names=names, tight=points, tight_mapped=points + 1, consensus=points[0])
+    peers = load_peers(tmp_path / "p.npz", truth)
+    assert list(peers.points) == ["tight", "tight_mapped"]
+    assert (peers.points["tight_mapped"]["b"] == 1).all()
+    assert peers.consensus.shape == (40, 68, 2)
+    np.savez(tmp_path / "q.npz", names=names, tight=points[:, :3])
+    with pytest.raises(DataError, match=r"q.npz: tight is not \(2, 40, 68, 2\)"):
+        load_peers(tmp_path / "q.npz", truth)
+    with pytest.raises(DataError, match="leave out --peers"):
+        load_peers(tmp_path / "no.npz", truth)

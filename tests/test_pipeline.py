@@ -1,0 +1,195 @@
+"""The chain, with a detector and an aligner whose answers follow from the picture by a formula."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike
+
+from canthus.align.aligner import Aligner
+from canthus.detect.given import BoxFile
+from canthus.errors import InputError, ReadError, ShapeError
+from canthus.pipeline import AHEAD, Pipeline, Result, read_ahead
+from canthus.reader import Frame
+from canthus.types import Faces, Image
+
+
+def picture(faces: int, height: int = 8) -> Image:
+    """Its first pixel tells the fake detector how many faces it shows."""
+    image = np.full((height, 16, 3), 128, np.uint8)
+    image[0, 0] = faces
+    return image
+
+
+class CountingDetector:
+    """As many boxes as the first pixel says; the confidence numbers them."""
+
+    def detect(self, image: Image) -> Faces:
+        count = int(image[0, 0, 0])
+        start = np.arange(count, dtype=np.float32)
+        boxes = np.stack([start % 4, start % 3, start % 4 + 4, start % 3 + 4], -1)
+        return Faces.of_boxes(boxes, np.linspace(0, 1, count))
+
+
+class CornerAligner:
+    """The five points of a face are corners and centre of its box; notes the batches it gets."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def align_many(self, images: Sequence[Image], boxes: Sequence[ArrayLike]) -> list[Faces]:
+        assert len(images) == len(boxes)
+        self.batches.append([len(some) for some in map(np.asarray, boxes)])
+        return [self._one(np.asarray(some, np.float32).reshape(-1, 4)) for some in boxes]
+
+    def _one(self, boxes: np.ndarray) -> Faces:
+        if not len(boxes):
+            return Faces.empty("5", 5)
+        x0, y0, x1, y1 = boxes.T
+        points = np.stack([(x0, y0), (x1, y0), ((x0 + x1) / 2, (y0 + y1) / 2), (x0, y1), (x1, y1)]).transpose(2, 0, 1)
+        return Faces(points, boxes, np.ones((len(boxes), 5)), scheme="5")
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from([0, 0, 1, 2, 7, 200]), max_size=12), st.integers(1, 64))
+def test_batches_change_nothing(counts: list[int], batch: int) -> None:
+    pipeline = Pipeline(CountingDetector(), CornerAligner(), batch)
+    results = list(pipeline.run(picture(count) for count in counts))
+    assert [len(faces) for faces in results] == counts
+    for count, faces in zip(counts, results, strict=True):
+        expected = CountingDetector().detect(picture(count))
+        assert faces.scheme == "5" and faces.points.shape == (count, 5, 2)
+        np.testing.assert_array_equal(faces.boxes, expected.boxes)
+        np.testing.assert_array_equal(faces.points[:, 0], expected.boxes[:, :2])
+        np.testing.assert_array_equal(faces.confidence, expected.confidence)
+
+
+def test_faces_of_several_images_share_a_batch() -> None:
+    aligner = CornerAligner()
+    list(Pipeline(CountingDetector(), aligner, 4).run(picture(count) for count in [1, 0, 2, 1, 9, 1]))
+    assert aligner.batches == [[1, 0, 2, 1], [9], [1]]
+
+
+def test_images_without_faces_do_not_pile_up() -> None:
+    frames = iter([picture(0)] * 100)
+    next(Pipeline(CountingDetector(), CornerAligner(), 4).run(frames))
+    assert len(list(frames)) == 92
+
+
+def test_large_images_do_not_wait_for_a_full_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("canthus.pipeline.HELD_PIXELS", 3 * 8 * 16)
+    aligner = CornerAligner()
+    list(Pipeline(CountingDetector(), aligner, 1000).run([picture(1)] * 7))
+    assert aligner.batches == [[1, 1, 1], [1, 1, 1], [1]]
+
+
+def test_one_image() -> None:
+    pipeline = Pipeline(CountingDetector(), CornerAligner())
+    assert len(pipeline(picture(3))) == 3
+    assert len(pipeline(picture(0))) == 0
+    with pytest.raises(ShapeError, match="an image is uint8"):
+        pipeline(picture(1).astype(np.float32))
+
+
+def test_confidence_is_the_detectors_or_the_aligners_where_boxes_are_given(files: list[Path]) -> None:
+    class Sure(CornerAligner):
+        def _one(self, boxes: np.ndarray) -> Faces:
+            return replace(super()._one(boxes), confidence=np.full(len(boxes), 0.25, np.float32))
+
+    pipeline = Pipeline(CountingDetector(), Sure())
+    np.testing.assert_array_equal(pipeline(picture(3)).confidence, [0, 0.5, 1])
+    boxes = BoxFile({"2.png": np.array([[1, 1, 5, 5], [2, 2, 5, 5]], np.float32)}, "boxes.csv")
+    (result,) = pipeline.files([files[2]], boxes)
+    np.testing.assert_array_equal(result.faces.confidence, [0.25, 0.25])
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Images with 0, 1, 2 ... faces, and among them what is no image."""
+    paths = []
+    for count in range(6):
+        paths.append(tmp_path / f"{count}.png")
+        cv2.imwrite(str(paths[-1]), picture(count))
+    (tmp_path / "3.png").write_bytes(b"no image")
+    (tmp_path / "4.png").write_bytes(b"")
+    return [*paths, tmp_path / "gone.png"]
+
+
+def test_a_bad_file_does_not_end_the_run(files: list[Path]) -> None:
+    results = list(Pipeline(CountingDetector(), CornerAligner(), 2).files(files))
+    assert [result.path for result in results] == files
+    assert [len(result.faces) for result in results] == [0, 1, 2, 0, 0, 5, 0]
+    failed = [result.path.name for result in results if result.error is not None]
+    assert failed == ["3.png", "4.png", "gone.png"]
+    for result in results:
+        assert (result.image is None) == (result.error is not None)
+        assert result.error is None or str(result.error).startswith(str(result.path))
+
+
+def test_given_boxes(files: list[Path]) -> None:
+    box = np.array([[2, 1, 9, 6]], np.float32)
+    boxes = BoxFile({"1.png": box, "2.png": box + 100, "5.png": np.zeros((0, 4), np.float32)}, "boxes.csv")
+    chosen = [files[1], files[0], files[2], files[5]]
+    results: list[Result] = list(Pipeline(CountingDetector(), CornerAligner()).files(chosen, boxes))
+    np.testing.assert_array_equal(results[0].faces.boxes, box)
+    assert "no boxes in boxes.csv" in str(results[1].error)
+    assert "lies beside the image of 16 x 8 pixels" in str(results[2].error)
+    assert str(results[2].error).startswith(str(files[2]))
+    assert results[3].error is None and len(results[3].faces) == 0
+
+
+def test_errors_of_the_aligner_are_not_hidden(files: list[Path]) -> None:
+    class Broken(CornerAligner):
+        def align_many(self, images: Sequence[Image], boxes: Sequence[ArrayLike]) -> list[Faces]:
+            raise ShapeError("broken")
+
+    with pytest.raises(ShapeError, match="broken"):
+        list(Pipeline(CountingDetector(), Broken()).files(files))
+
+
+def test_reading_is_only_a_little_ahead(files: list[Path]) -> None:
+    taken: list[Path] = []
+
+    def watched() -> list[Path]:
+        for path in files * 5:
+            taken.append(path)
+            yield path
+
+    stream = read_ahead(watched())
+    assert isinstance(next(stream), Frame) and len(taken) == AHEAD
+    next(stream)
+    assert len(taken) == AHEAD + 1
+    stream.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("canthus-read")]
+
+
+def test_read_ahead_keeps_order_and_errors(files: list[Path]) -> None:
+    got = list(read_ahead(files))
+    assert [item.path if isinstance(item, Frame) else item[0] for item in got] == files
+    failed = [item[1] for item in got if isinstance(item, tuple)]
+    assert len(failed) == 3 and all(isinstance(error, ReadError) for error in failed)
+
+
+def test_open_passes_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, object] = {}
+
+    def fake(path: object = None, **options: object) -> CornerAligner:
+        seen.update(options, path=path)
+        return CornerAligner()
+
+    monkeypatch.setattr(Aligner, "open", fake)
+    pipeline = Pipeline.open("a.canthus", "opencv", threads=2, precision="int8", batch=7, max_faces=3, min_face=50)
+    assert seen == {"path": "a.canthus", "device": "cpu", "threads": 2, "precision": "int8", "batch": 7}
+    assert (pipeline.batch, pipeline.detector.max_faces, pipeline.detector.min_face) == (7, 3, 50)
+    own = CountingDetector()
+    assert Pipeline.open(detector=own).detector is own
+    with pytest.raises(InputError, match="min_face"):
+        Pipeline.open(detector=own, min_face=50)
+    with pytest.raises(InputError, match=r"no detector is called 'hal'; there are given, opencv"):
+        Pipeline.open(detector="hal")
