@@ -113,7 +113,7 @@ def load_cascade(cascade: Cascade) -> cv2.CascadeClassifier:
     file = Path(haarcascades) / cascade.file
     classifier = cv2.CascadeClassifier(str(file)) if file.is_file() else None
     if classifier is None or classifier.empty():
-        raise InputError(f"{file}: OpenCV's cascade is missing; install opencv-python-headless>=4.10,<5")
+        raise InputError(f"{file}: OpenCV's cascade is missing; install opencv-python-headless>=4.12,<5")
     return classifier
 
 

@@ -34,14 +34,12 @@ def ced_figure(study: Study) -> "Figure":
     axes = figure.add_axes((0.07, 0.13, 0.58, 0.84))
     for index, (entry, colour) in reversed(list(enumerate(zip(entries, COLOURS, strict=False)))):
         x, y = ced_curve(entry.result.errors, threshold)
-        label = f"{entry.label}, AUC {100 * entry.result.auc:.1f} %"
+        label = f"{100 * entry.result.auc:.1f} %  {entry.label}"
         axes.plot(100 * x, 100 * y, color=colour, linewidth=1.2 if index else 2.4, label=label)
     axes.set(xlim=(0, 100 * threshold), ylim=(0, 100), xlabel=f"error, % of {study.result.protocol.unit}")
     axes.set_ylabel("faces with at most this error, %")
     axes.grid(color="#e4e7ec", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend(
-        handles[::-1], labels[::-1], frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1)
-    )
+    axes.legend(handles[::-1], labels[::-1], title="AUC", frameon=False, fontsize="small", loc=(1.02, 0.45))
     return figure

@@ -38,7 +38,7 @@ def write_report(study: Study, folder: Path) -> Path:
     figure = ced_figure(study)
     for name, metadata in PLOTS.items():
         with replace_whole(folder / name) as path:
-            figure.savefig(path, metadata=metadata)
+            figure.savefig(path, metadata=metadata, bbox_inches="tight")
     for name, text in TEXTS.items():
         with replace_whole(folder / name) as path:
             path.write_text(text(study), encoding="utf-8")
