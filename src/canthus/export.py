@@ -81,7 +81,7 @@ def export(checkpoint: Path, root: Path, out: Path, int8: bool = True, measured:
         data=[f"{part.name} {part.split}" for part in recipe.sets],
         recipe=recipe.model_dump(mode="json"),
         training={
-            **{key: run.get(key) for key in ("commit", "packages", "machine", "runs")},
+            **{key: run.get(key) for key in ("packages", "machine", "runs")},
             "start": _lineage(run.get("start")),
             "parity_px": round(gap, 5),
             "calibration": calibration,
@@ -102,7 +102,7 @@ def _lineage(run: dict[str, Any] | None) -> dict[str, Any] | None:
     """What a card tells of the run that another one started from."""
     if run is None:
         return None
-    kept = {key: run.get(key) for key in ("recipe", "commit", "machine", "runs")}
+    kept = {key: run.get(key) for key in ("recipe", "machine", "runs")}
     return {**kept, "start": _lineage(run.get("start"))}
 
 

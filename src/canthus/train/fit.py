@@ -89,7 +89,7 @@ def fit(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> Path:
         logger=TensorBoardLogger(out, name="", version=""),
         enable_model_summary=False,
     )
-    started = time.time()
+    started, code = time.time(), commit()
     trainer.fit(
         task,
         DataLoader(stream, batch_size=None),
@@ -99,7 +99,8 @@ def fit(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> Path:
     if trainer.interrupted:
         raise KeyboardInterrupt
     errors = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-    _write_card(out, recipe, root, {"first_step": first, "minutes": (time.time() - started) / 60, "last": errors})
+    run = {"commit": code, "first_step": first, "minutes": (time.time() - started) / 60, "last": errors}
+    _write_card(out, recipe, root, run)
     return Path(best.best_model_path or last)
 
 
@@ -120,7 +121,6 @@ def _write_card(out: Path, recipe: Recipe, root: Path, run: dict[str, Any]) -> N
     card = {
         "recipe": recipe.model_dump(mode="json"),
         "command": sys.argv,
-        "commit": commit(),
         "packages": {
             name: version(name) for name in ("canthus", "torch", "lightning", "numpy", "opencv-python-headless")
         },
