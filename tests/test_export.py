@@ -63,6 +63,12 @@ def test_any_number_of_faces(model: bytes, crops: np.ndarray) -> None:
         assert session.run(crops[:count])["points"].shape == (count, 68, 2)
 
 
+def test_a_bundle_names_no_file_of_the_machine(model: bytes) -> None:
+    home = str(Path(torch.__file__).parents[1]).encode()
+    assert home not in model
+    assert b"site-packages" not in model
+
+
 def test_another_network_is_found_out(net: Compact, model: bytes, crops: np.ndarray) -> None:
     torch.manual_seed(9)
     with pytest.raises(CanthusError, match="differ"):

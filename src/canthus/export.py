@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,7 +39,15 @@ PARITY = 0.05
 CALIBRATION_FACES = 256
 
 
-def export(checkpoint: Path, root: Path, out: Path, int8: bool = True, measured: Sequence[dict[str, Any]] = ()) -> Card:
+def export(
+    checkpoint: Path,
+    root: Path,
+    out: Path,
+    *,
+    int8: bool = True,
+    extent: float | None = None,
+    measured: Sequence[dict[str, Any]] = (),
+) -> Card:
     """Make a bundle of a checkpoint.
 
     Args:
@@ -46,6 +55,7 @@ def export(checkpoint: Path, root: Path, out: Path, int8: bool = True, measured:
         root: Folder of the data sets: training faces calibrate int8, validation faces prove parity.
         out: The bundle to write, whole or not at all.
         int8: Add the int8 variant.
+        extent: Side of the crop over the longer side of the box at run time; None = the one it was trained around.
         measured: Errors for the card, each with its protocol.
 
     Returns:
@@ -56,7 +66,7 @@ def export(checkpoint: Path, root: Path, out: Path, int8: bool = True, measured:
         CanthusError: ONNX Runtime does not give what torch gives.
     """
     net, recipe, run = load_checkpoint(checkpoint)
-    config = net.config
+    config = net.config = replace(net.config, extent=extent or net.config.extent)
     share = recipe.val[0]
     validation = list(open_set(share.name, root, share.split))
     calibration = calibrate(net, validation)
@@ -173,7 +183,16 @@ def to_onnx(module: nn.Module, size: int) -> bytes:
             verbose=False,
         )
     assert program is not None
-    return bytes(program.model_proto.SerializeToString())
+    return _bare(program.model_proto)
+
+
+def _bare(model: onnx.ModelProto) -> bytes:
+    """ONNX bytes without the exporter's notes, which name files of the machine it ran on."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return bytes(model.SerializeToString())
 
 
 def halve(model: bytes, least: int = 1024) -> bytes:

@@ -47,7 +47,9 @@ class Compact:
         parts = [self._some(owners[start : start + self.batch]) for start in range(0, len(owners), self.batch)]
         if not parts:
             return [Faces.empty(self.scheme, self.count) for _ in images]
-        faces = Faces.concat(parts)
+        faces = parts[0] if len(parts) == 1 else Faces.concat(parts)
+        if len(boxes) == 1:
+            return [faces]
         ends = np.cumsum([len(some) for some in boxes])
         return [faces[end - len(some) : end] for end, some in zip(ends.tolist(), boxes, strict=True)]
 

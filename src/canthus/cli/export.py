@@ -11,6 +11,9 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle to write.")],
     root: Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder of the data sets.")] = None,
     int8: Annotated[bool, typer.Option(help="Add the int8 variant.")] = True,
+    extent: Annotated[
+        float | None, typer.Option(help="Side of the crop over that of the box; else as trained.")
+    ] = None,
     measured: Annotated[Path | None, typer.Option(help="JSON list of measured errors for the card.")] = None,
 ) -> None:
     """Make a bundle of a checkpoint, and prove that it gives the same points.
@@ -27,6 +30,7 @@ def export(
         from canthus.export import export as make
     except ModuleNotFoundError as error:
         raise need("export") from error
-    card = make(checkpoint, root, out, int8, json.loads(measured.read_text()) if measured else [])
+    figures = json.loads(measured.read_text()) if measured else []
+    card = make(checkpoint, root, out, int8=int8, extent=extent, measured=figures)
     size = out.stat().st_size / 2**20
     print(f"{out}: {card.name}, {size:.2f} MB, at most {card.training['parity_px']} px from torch")

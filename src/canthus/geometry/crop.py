@@ -4,6 +4,7 @@ A network's crop is square, `size` pixels a side, and covers `extent` times the 
 centre. Pixel centres lie at integers, so the crop's left border is at -.5.
 """
 
+import math
 from typing import Any
 
 import cv2
@@ -50,22 +51,26 @@ def warp(image: Image, matrix: Matrix, size: int) -> Image:
     if factor > 1:
         part = _shrunk(part, factor)
     # pixel i of the shrunken part is centred on corner + factor * i + (factor - 1) / 2
-    middle = corner + (factor - 1) / 2
-    shrunken = compose(matrix, similarity(factor, 0.0, (middle[0], middle[1])))
+    middle = (factor - 1) / 2
+    shrunken = compose(matrix, similarity(factor, 0.0, (corner[0] + middle, corner[1] + middle)))
     crop = cv2.warpAffine(part, shrunken, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return crop.astype(np.uint8, copy=False)
 
 
-def _under(image: Image, matrix: Matrix, size: int, factor: int) -> tuple[Image, NDArray[np.intp]]:
+def _under(image: Image, matrix: Matrix, size: int, factor: int) -> tuple[Image, tuple[int, int]]:
     """The part of the image under the crop, and the place (x, y) of its first pixel; if it can be, in whole factors."""
-    corners = np.array([[-1.0, -1.0], [size, -1.0], [-1.0, size], [size, size]])
-    back = invert(matrix)
-    seen = corners @ back[:, :2].T + back[:, 2]
-    limit = np.array(image.shape[1::-1])
-    x0, y0 = first = np.clip(np.floor(seen.min(0)), 0, limit).astype(np.intp)
-    last = np.clip(np.ceil(seen.max(0)) + 1, 0, limit).astype(np.intp)
-    x1, y1 = np.minimum(first + -((first - last) // factor) * factor, limit)
-    return image[y0:y1, x0:x1], first
+    height, width = image.shape[:2]
+    rows = invert(matrix).tolist()
+    (x0, x1), (y0, y1) = (_span(*row, size, limit) for row, limit in zip(rows, (width, height), strict=True))
+    x1, y1 = min(x0 - (x0 - x1) // factor * factor, width), min(y0 - (y0 - y1) // factor * factor, height)
+    return image[y0:y1, x0:x1], (x0, y0)
+
+
+def _span(a: float, b: float, shift: float, size: int, limit: int) -> tuple[int, int]:
+    """First and last pixel + 1 that a u + b v + shift reaches for u and v in -1 .. size, within 0 .. limit."""
+    low = shift + min(-a, a * size) + min(-b, b * size)
+    high = shift + max(-a, a * size) + max(-b, b * size)
+    return int(min(max(math.floor(low), 0), limit)), int(min(max(math.ceil(high) + 1, 0), limit))
 
 
 def _shrunk(image: Image, factor: int) -> Image:

@@ -56,10 +56,11 @@ def invert(matrix: Matrix) -> Matrix:
     Raises:
         ShapeError: the map has no inverse.
     """
-    try:
-        linear = np.linalg.inv(matrix[..., :2])
-    except np.linalg.LinAlgError as error:
-        raise ShapeError("the map squeezes the plane to a line; it has no inverse") from error
+    (a, b), (c, d) = np.moveaxis(np.asarray(matrix, np.float64)[..., :2], (-2, -1), (0, 1))
+    determinant = a * d - b * c
+    if not np.all(determinant):
+        raise ShapeError("the map squeezes the plane to a line; it has no inverse")
+    linear = np.moveaxis(np.array([[d, -b], [-c, a]]) / determinant, (0, 1), (-2, -1))
     return np.concatenate([linear, -linear @ matrix[..., 2:]], -1)
 
 
