@@ -14,6 +14,7 @@ from canthus.cli.detect import detect
 from canthus.cli.evaluate import evaluate
 from canthus.cli.export import export
 from canthus.cli.info import info
+from canthus.cli.synth import app as synth
 from canthus.cli.train import train
 from canthus.errors import CanthusError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for verb in (detect, evaluate, compare, train, export, info):
     app.command()(verb)
+app.add_typer(synth, name="synth")
 
 
 @app.callback(invoke_without_command=True)

@@ -60,8 +60,8 @@ def warp(image: Image, matrix: Matrix, size: int) -> Image:
 def _under(image: Image, matrix: Matrix, size: int, factor: int) -> tuple[Image, tuple[int, int]]:
     """The part of the image under the crop, and the place (x, y) of its first pixel; if it can be, in whole factors."""
     height, width = image.shape[:2]
-    rows = invert(matrix).tolist()
-    (x0, x1), (y0, y1) = (_span(*row, size, limit) for row, limit in zip(rows, (width, height), strict=True))
+    (a, b, x), (c, d, y) = invert(matrix).tolist()
+    (x0, x1), (y0, y1) = _span(a, b, x, size, width), _span(c, d, y, size, height)
     x1, y1 = min(x0 - (x0 - x1) // factor * factor, width), min(y0 - (y0 - y1) // factor * factor, height)
     return image[y0:y1, x0:x1], (x0, y0)
 

@@ -1,0 +1,128 @@
+"""`canthus synth`: training data from a 3D face model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from canthus.synth.table import Columns, Faces2D, Job
+
+app = typer.Typer(help="Make training data with a 3D face model.", no_args_is_help=True)
+
+
+@app.callback()
+def synth() -> None:
+    """Make training data with a 3D face model.
+
+    Example: canthus synth import FaceXModel -o face.npz
+    """
+
+
+@app.command("import")
+def import_model(
+    folder: Annotated[Path, typer.Argument(help="FaceXModel of ICT-FaceKit.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The face model to write, .npz.")],
+) -> None:
+    """Make a face model of ICT-FaceKit as its owners distribute it.
+
+    Example: canthus synth import ICT-FaceKit/FaceXModel -o face.npz
+    """
+    from canthus.synth.ict import import_ict
+
+    if out.suffix != ".npz":
+        raise typer.BadParameter("a face model is an .npz file", param_hint="--out")
+    counts = import_ict(folder, out)
+    print(f"{out}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+@app.command()
+def fit(
+    model: Annotated[Path, typer.Option(help="Face model, .npz.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The table to write, .npz.")],
+    data: Annotated[str | None, typer.Option(help="A data set, as wild68.")] = None,
+    split: Annotated[str, typer.Option(help="Its split.")] = "train",
+    root: Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder of the data sets.")] = None,
+    points: Annotated[Path | None, typer.Option(help="A file of landmarks instead: .csv, .json, .npz, .pts.")] = None,
+    scheme: Annotated[str | None, typer.Option(help="Of the file's points.", show_default="by their number")] = None,
+    landmarks: Annotated[
+        Path | None, typer.Option(help="Landmark vertices.", show_default="landmarks.json beside the model")
+    ] = None,
+    true_jaw: Annotated[bool, typer.Option("--true-jaw", help="Contours are on the jaw, as in 3D labels.")] = False,
+    style: Annotated[bool, typer.Option(help="Learn how the set places its points first.")] = True,
+    style_from: Annotated[Path | None, typer.Option(help="Take the style of this table instead.")] = None,
+    noise: Annotated[float, typer.Option(min=1e-4, max=1, help="Error of a label, of the inter-ocular.")] = 0.012,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many faces, evenly spread.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Fit a face model to the 2D landmarks of a data set: pose, shape, and 3D points of every scheme.
+
+    Example: canthus synth fit --model face.npz --data wild68 --root data -o wild68-train.npz
+
+    Exit codes: 0 all fitted; 1 some faces were not, and are listed; 2 wrong usage; 3 nothing done.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from canthus.schemes.scheme import Scheme
+    from canthus.synth.fit import FitOptions
+    from canthus.synth.source import open_faces, read_faces, thinned
+    from canthus.synth.table import Job, fit_faces, read_style, write_table
+
+    if (data is None) == (points is None):
+        raise typer.BadParameter("say what to fit: --data or --points")
+    if out.suffix != ".npz":
+        raise typer.BadParameter("a table is an .npz file", param_hint="--out")
+    if points is not None:
+        faces = read_faces(points, scheme)
+    elif root is None:
+        raise typer.BadParameter("say where the data sets lie: --root, or the environment variable CANTHUS_DATA")
+    else:
+        faces = open_faces(str(data), root, split)
+    faces = thinned(faces, limit)
+    console = Console(stderr=True)
+    offsets = b"" if style_from is None else read_style(style_from, Scheme.open(faces.scheme).count)
+    job = Job(model, landmarks, faces.scheme, not true_jaw, FitOptions(noise=noise), offsets)
+    if style and style_from is None:
+        job = _with_style(job, faces, console)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(faces.images))
+        table = fit_faces(job, faces, workers, lambda count: progress.advance(task, count))
+    failures = write_table(out, faces, table, job)
+    _tell(console, out, table, failures)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _with_style(job: "Job", faces: "Faces2D", console: "Console") -> "Job":
+    """The job with the style of a few hundred of the faces, or as it is where there are too few."""
+    from dataclasses import replace
+
+    from canthus.synth.source import thinned
+    from canthus.synth.style import LEAST, learn_style
+
+    if len(faces.images) < 2 * LEAST:
+        console.print(f"no style is learnt from {len(faces.images)} faces; {2 * LEAST} are needed, or --style-from")
+        return job
+    return replace(job, style=learn_style(job.fitter(), thinned(faces, 300).points).tobytes())
+
+
+def _tell(console: "Console", out: Path, table: "Columns", failures: list[str]) -> None:
+    """What was made, and what was not."""
+    import numpy as np
+
+    error, yaw = table["error"], np.abs(table["pose"][:, 0])
+    good = np.isfinite(error)
+    shares = ", ".join(
+        f"{int(((yaw >= low) & (yaw < high)).sum())} at {low}-{high}" for low, high in ((0, 30), (30, 60), (60, 91))
+    )
+    console.print(f"{out}: {int(good.sum())} faces; by yaw {shares} degrees", highlight=False, soft_wrap=True)
+    mean, worst = error[good].mean(), np.percentile(error[good], 95)
+    console.print(f"residual {mean:.2%} of the inter-ocular distance, 95 of 100 below {worst:.2%}", highlight=False)
+    if failures:
+        console.print(f"[red]{len(failures)} faces were not fitted:")
+    for failure in failures:
+        console.print(f"  {failure}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,107 @@
+"""What a fitted face tells: points of every scheme with depth, and which of them the face itself hides."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canthus.schemes.scheme import Scheme
+from canthus.schemes.transfer import index_map
+from canthus.synth.contour import outline as outline_of
+from canthus.synth.fit import Fit
+from canthus.synth.morphable import MorphableModel
+from canthus.synth.raster import rasterise
+
+Doubles = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+CELL = 0.15
+"""Side of a pixel of the depth map, cm."""
+SLACK = 0.3
+"""A point this far behind what is drawn at its pixel is not hidden, cm; and as far as the skin rises over a pixel."""
+STEEPEST = 0.15
+"""Least cosine of the angle to the line of sight, for that."""
+
+
+def points_of(
+    model: MorphableModel, fit: Fit, scheme: str, outline: bool = False, style: NDArray[Any] | None = None
+) -> Doubles:
+    """The landmarks of a scheme on fitted faces.
+
+    Args:
+        model: The model that was fitted.
+        fit: F faces.
+        scheme: Any that the model has.
+        outline: The contour lies on the outline that is seen, as 2D labels do; False = on the true jaw.
+        style: Offsets of the set that was fitted (`style.learn_style`), for points in its manner: those of inner points
+            that the scheme shares, and of the outline when it is the same scheme. Shape (Q, 3), cm.
+
+    Returns:
+        x and y in pixels; z in pixels, away from the viewer, 0 where the model's origin is. NaN where there is no fit.
+        Shape (F, P, 3).
+
+    Raises:
+        SchemeError: the model does not have the scheme.
+    """
+    candidates = model.landmarks.candidates(scheme, outline)
+    used, rows = np.unique(candidates, return_inverse=True)
+    rows = rows.reshape(candidates.shape)
+    camera = fit.camera
+    picked, _ = outline_of(model.normals[candidates], camera.rotation)
+    vertices = rows[np.arange(len(rows)), picked]  # (F, P)
+    shape = model.vertices(fit.identity, fit.expression, used).astype(np.float64)
+    shape = np.take_along_axis(shape, vertices[..., None], 1)
+    if style is not None:
+        shape = shape + _offsets(fit.scheme, scheme, outline, np.asarray(style, np.float64))
+    placed: Doubles = shape @ (camera.scale[:, None, None] * np.swapaxes(camera.rotation, 1, 2))
+    placed[..., :2] += camera.shift[:, None]
+    return placed
+
+
+def _offsets(source: str, target: str, outline: bool, style: Doubles) -> Doubles:
+    """Offsets of one scheme's points as another's; 0 where they do not tell."""
+    offsets: Doubles = np.nan_to_num(index_map(source, target).apply(style), nan=0.0)
+    if not (outline and source == target):
+        offsets[list(Scheme.open(target).contour)] = 0
+    return offsets
+
+
+def visibility(model: MorphableModel, fit: Fit, schemes: Iterable[str]) -> dict[str, Mask]:
+    """Which points, on the true jaw, the camera sees: those behind which no skin of the head lies nearer.
+
+    Args:
+        model: The model that was fitted.
+        fit: F faces; all False where there is no fit.
+        schemes: Any that the model has.
+
+    Returns:
+        For each scheme True where a point is seen. Shape (F, P).
+
+    Raises:
+        SchemeError: the model does not have one of the schemes.
+    """
+    sets = {scheme: model.landmarks.of(scheme) for scheme in schemes}
+    visible = {scheme: np.zeros((len(fit), len(vertices)), bool) for scheme, vertices in sets.items()}
+    for face in np.flatnonzero(np.isfinite(fit.camera.scale)):
+        shape = model.vertices(fit.identity[face][None], fit.expression[face][None])[0].astype(np.float64)
+        head = shape @ fit.camera.rotation[face].T / CELL
+        skin = head[model.skin, :2]
+        head[:, :2] += 2 - skin.min((0, 1))
+        width, height = np.ceil(skin.max((0, 1)) - skin.min((0, 1))).astype(int) + 4
+        drawn = rasterise(head, model.skin, (height, width), cull=True).depth
+        for scheme, vertices in sets.items():
+            normal = model.normals[vertices] @ fit.camera.rotation[face].T
+            rise = np.hypot(normal[:, 0], normal[:, 1]) / np.maximum(np.abs(normal[:, 2]), STEEPEST)
+            behind = head[vertices, 2] - _depth(drawn, head[vertices, :2])
+            visible[scheme][face] = behind <= SLACK / CELL + rise
+    return visible
+
+
+def _depth(drawn: NDArray[Any], places: Doubles) -> NDArray[Any]:
+    """What is drawn at places (P, 2); beside the outline, the farthest within a pixel; infinite off it. Shape (P,)."""
+    column, row = places.round().astype(np.intp).T
+    around = np.stack([drawn[row + y, column + x] for y in (-1, 0, 1) for x in (-1, 0, 1)])
+    covered = np.isfinite(around)
+    farthest = np.where(covered.any(0), np.where(covered, around, -np.inf).max(0), np.inf)
+    return np.where(covered[4], around[4], farthest)

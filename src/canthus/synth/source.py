@@ -1,0 +1,98 @@
+"""The labelled faces that are fitted, from a data set or from a file of landmarks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from canthus.data.catalogue import open_set
+from canthus.data.sample import Sample
+from canthus.errors import DataError, ReadError
+from canthus.formats import load
+from canthus.header import header_of
+from canthus.synth.table import Faces2D
+
+
+def open_faces(name: str, root: Path, split: str) -> Faces2D:
+    """The faces of a data set, with the sizes of those pictures that are files.
+
+    Raises:
+        DataError: there is no such set, it is incomplete, or its faces are of several schemes.
+        ReadError: a picture is damaged.
+    """
+    samples = open_set(name, root, split)
+    folder = root / (name.partition(":")[2] or name)
+    return Faces2D(
+        images=tuple(_name(sample.image, folder) for sample in samples),
+        identities=tuple(sample.identity for sample in samples),
+        points=_points([sample.points for sample in samples], f"{name} {split}"),
+        sizes=np.array([_size(sample) for sample in samples]).reshape(-1, 2),
+        scheme=_one_scheme([sample.scheme for sample in samples], f"{name} {split}"),
+    )
+
+
+def read_faces(path: Path, scheme: str | None = None) -> Faces2D:
+    """The faces in a file of landmarks.
+
+    Args:
+        path: As `formats.load` takes it.
+        scheme: Of the points; None = the file's, or the number of points.
+
+    Raises:
+        InputError: the file cannot be read.
+        DataError: it holds no face, or faces of several schemes.
+    """
+    records = [record for record in load(path) if len(record.points)]
+    named = [scheme or record.scheme or str(len(record.points)) for record in records]
+    unknown = (np.nan, np.nan)
+    return Faces2D(
+        images=tuple(record.image for record in records),
+        identities=tuple(record.identity for record in records),
+        points=_points([record.points for record in records], str(path)),
+        sizes=np.array([record.size or unknown for record in records], np.float64).reshape(-1, 2),
+        scheme=_one_scheme(named, str(path)),
+    )
+
+
+def thinned(faces: Faces2D, limit: int | None) -> Faces2D:
+    """At most so many of the faces, evenly spread."""
+    if limit is None or len(faces.images) <= limit:
+        return faces
+    chosen = np.linspace(0, len(faces.images) - 1, limit).round().astype(int)
+    return Faces2D(
+        tuple(faces.images[index] for index in chosen),
+        tuple(faces.identities[index] for index in chosen),
+        faces.points[chosen],
+        faces.sizes[chosen],
+        faces.scheme,
+    )
+
+
+def _points(points: Sequence[np.ndarray], place: str) -> np.ndarray:
+    counts = sorted({len(some) for some in points})
+    if len(counts) != 1:
+        raise DataError(f"{place}: faces of one scheme are fitted, not with {counts or 'no'} points")
+    return np.stack([some[:, :2] for some in points]).astype(np.float64)
+
+
+def _one_scheme(schemes: Sequence[str], place: str) -> str:
+    names = sorted(set(schemes))
+    if len(names) != 1:
+        raise DataError(f"{place}: faces of one scheme are fitted, not of {', '.join(names) or 'none'}")
+    return names[0]
+
+
+def _name(image: Path, folder: Path) -> str:
+    return (image.relative_to(folder) if image.is_relative_to(folder) else image).as_posix()
+
+
+def _size(sample: Sample) -> tuple[float, float]:
+    """Width and height of the upright picture; NaN where it is no file of its own."""
+    if sample.pixels is not None:
+        return np.nan, np.nan
+    try:
+        header = header_of(sample.image.read_bytes())
+    except (OSError, ReadError) as error:
+        raise ReadError(f"{sample.image}: {error}") from error
+    turned = header.orientation >= 5
+    return (header.height, header.width) if turned else (header.width, header.height)

@@ -1,0 +1,202 @@
+"""Fits of a whole data set as a table on disk, made over several processes.
+
+The table is an .npz that `formats.load` reads (images, points of the set's scheme in 3D, pose); beside that it holds
+the coefficients, and for every scheme of the model points_SCHEME and visible_SCHEME. docs/face-model.md lists it all.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canthus.errors import DataError, InputError, ShapeError
+from canthus.formats import replace_whole
+from canthus.synth.fit import FitOptions, Fitter
+from canthus.synth.labels import points_of, visibility
+from canthus.synth.morphable import MorphableModel
+
+Doubles = NDArray[np.float64]
+Columns = Mapping[str, NDArray[Any]]
+
+CHUNK = 64
+"""Faces a process takes at a time."""
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, eq=False)
+class Faces2D:
+    """What is fitted: F faces of one scheme.
+
+    Attributes:
+        images: Name of the picture of each. Length F.
+        identities: Person or source picture; empty = not known. Length F.
+        points: Shape (F, P, 2), pixels.
+        sizes: Width and height of the pictures; NaN = not known. Shape (F, 2).
+        scheme: Of the points.
+    """
+
+    images: tuple[str, ...]
+    identities: tuple[str, ...]
+    points: Doubles
+    sizes: Doubles
+    scheme: str
+
+    def __post_init__(self) -> None:
+        count = len(self.images)
+        if not len(self.identities) == len(self.points) == len(self.sizes) == count:
+            raise ShapeError(f"{count} images, but {len(self.points)} faces and {len(self.sizes)} sizes")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to fit its share.
+
+    Attributes:
+        model: File of the face model.
+        landmarks: File of its landmark vertices; None = beside it.
+        scheme: Of the labels.
+        outline: The contour of the labels is the outline that is seen.
+        options: Of the fit; None = the usual.
+        style: Offsets (P, 3) of the labels, as bytes of float64; empty = none.
+    """
+
+    model: Path
+    landmarks: Path | None
+    scheme: str
+    outline: bool = True
+    options: FitOptions | None = None
+    style: bytes = b""
+
+    def fitter(self) -> Fitter:
+        """The fitter that the job describes; prepared once in a process."""
+        return _fitter(self)
+
+    @property
+    def offsets(self) -> Doubles | None:
+        """The style as an array (P, 3)."""
+        return np.frombuffer(self.style).reshape(-1, 3) if self.style else None
+
+
+@cache
+def _fitter(job: Job) -> Fitter:
+    fitter = Fitter(MorphableModel.open(job.model, job.landmarks), job.scheme, job.outline, job.options)
+    return fitter if job.offsets is None else fitter.styled(job.offsets)
+
+
+def fit_columns(job: Job, points: Doubles, sizes: Doubles) -> dict[str, NDArray[Any]]:
+    """The columns of the table for some faces, one row each; `problem` tells why a row is NaN."""
+    fitter = job.fitter()
+    model, fit = fitter.model, fitter.fit(points, sizes)
+    columns: dict[str, NDArray[Any]] = {
+        "problem": np.array(fit.problems, str),
+        "labels": points,
+        "fitted": fit.points,
+        "residual": fit.residual,
+        "error": fit.error,
+        "inter_ocular": fit.inter_ocular,
+        "pose": fit.camera.pose,
+        "scale": fit.camera.scale,
+        "rotation": fit.camera.rotation,
+        "shift": fit.camera.shift,
+        "identity": fit.identity,
+        "expression": fit.expression,
+    }
+    for scheme, seen in visibility(model, fit, model.landmarks.points).items():
+        columns[f"visible_{scheme}"] = seen
+        columns[f"points_{scheme}"] = points_of(model, fit, scheme, style=job.offsets)
+    return {name: value.astype(np.float32) if value.dtype == np.float64 else value for name, value in columns.items()}
+
+
+def fit_faces(job: Job, faces: Faces2D, workers: int = 1, tick: Callable[[int], None] | None = None) -> Columns:
+    """Fit faces over processes; the result does not depend on how many.
+
+    Args:
+        job: How.
+        faces: What.
+        workers: Processes, each with one BLAS thread; 1 = this one.
+        tick: Told the number of faces done, as they are done.
+
+    Returns:
+        The columns of `fit_columns`, F rows.
+
+    Raises:
+        ShapeError: there is no face, or its scheme is not the job's.
+    """
+    if faces.scheme != job.scheme or not len(faces.images):
+        raise ShapeError(f"{len(faces.images)} faces of scheme {faces.scheme!r} for a fit of scheme {job.scheme!r}")
+    starts = range(0, len(faces.images), CHUNK)
+    shares = [(job, faces.points[at : at + CHUNK], faces.sizes[at : at + CHUNK]) for at in starts]
+    parts = []
+    for part in _spread(shares, workers):
+        parts.append(part)
+        if tick:
+            tick(len(part["error"]))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _spread(shares: Sequence[tuple[Job, Doubles, Doubles]], workers: int) -> Iterator[dict[str, NDArray[Any]]]:
+    if workers == 1:
+        yield from (fit_columns(*share) for share in shares)
+        return
+    os.environ.update({name: os.environ.get(name, "1") for name in THREADS})  # read by the BLAS of the new processes
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield from pool.map(fit_columns, *zip(*shares, strict=True))
+
+
+def write_table(path: Path, faces: Faces2D, columns: Columns, job: Job) -> list[str]:
+    """Write the faces that were fitted.
+
+    Args:
+        path: An .npz file.
+        faces: What was fitted.
+        columns: Of `fit_faces`.
+        job: How it was fitted.
+
+    Returns:
+        A line for each face that was not: its image and why.
+
+    Raises:
+        DataError: no face was fitted.
+        OutputError: the file cannot be written.
+    """
+    failed = columns["problem"] != ""
+    failures = [f"{image}: {why}" for image, why in zip(faces.images, columns["problem"], strict=True) if why]
+    if failed.all():
+        raise DataError(f"none of the {len(failed)} faces could be fitted; the first: {failures[0]}")
+    kept: dict[str, NDArray[Any]] = {name: value[~failed] for name, value in columns.items() if name != "problem"}
+    kept["images"] = np.array(faces.images)[~failed]
+    kept["identities"] = np.array(faces.identities)[~failed]
+    kept["points"] = kept[f"points_{faces.scheme}"]
+    kept["scheme"] = np.array(faces.scheme)
+    kept["failures"] = np.array(failures, str)
+    kept["style"] = np.zeros((0, 3)) if job.offsets is None else job.offsets
+    with replace_whole(path) as part:
+        np.savez_compressed(part, **kept)  # type: ignore[arg-type]
+    return failures
+
+
+def read_style(path: Path, count: int) -> bytes:
+    """The style that an earlier table was fitted with, for `Job`.
+
+    Args:
+        path: A table.
+        count: Points of the scheme.
+
+    Raises:
+        InputError: no table, or one without a style of so many points.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            style = np.asarray(archive["style"], np.float64)
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError(f"{path}: not a table of fits: {error}; canthus synth fit makes one") from error
+    if style.shape != (count, 3):
+        raise InputError(f"{path}: was fitted without a style of {count} points; fit it again with --style")
+    return style.tobytes()

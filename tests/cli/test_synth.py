@@ -1,0 +1,95 @@
+"""`canthus synth import` and `fit` from arguments to files and exit codes, on a head of few vertices."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from canthus.cli.synth import app
+from canthus.errors import CanthusError, InputError
+from canthus.formats import Record, dump, load
+from canthus.schemes.scheme import Scheme
+from canthus.synth.morphable import MorphableModel
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """FaceXModel: half an ellipsoid whose vertices are places for 68 points, one identity, one expression."""
+    place = tmp_path_factory.mktemp("ict") / "FaceXModel"
+    place.mkdir()
+    x, y = (grid.ravel() for grid in np.meshgrid(np.linspace(-7, 7, 29), np.linspace(9, -9, 25)))
+    z = 8 * np.sqrt(np.maximum(1 - (x / 8) ** 2 - (y / 11) ** 2, 0)) + 2 * np.exp(-(x**2) - (y / 2) ** 2)
+    mean = np.stack([x, y, z], -1)
+    shapes = {
+        "generic_neutral_mesh": mean,
+        "identity000": mean * (1.1, 1, 1),
+        "jawOpen": mean - np.outer(y < -4, [0, 1, 0]),
+    }
+    corners = [(r * 29 + c, r * 29 + 29 + c, r * 29 + 30 + c, r * 29 + c + 1) for r in range(24) for c in range(28)]
+    for name, vertices in shapes.items():
+        lines = [f"v {a} {b} {c}" for a, b, c in vertices] + ["vt 0 0"]
+        lines += ["f " + " ".join(f"{corner + 1}/1" for corner in face) for face in corners]
+        (place / f"{name}.obj").write_text("\n".join(lines))
+    (place / "vertex_indices.json").write_text(json.dumps({"expressions": ["jawOpen"]}))
+    return place
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    """Made by the command; its landmarks are 68 vertices spread over the front."""
+    path = folder.parent / "face.npz"
+    result = run("import", folder, "-o", path)
+    assert result.exit_code == 0, result.output
+    assert "725 vertices, 1 identities, 1 expressions, 1344 triangles" in result.output
+    spread = np.random.default_rng(0).permutation(725)[:68].tolist()
+    path.with_name("landmarks.json").write_text(json.dumps({"sets": {"ibug68_3d": spread}}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def points(model):
+    """Twenty faces as the model has them, and one that is mirrored."""
+    head = MorphableModel.open(model)
+    mean = 10 * head.mean[head.landmarks.points["68"], :2] + 100
+    rng = np.random.default_rng(1)
+    records = [Record(f"{index}.png", mean + rng.normal(0, 0.2, (68, 2))) for index in range(20)]
+    dump(model.with_name("good.csv"), records)
+    mirrored = Scheme.open("68").mirrored(mean, 200)[Scheme.open("68").mirror]
+    dump(model.with_name("some.csv"), [*records, Record("turned.png", mirrored)])
+    return model.with_name("good.csv")
+
+
+def test_fit_a_file(model, points, tmp_path):
+    result = run("fit", "--model", model, "--points", points, "-o", tmp_path / "fits.npz", "--limit", "5")
+    assert result.exit_code == 0, result.output
+    assert "no style is learnt from 5 faces" in result.output
+    assert "5 faces; by yaw 5 at 0-30" in result.output
+    assert len(load(tmp_path / "fits.npz")) == 5
+
+
+def test_some_faces_fail(model, points, tmp_path):
+    some = points.with_name("some.csv")
+    result = run("fit", "--model", model, "--points", some, "-o", tmp_path / "fits.npz", "--no-style")
+    assert result.exit_code == 1
+    assert "1 faces were not fitted" in result.output
+    assert "turned.png: mirrored labels" in result.output
+    assert len(load(tmp_path / "fits.npz")) == 20
+
+
+def test_wrong_usage_and_errors(model, points, folder, tmp_path):
+    out = tmp_path / "fits.npz"
+    assert run("fit", "--model", model, "-o", out).exit_code == 2
+    assert run("fit", "--model", model, "--points", points, "--data", "wild68", "-o", out).exit_code == 2
+    assert run("fit", "--model", model, "--points", points, "-o", tmp_path / "fits.csv").exit_code == 2
+    assert run("import", folder, "-o", tmp_path / "face.obj").exit_code == 2
+    result = run("fit", "--model", tmp_path / "none.npz", "--points", points, "-o", out, "--no-style")
+    assert isinstance(result.exception, InputError)
+    result = run("fit", "--model", model, "--points", points, "--scheme", "51", "-o", out, "--no-style")
+    assert isinstance(result.exception, CanthusError)
+    assert not out.exists()
+    assert isinstance(run("import", tmp_path / "nothing", "-o", out).exception, InputError)

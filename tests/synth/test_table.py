@@ -1,0 +1,89 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from canthus.errors import DataError, InputError, ShapeError
+from canthus.formats import load
+from canthus.synth.fit import Fitter
+from canthus.synth.table import Faces2D, Job, fit_columns, fit_faces, read_style, write_table
+
+
+@pytest.fixture(scope="module")
+def faces(toy, make_faces):
+    """70 faces, one of which has too few points."""
+    rng = np.random.default_rng(5)
+    labels = make_faces(toy.model, rng.uniform(-30, 30, (70, 3)), rng).labels
+    labels[66, 5:] = np.nan
+    names = tuple(f"{index}.png" for index in range(70))
+    return Faces2D(names, ("one", "two") * 35, labels, np.full((70, 2), 600.0), "68")
+
+
+@pytest.fixture(scope="module")
+def job(toy):
+    return Job(toy.path, None, "68")
+
+
+@pytest.fixture(scope="module")
+def columns(job, faces):
+    return fit_faces(job, faces)
+
+
+def test_columns_are_those_of_the_fit(toy, faces, columns):
+    fit = Fitter(toy.model, "68").fit(faces.points)
+    assert columns["pose"] == pytest.approx(fit.camera.pose, nan_ok=True, abs=1e-3)
+    assert columns["fitted"] == pytest.approx(fit.points, nan_ok=True, abs=1e-2)
+    assert columns["identity"] == pytest.approx(fit.identity, nan_ok=True, abs=1e-3)
+    assert columns["points_29"].shape == (70, 29, 3)
+    assert columns["visible_51"].dtype == bool
+    assert {value.dtype for name, value in columns.items() if name not in ("problem", "labels")} <= {
+        np.dtype(np.float32), np.dtype(bool),
+    }  # fmt: skip
+
+
+def test_processes_do_not_change_the_result(job, faces, columns):
+    told = []
+    spread = fit_faces(job, faces, workers=2, tick=told.append)
+    assert told == [64, 6]
+    for name, value in columns.items():
+        np.testing.assert_array_equal(spread[name], value, err_msg=name)
+
+
+def test_the_table_is_read_as_points(tmp_path, job, faces, columns):
+    failures = write_table(tmp_path / "fits.npz", faces, columns, job)
+    assert failures == ["66.png: too few points: 5, a fit needs 8"]
+    records = load(tmp_path / "fits.npz")
+    assert [record.image for record in records] == [name for name in faces.images if name != "66.png"]
+    assert records[0].scheme == "68"
+    assert records[1].identity == "two"
+    assert records[67].points == pytest.approx(columns["points_68"][68])
+    assert records[67].pose == pytest.approx(columns["pose"][68])
+    table = np.load(tmp_path / "fits.npz")
+    assert table["failures"].tolist() == failures
+    assert {len(table[name]) for name in table if name.startswith(("points", "visible", "identity"))} == {69}
+
+
+def test_a_style_is_kept(toy, tmp_path, faces, job, columns):
+    style = np.random.default_rng(2).normal(0, 0.1, (68, 3))
+    styled = replace(job, style=style.tobytes())
+    assert styled.offsets == pytest.approx(style)
+    shifted = fit_columns(styled, faces.points[:2], faces.sizes[:2])
+    expected = Fitter(toy.model, "68").styled(style).fit(faces.points[:2])
+    assert shifted["fitted"] == pytest.approx(expected.points, abs=1e-2)
+    write_table(tmp_path / "fits.npz", faces, columns, styled)
+    assert read_style(tmp_path / "fits.npz", 68) == style.tobytes()
+    write_table(tmp_path / "plain.npz", faces, columns, job)
+    for path, message in {"plain.npz": "without a style", "none.npz": "not a table"}.items():
+        with pytest.raises(InputError, match=message):
+            read_style(tmp_path / path, 68)
+
+
+def test_nothing_to_write(tmp_path, job, faces):
+    bad = Faces2D(("a.png",), ("",), np.full((1, 68, 2), np.nan), np.full((1, 2), np.nan), "68")
+    with pytest.raises(DataError, match=r"none of the 1 faces.*a\.png: too few points"):
+        write_table(tmp_path / "fits.npz", bad, fit_faces(job, bad), job)
+    assert not (tmp_path / "fits.npz").exists()
+    with pytest.raises(ShapeError, match="'51'"):
+        fit_faces(replace(job, scheme="51"), faces)
+    with pytest.raises(ShapeError, match="2 images"):
+        Faces2D(("a", "b"), ("", ""), np.zeros((1, 68, 2)), np.zeros((2, 2)), "68")
