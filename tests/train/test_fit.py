@@ -75,3 +75,10 @@ def test_a_run_may_start_from_another(run: Path, drawn: Path, tiny: Recipe, tmp_
     (tmp_path / "broken.ckpt").write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match="damaged"):
         weights_of(tmp_path / "broken.ckpt")
+
+
+def test_a_run_without_progress_stops_early(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    hopeless = tiny.optimiser.model_copy(update={"rate": 30.0, "clip": 1e9})
+    fields = {"steps": 60, "validate_every": 2, "patience": 2, "optimiser": hopeless}
+    fit(tiny.model_copy(update=fields), drawn, tmp_path)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=False)["global_step"] < 60

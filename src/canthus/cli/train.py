@@ -1,5 +1,6 @@
 """`canthus train`: a recipe to checkpoints."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -34,4 +35,6 @@ def train(
     except ModuleNotFoundError as error:
         raise need("train") from error
     best = fit(checked, root, out or Path("runs") / checked.name, resume)
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return  # one process speaks for all
     print(f"best checkpoint: {best}\nmake a bundle of it: canthus export {best} --out {checked.name}.canthus")
