@@ -72,7 +72,7 @@ def test_batches_change_nothing(counts: list[int], batch: int) -> None:
 
 def test_faces_of_several_images_share_a_batch() -> None:
     aligner = CornerAligner()
-    list(Pipeline(CountingDetector(), aligner, 4).run(picture(count) for count in [1, 0, 2, 1, 9, 1]))
+    list(Pipeline(CountingDetector(), aligner, 4, passes=1).run(picture(count) for count in [1, 0, 2, 1, 9, 1]))
     assert aligner.batches == [[1, 0, 2, 1], [9], [1]]
 
 
@@ -85,7 +85,7 @@ def test_images_without_faces_do_not_pile_up() -> None:
 def test_large_images_do_not_wait_for_a_full_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("canthus.pipeline.HELD_PIXELS", 3 * 8 * 16)
     aligner = CornerAligner()
-    list(Pipeline(CountingDetector(), aligner, 1000).run([picture(1)] * 7))
+    list(Pipeline(CountingDetector(), aligner, 1000, passes=1).run([picture(1)] * 7))
     assert aligner.batches == [[1, 1, 1], [1, 1, 1], [1]]
 
 
@@ -193,3 +193,31 @@ def test_open_passes_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
         Pipeline.open(detector=own, min_face=50)
     with pytest.raises(InputError, match=r"no detector is called 'hal'; there are given, opencv"):
         Pipeline.open(detector="hal")
+
+
+class Halving(CornerAligner):
+    """Like an aligner that always finds the points in half of the box it is given."""
+
+    def _one(self, boxes: np.ndarray) -> Faces:
+        centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 4
+        smaller = np.concatenate([centre - half, centre + half], 1)
+        return replace(super()._one(smaller), boxes=boxes.astype(np.float32))
+
+
+def test_the_second_pass_starts_from_the_points_of_the_first(files: list[Path]) -> None:
+    image = picture(1)
+    (box,) = CountingDetector().detect(image).boxes
+    sides = [np.ptp(Pipeline(CountingDetector(), Halving(), passes=n)(image).points[0], axis=0) for n in (1, 2, 3)]
+    for index, side in enumerate(sides):
+        np.testing.assert_allclose(side, (box[2:] - box[:2]) / 2 ** (index + 1))
+
+
+def test_faces_on_a_line_keep_their_box() -> None:
+    class Flat(CornerAligner):
+        def _one(self, boxes: np.ndarray) -> Faces:
+            faces = super()._one(boxes)
+            return replace(faces, points=faces.points * np.float32([1, 0]))
+
+    image = picture(2)
+    faces = Pipeline(CountingDetector(), Flat())(image)
+    np.testing.assert_array_equal(faces.boxes, CountingDetector().detect(image).boxes)

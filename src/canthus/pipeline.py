@@ -19,10 +19,11 @@ from canthus.align.aligner import Aligner
 from canthus.detect.detector import Detector
 from canthus.detect.given import BoxFile, inside
 from canthus.errors import CanthusError, InputError, ReadError, ShapeError
+from canthus.geometry.crop import box_of
 from canthus.reader import Frame, read
 from canthus.runtime.bundle import Precision
 from canthus.runtime.session import Device
-from canthus.types import FaceDetector, Faces, Image, as_image
+from canthus.types import FaceDetector, Faces, Floats, Image, as_image
 
 READERS = 2
 """Threads that read images."""
@@ -64,15 +65,16 @@ class Pipeline:
     >>> pipeline(canthus.read("portrait.jpg")).points  # (F, 68, 2)
     """
 
-    def __init__(self, detector: FaceDetector, aligner: BatchAligner, batch: int = 32) -> None:
+    def __init__(self, detector: FaceDetector, aligner: BatchAligner, batch: int = 32, passes: int = 2) -> None:
         """Join a detector and an aligner.
 
         Args:
             detector: Finds the faces.
             aligner: Finds their landmarks.
             batch: Faces to wait for before they are aligned; 1 = no image waits for another.
+            passes: Times that a face found by the detector is aligned, from the second on from the box of its points.
         """
-        self.detector, self.aligner, self.batch = detector, aligner, batch
+        self.detector, self.aligner, self.batch, self.passes = detector, aligner, batch, passes
 
     @classmethod
     def open(
@@ -84,6 +86,7 @@ class Pipeline:
         threads: int = 1,
         precision: Precision = "fp32",
         batch: int = 32,
+        passes: int = 2,
         **options: Any,
     ) -> "Pipeline":
         """Load a model and a detector.
@@ -95,6 +98,7 @@ class Pipeline:
             threads: Threads of the engine on the CPU; 0 = all cores.
             precision: "fp32", or "int8": faster and slightly less accurate.
             batch: Faces that go through the network at once.
+            passes: Times that a face found by the detector is aligned; a second pass makes up for a loose box.
             **options: Of the detector that is named.
 
         Raises:
@@ -105,7 +109,7 @@ class Pipeline:
         aligner = Aligner.open(model, device=device, threads=threads, precision=precision, batch=batch)
         if detector is None or isinstance(detector, str):
             detector = Detector.open(detector, **options)
-        return cls(detector, aligner, batch)
+        return cls(detector, aligner, batch, passes)
 
     def __call__(self, image: Image) -> Faces:
         """The faces of one image (H, W, 3), with landmarks; an empty `Faces` where there is none.
@@ -125,7 +129,7 @@ class Pipeline:
             ShapeError: no image.
         """
         located = (Result(Path(), image, self.detector.detect(as_image(image))) for image in frames)
-        return (result.faces for result in self._align(located))
+        return (result.faces for result in self._align(located, self.passes))
 
     def files(self, paths: Iterable[Path], boxes: BoxFile | None = None) -> Iterator[Result]:
         """The faces of image files, in their order; a file that fails does not end the run.
@@ -134,7 +138,7 @@ class Pipeline:
             paths: Image files.
             boxes: Where the faces are; None = the detector finds them.
         """
-        return self._align(self._locate(read_ahead(paths), boxes))
+        return self._align(self._locate(read_ahead(paths), boxes), self.passes if boxes is None else 1)
 
     def _locate(self, frames: Iterable[Frame | tuple[Path, ReadError]], boxes: BoxFile | None) -> Iterator[Result]:
         """Boxes for each image."""
@@ -152,7 +156,7 @@ class Pipeline:
             else:
                 yield Result(frame.path, frame.image, faces)
 
-    def _align(self, located: Iterable[Result]) -> Iterator[Result]:
+    def _align(self, located: Iterable[Result], passes: int) -> Iterator[Result]:
         """Landmarks for the boxes of each image, in batches across images."""
         waiting: list[Result] = []
         faces = pixels = 0
@@ -161,18 +165,17 @@ class Pipeline:
             faces += len(result.faces)
             pixels += 0 if result.image is None else result.image.size // 3
             if faces >= self.batch or pixels >= HELD_PIXELS or len(waiting) >= 2 * self.batch:
-                yield from self._aligned(waiting)
+                yield from self._aligned(waiting, passes)
                 waiting, faces, pixels = [], 0, 0
-        yield from self._aligned(waiting)
+        yield from self._aligned(waiting, passes)
 
-    def _aligned(self, waiting: Sequence[Result]) -> Iterator[Result]:
+    def _aligned(self, waiting: Sequence[Result], passes: int) -> Iterator[Result]:
         """Their landmarks; the confidence of a face is the detector's, or the aligner's where the box was given."""
-        aligned = iter(
-            self.aligner.align_many(
-                [result.image for result in waiting if result.image is not None],
-                [result.faces.boxes for result in waiting if result.image is not None],
-            )
-        )
+        images = [result.image for result in waiting if result.image is not None]
+        found = self.aligner.align_many(images, [result.faces.boxes for result in waiting if result.image is not None])
+        for _ in range(passes - 1):
+            found = self.aligner.align_many(images, [_tight(faces) for faces in found])
+        aligned = iter(found)
         for result in waiting:
             if result.image is None:
                 yield result
@@ -181,6 +184,14 @@ class Pipeline:
             certain = result.faces.confidence
             confidence = np.where(np.isnan(certain), faces.confidence, certain)
             yield replace(result, faces=replace(faces, confidence=confidence))
+
+
+def _tight(faces: Faces) -> Floats:
+    """The boxes of the points (F, 4); of a face whose points lie on a line, the box it has."""
+    if len(faces) == 0:
+        return faces.boxes
+    boxes = box_of(faces.points)
+    return np.where((boxes[:, 2:] > boxes[:, :2]).all(1)[:, None], boxes, faces.boxes)
 
 
 def read_ahead(paths: Iterable[Path]) -> Iterator[Frame | tuple[Path, ReadError]]:

@@ -47,6 +47,9 @@ def detect(
     model: Annotated[Path | None, typer.Option(show_default="the one in the package", help="A bundle.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.cpu,
     threads: Annotated[int, typer.Option(min=0, help="Threads on the CPU; 0 = all cores.")] = 0,
+    passes: Annotated[
+        int, typer.Option(min=1, help="Times a found face is aligned; given boxes are taken as they are.")
+    ] = 2,
     batch: Annotated[int, typer.Option(min=1, help="Faces that go through the network at once.")] = 32,
     precision: Annotated[Precision, typer.Option(help="int8 is faster and slightly less accurate.")] = Precision.fp32,
     resume: Annotated[bool, typer.Option("--resume", help="Skip images that an earlier run has done.")] = False,
@@ -82,9 +85,16 @@ def detect(
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
     options = {"min_face": min_face, "max_faces": max_faces, "threshold": threshold, "max_side": max_side}
     pipeline = Pipeline.open(
-        model, detector, device=device.value, threads=threads, precision=precision.value, batch=batch, **options
+        model,
+        detector,
+        device=device.value,
+        threads=threads,
+        precision=precision.value,
+        batch=batch,
+        passes=passes,
+        **options,
     )
-    settings = _settings(model, boxes, [precision, detector, options, boxes_columns])
+    settings = _settings(model, boxes, [precision, detector, passes, options, boxes_columns])
     console, report = Console(stderr=True), Report()
     with ResultFolder(out, files, root_of(paths), chosen, overlay=overlay, settings=settings, resume=resume) as sink:
         todo = [file for file in files if not sink.done(file)]
