@@ -139,3 +139,8 @@ def test_a_picture_is_passed_on() -> None:
 def test_what_is_no_picture(value: object, says: str) -> None:
     with pytest.raises(ShapeError, match=says):
         as_image(value)  # type: ignore[arg-type]
+
+
+def test_boxes_are_never_made_up() -> None:
+    with pytest.raises(ShapeError, match=r"boxes of 2 faces"):
+        Faces(np.zeros((2, 0, 2), np.float32), np.zeros((0, 4), np.float32))

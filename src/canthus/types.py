@@ -128,7 +128,7 @@ class Faces:
         object.__setattr__(self, "points", points)
         for name, (value, shape) in given.items():
             array = np.asarray(value, np.float32)
-            if array.shape != shape and array.size == 0:
+            if array.shape != shape and array.size == 0 and name != "boxes":
                 array = np.full(shape, np.nan, np.float32)
             if array.shape != shape:
                 raise ShapeError(f"{name} of {count} faces with {per_face} points are {shape}, not {array.shape}")
