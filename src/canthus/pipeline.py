@@ -191,7 +191,9 @@ def _tight(faces: Faces) -> Floats:
     if len(faces) == 0:
         return faces.boxes
     boxes = box_of(faces.points)
-    return np.where((boxes[:, 2:] > boxes[:, :2]).all(1)[:, None], boxes, faces.boxes)
+    flat = ~(boxes[:, 2:] > boxes[:, :2]).all(1)
+    boxes[flat] = faces.boxes[flat]
+    return boxes
 
 
 def read_ahead(paths: Iterable[Path]) -> Iterator[Frame | tuple[Path, ReadError]]:
