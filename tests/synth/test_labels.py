@@ -92,3 +92,9 @@ def test_no_fit_no_points(toy, make_faces, rng):
     assert np.isfinite(points[0]).all()
     assert np.isnan(points[1]).all()
     assert visibility(toy.model, fit, ["68"])["68"].any(1).tolist() == [True, False]
+
+
+def test_no_faces_no_points(toy, make_faces, rng):
+    fit = fit_of(make_faces(toy.model, np.zeros((0, 3)), rng))
+    assert points_of(toy.model, fit, "68", outline=True).shape == (0, 68, 3)
+    assert visibility(toy.model, fit, ["68"])["68"].shape == (0, 68)

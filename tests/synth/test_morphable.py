@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from canthus.errors import InputError, ShapeError
+from canthus.errors import InputError, SchemeError, ShapeError
+from canthus.geometry.pose import rotation
+from canthus.schemes.scheme import Scheme
 from canthus.synth.morphable import AXES, MorphableModel
 
 
@@ -28,6 +30,19 @@ def test_our_axes(toy):
     a, b, c = model.mean[model.triangles].transpose(1, 0, 2).astype(float)
     assert (np.cross(b - a, c - a) * (a + b + c)).sum(1).min() > 0  # triangles look outward
     assert model.inter_ocular == pytest.approx(np.linalg.norm(points[36] - points[45]))
+
+
+def test_of_a_turned_head_only_the_far_contour_slides(toy):
+    model, jaw, contour = toy.model, toy.model.landmarks.of("68"), np.array(Scheme.open("68").contour)
+    away, other = model.on_view("68", rotation(np.array([[40.0, 0, 0], [-40.0, 0, 0]])))
+    far, near = contour[:8], contour[9:]  # yaw > 0 hides the subject's left
+    slid, slid_back = away != jaw, other != jaw
+    assert slid[near].any() and not slid[far].any()
+    assert slid_back[far].any() and not slid_back[near].any()
+    assert not slid[17:].any() and not slid_back[17:].any()
+    assert (model.on_view("68", rotation(np.array([[40.0, 0, 0]])), contour=False) == jaw).all()
+    with pytest.raises(SchemeError, match="98"):
+        model.on_view("98", np.eye(3)[None])
 
 
 def test_wrong_coefficients(toy):

@@ -190,6 +190,17 @@ def test_a_point_is_visible_where_the_head_faces_the_viewer(model, turn):
     assert (facing < -0.35).any()
 
 
+@pytest.mark.parametrize("turn", [40.0, 55.0, 65.0, -60.0, -75.0])
+def test_a_point_behind_the_head_is_hidden_up_to_the_outline(model, turn):
+    relief = relief_of(model, (0.0, 0.0, 0.0))
+    turned = view(relief, model, turn)
+    to_viewer = rotation(np.array([turn, 0.0, 0.0])).T @ (0, 0, -1)
+    facing = (model.mean[model.landmarks.points["68"]] / RADII**2) @ to_viewer
+    behind = -2 * facing / (to_viewer**2 / RADII**2).sum()  # the chord of the ellipsoid, cm
+    hidden = behind > 2.0
+    assert hidden.any() and not turned.visible["68"][hidden].any()
+
+
 def test_a_turn_shows_the_cheek_and_hides_the_background_behind_it(model):
     turned = view(relief_of(model), model, 40.0)
     column, row = turned.points["68"][[30, 36, 48, 2], :2].round().astype(int).T

@@ -141,10 +141,43 @@ def test_flat_triangles_and_an_empty_mesh_draw_nothing():
     assert not rasterise(far, QUAD, (8, 8)).covered.any()
 
 
+def towards(count):
+    """Normals that face the viewer."""
+    return np.tile([0.0, 0.0, -1.0], (count, 1))
+
+
 def test_points_are_seen_before_the_surface_and_hidden_behind_it():
     drawn = rasterise(quad(0, 0, 9, 9, lambda x, y: 5.0), QUAD, (10, 20))
-    points = [[4, 4, 4], [4, 4, 5.9], [4, 4, 6.1], [15, 4, 99], [9.4, 4, 99], [-3, 4, 0], [4, 9.6, 0], [np.nan, 4, 0]]
-    assert seen(points, drawn, 1.0).tolist() == [True, True, False, True, True, False, False, False]
+    points = [[4, 4, 4], [4, 4, 5.9], [4, 4, 6.1], [15, 4, 99], [-3, 4, 0], [4, 9.6, 0], [np.nan, 4, 0], [4, 4, np.nan]]
+    expected = [True, True, False, True, False, False, False, False]
+    assert seen(points, drawn, towards(8), 1.0).tolist() == expected
+
+
+def test_the_outline_lets_no_hidden_point_through():
+    drawn = rasterise(quad(5, 5, 14, 14, lambda x, y: 5.0), QUAD, (20, 20))
+    row, column = np.indices((20, 20))
+    near, far = (np.stack([column, row, np.full((20, 20), z)], -1).reshape(-1, 3) for z in (5.9, 50))
+    assert seen(near, drawn, towards(400), 1.0).all()
+    within_a_pixel = (np.abs(row - 9.5) <= 5.5) & (np.abs(column - 9.5) <= 5.5)
+    assert (seen(far, drawn, towards(400), 1.0).reshape(20, 20) == ~within_a_pixel).all()
+
+
+def test_an_edge_before_a_surface_lets_no_hidden_point_through():
+    vertices = np.concatenate([quad(0, 0, 19, 19, lambda x, y: 50.0), quad(0, 0, 9, 19, lambda x, y: 5.0)])
+    drawn = rasterise(vertices, np.concatenate([QUAD, QUAD + 4]), (20, 20))
+    points = [[8, 9, 50], [9, 9, 50], [10, 9, 50]]
+    assert seen(points, drawn, towards(3), 1.0).tolist() == [False, False, True]
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), steep=st.floats(0, 6), turn=st.floats(0, 7))
+def test_a_surface_does_not_hide_itself_however_steep(seed, steep, turn):
+    slope = steep * np.array([np.cos(turn), np.sin(turn)])
+    drawn = rasterise(quad(-2, -2, 22, 22, lambda x, y: slope @ [x, y]), QUAD, (20, 20))
+    place = np.random.default_rng(seed).uniform(0, 19, (50, 2))
+    normals = np.tile(np.array([*slope, -1]) / np.hypot(steep, 1), (50, 1))
+    assert seen(np.column_stack([place, place @ slope]), drawn, normals, 1e-3).all()
+    assert not seen(np.column_stack([place, place @ slope + 2 * steep + 1]), drawn, normals, 1e-3).any()
 
 
 def test_what_is_no_mesh_is_refused():

@@ -15,6 +15,7 @@ from canthus.errors import ShapeError
 from canthus.geometry.pose import WeakPerspective, weak_perspective
 from canthus.schemes.scheme import Scheme
 from canthus.synth.morphable import MorphableModel
+from canthus.synth.pixels import inside
 from canthus.synth.solver import Labels, Problem, State, solve
 
 Doubles = NDArray[np.float64]
@@ -73,6 +74,11 @@ class Fit:
 
     def __len__(self) -> int:
         return len(self.problems)
+
+    def head(self, model: MorphableModel, face: int) -> Doubles:
+        """All vertices of one of the faces, in the head's axes. Shape (V, 3), cm."""
+        head: Doubles = model.vertices(self.identity[face][None], self.expression[face][None])[0].astype(np.float64)
+        return head
 
     @property
     def error(self) -> Doubles:
@@ -218,7 +224,7 @@ class Fitter:
             whole([state.shift for state in states], (2,)),
             rms,
         )
-        corners = self.model.landmarks.of("68")[[36, 45]]
+        corners = self.model.eye_corners
         eyes = self.model.mean[corners] + np.tensordot(identity, self.model.identity[:, corners], 1)
         return Fit(
             self.scheme.name,
@@ -256,8 +262,7 @@ def find_problems(points: NDArray[Any], sizes: NDArray[Any] | None = None) -> li
             problems[index] = "the points lie on a line"
         elif sizes is not None and np.isfinite(sizes[index]).all():
             width, height = sizes[index]
-            inside = ((points[index] >= -0.5) & (points[index] <= (width - 0.5, height - 0.5))).all(-1)
-            lost = int((seen[index] & ~inside).sum())
+            lost = int((seen[index] & ~inside(points[index], (height, width))).sum())
             if 4 * lost > count[index]:
                 problems[index] = f"{lost} of {count[index]} points lie outside the picture of {width:g}x{height:g}"
     return problems

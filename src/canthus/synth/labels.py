@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import index_map
-from canthus.synth.contour import outline as outline_of
 from canthus.synth.fit import Fit
 from canthus.synth.morphable import MorphableModel
-from canthus.synth.raster import rasterise
+from canthus.synth.raster import rasterise, seen
 
 Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -19,9 +18,7 @@ Mask = NDArray[np.bool_]
 CELL = 0.15
 """Side of a pixel of the depth map, cm."""
 SLACK = 0.3
-"""A point this far behind what is drawn at its pixel is not hidden, cm; and as far as the skin rises over a pixel."""
-STEEPEST = 0.15
-"""Least cosine of the angle to the line of sight, for that."""
+"""A point this far behind what is drawn at its pixel is not hidden, cm."""
 
 
 def points_of(
@@ -44,14 +41,11 @@ def points_of(
     Raises:
         SchemeError: the model does not have the scheme.
     """
-    candidates = model.landmarks.candidates(scheme, outline)
-    used, rows = np.unique(candidates, return_inverse=True)
-    rows = rows.reshape(candidates.shape)
     camera = fit.camera
-    picked, _ = outline_of(model.normals[candidates], camera.rotation)
-    vertices = rows[np.arange(len(rows)), picked]  # (F, P)
+    vertices = model.on_view(scheme, camera.rotation, outline)
+    used, rows = np.unique(vertices, return_inverse=True)
     shape = model.vertices(fit.identity, fit.expression, used).astype(np.float64)
-    shape = np.take_along_axis(shape, vertices[..., None], 1)
+    shape = np.take_along_axis(shape, rows.reshape(*vertices.shape, 1), 1)
     if style is not None:
         shape = shape + _offsets(fit.scheme, scheme, outline, np.asarray(style, np.float64))
     placed: Doubles = shape @ (camera.scale[:, None, None] * np.swapaxes(camera.rotation, 1, 2))
@@ -83,25 +77,13 @@ def visibility(model: MorphableModel, fit: Fit, schemes: Iterable[str]) -> dict[
     """
     sets = {scheme: model.landmarks.of(scheme) for scheme in schemes}
     visible = {scheme: np.zeros((len(fit), len(vertices)), bool) for scheme, vertices in sets.items()}
-    for face in np.flatnonzero(np.isfinite(fit.camera.scale)):
-        shape = model.vertices(fit.identity[face][None], fit.expression[face][None])[0].astype(np.float64)
-        head = shape @ fit.camera.rotation[face].T / CELL
+    for face in np.flatnonzero(np.isfinite(fit.camera.scale)).tolist():
+        turned = fit.camera.rotation[face].T
+        head = fit.head(model, face) @ turned / CELL
         skin = head[model.skin, :2]
         head[:, :2] += 2 - skin.min((0, 1))
         width, height = np.ceil(skin.max((0, 1)) - skin.min((0, 1))).astype(int) + 4
-        drawn = rasterise(head, model.skin, (height, width), cull=True).depth
+        drawn = rasterise(head, model.skin, (height, width), cull=True)
         for scheme, vertices in sets.items():
-            normal = model.normals[vertices] @ fit.camera.rotation[face].T
-            rise = np.hypot(normal[:, 0], normal[:, 1]) / np.maximum(np.abs(normal[:, 2]), STEEPEST)
-            behind = head[vertices, 2] - _depth(drawn, head[vertices, :2])
-            visible[scheme][face] = behind <= SLACK / CELL + rise
+            visible[scheme][face] = seen(head[vertices], drawn, model.normals[vertices] @ turned, SLACK / CELL)
     return visible
-
-
-def _depth(drawn: NDArray[Any], places: Doubles) -> NDArray[Any]:
-    """What is drawn at places (P, 2); beside the outline, the farthest within a pixel; infinite off it. Shape (P,)."""
-    column, row = places.round().astype(np.intp).T
-    around = np.stack([drawn[row + y, column + x] for y in (-1, 0, 1) for x in (-1, 0, 1)])
-    covered = np.isfinite(around)
-    farthest = np.where(covered.any(0), np.where(covered, around, -np.inf).max(0), np.inf)
-    return np.where(covered[4], around[4], farthest)

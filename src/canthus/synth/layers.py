@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from canthus.errors import ShapeError
 from canthus.schemes.scheme import Scheme
+from canthus.synth.pixels import nearest
 from canthus.types import Floats, Image
 
 Doubles = NDArray[np.float64]
@@ -72,8 +73,12 @@ class Scene:
 
     def group(self, name: str) -> Doubles:
         """The points of a group that are known. Shape (N, 2)."""
-        chosen = self.points[list(Scheme.open(self.scheme).groups.get(name, ()))]
-        return chosen[np.isfinite(chosen).all(1)]
+        return _group(self.points, self.scheme, name)
+
+    @property
+    def known(self) -> Doubles:
+        """The points that are known. Shape (N, 2)."""
+        return _known(self.points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,13 +108,8 @@ def frame_of(points: Doubles, scheme: str) -> Frame:
     Raises:
         ShapeError: no point of the eyes or of the mouth is known, or they coincide.
     """
-    groups = Scheme.open(scheme).groups
-    centres = {}
-    for name in ("eye_right", "eye_left", "mouth"):
-        known = points[list(groups.get(name, ()))]
-        known = known[np.isfinite(known).all(1)]
-        if len(known):
-            centres[name] = known.mean(0)
+    parts = {name: _group(points, scheme, name) for name in ("eye_right", "eye_left", "mouth")}
+    centres = {name: known.mean(0) for name, known in parts.items() if len(known)}
     eyes = [centre for name, centre in centres.items() if name != "mouth"]
     if not eyes or "mouth" not in centres:
         raise ShapeError(f"an occluder is placed by eyes and mouth; these points of scheme {scheme} lack one of them")
@@ -124,43 +124,50 @@ def frame_of(points: Doubles, scheme: str) -> Frame:
 
 def somewhere(scene: Scene) -> Doubles:
     """A place on the face: near one of its points, in the axes of the face."""
-    known = scene.points[np.isfinite(scene.points).all(1)]
+    known = scene.known
     return scene.frame.find(known[scene.rng.integers(len(known))]) + scene.rng.normal(0, 0.15, 2)
 
 
 def random_shape(scene: Scene) -> Doubles:
     """The outline (N, 2) in pixels of a blob, an ellipse, a rectangle or a polygon on the face."""
     rng = scene.rng
-    around = np.linspace(0, 2 * np.pi, 60, endpoint=False)
     kind = rng.integers(4)
     if kind == 0:
+        around = np.linspace(0, 2 * np.pi, 60, endpoint=False)
         waves = sum(rng.normal(0, 0.35 / k) * np.cos(k * around + rng.uniform(0, 6.3)) for k in range(2, 7))
-        outline = np.stack([np.cos(around), np.sin(around)], -1) * np.maximum(1 + waves, 0.2)[:, None]
+        outline = rays(around) * np.maximum(1 + waves, 0.2)[:, None]
     elif kind == 1:
         outline = superellipse(2.0)
     elif kind == 2:
         outline = superellipse(40.0)
     else:
         turns = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(4, 9)))
-        outline = np.stack([np.cos(turns), np.sin(turns)], -1) * rng.uniform(0.6, 1.2, (len(turns), 1))
+        outline = rays(turns) * rng.uniform(0.6, 1.2, (len(turns), 1))
     outline = rotated(outline * rng.uniform(0.25, 0.85, 2), rng.uniform(0, np.pi)) + somewhere(scene)
     return scene.frame.place(outline)
 
 
+def rays(angles: Doubles) -> Doubles:
+    """Unit vectors (N, 2) in directions of so many radians (N,)."""
+    return np.stack([np.cos(angles), np.sin(angles)], -1)
+
+
 def superellipse(power: float) -> Doubles:
     """|x|^n + |y|^n = 1: an ellipse for 2, nearly a square for much more. Shape (60, 2)."""
-    around = np.linspace(0, 2 * np.pi, 60, endpoint=False)
-    ray = np.stack([np.cos(around), np.sin(around)], -1)
+    ray = rays(np.linspace(0, 2 * np.pi, 60, endpoint=False))
     outline: Doubles = ray / (np.abs(ray) ** power).sum(1, keepdims=True) ** (1 / power)
     return outline
 
 
 def stretched(discs: list[tuple[Any, float]]) -> Doubles:
     """The outline of what is stretched around discs (centre, radius). Shape (N, 2)."""
-    around = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    circle = np.stack([np.cos(around), np.sin(around)], -1)
-    every = np.concatenate([np.asarray(centre) + radius * circle for centre, radius in discs])
-    return cv2.convexHull(every.astype(np.float32))[:, 0].astype(np.float64)
+    circle = rays(np.linspace(0, 2 * np.pi, 24, endpoint=False))
+    return hull(np.concatenate([np.asarray(centre) + radius * circle for centre, radius in discs]))
+
+
+def hull(points: Doubles) -> Doubles:
+    """The corners (M, 2) of the convex hull of points (N, 2)."""
+    return cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
 
 
 def rotated(outline: Doubles, angle: float) -> Doubles:
@@ -238,9 +245,7 @@ def random_colour(rng: np.random.Generator) -> Doubles:
 def skin_of(scene: Scene) -> Doubles:
     """The median colour along nose and cheeks, where no brow or lip is. Shape (3,)."""
     place = scene.frame.place(np.stack(np.meshgrid(np.linspace(-0.35, 0.35, 9), np.linspace(0.3, 0.7, 9)), -1))
-    height, width = scene.size
-    column, row = place.reshape(-1, 2).round().clip(0, (width - 1, height - 1)).astype(np.intp).T
-    median: Doubles = np.median(scene.image[row, column].astype(np.float64), axis=0)
+    median: Doubles = np.median(scene.image[nearest(place.reshape(-1, 2), scene.size)].astype(np.float64), axis=0)
     return median
 
 
@@ -266,3 +271,13 @@ def pattern(scene: Scene) -> Floats:
     share = (0.5 + 4 * np.broadcast_to(waves[rng.integers(5)], (height, width))).clip(0, 1)[..., None]
     one, other = cloth(scene, random_colour(rng)), cloth(scene, random_colour(rng))
     return (share * one + (1 - share) * other).astype(np.float32)
+
+
+def _group(points: Doubles, scheme: str, name: str) -> Doubles:
+    """The points (N, 2) of a group that are known."""
+    return _known(points[list(Scheme.open(scheme).groups.get(name, ()))])
+
+
+def _known(points: Doubles) -> Doubles:
+    """Those that are not NaN. Shape (N, 2)."""
+    return points[np.isfinite(points).all(1)]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import InputError, ShapeError
-from canthus.synth.contour import vertex_normals
+from canthus.synth.contour import outline, vertex_normals
 from canthus.synth.landmarks import MeshLandmarks, load_landmarks
 from canthus.types import Floats
 
@@ -25,6 +25,8 @@ Indices = NDArray[np.intp]
 
 AXES = np.array([1, -1, -1], np.float32)
 """From the file's axes (x right, y up, z to the viewer) to ours; its own inverse."""
+SKIN = ("face", "head_neck")
+"""The regions that hide and are seen."""
 
 _LAYOUT: Mapping[str, tuple[int | str, ...]] = {
     "mean": ("V", 3),
@@ -89,7 +91,6 @@ class MorphableModel:
         mean = arrays["mean"].astype(np.float32) * AXES
         region = arrays["region"]
         names = tuple(str(name) for name in arrays["region_names"])
-        skin = np.isin(region, [index for index, name in enumerate(names) if name in ("face", "head_neck")])
         return cls(
             path=path,
             mean=mean,
@@ -102,7 +103,7 @@ class MorphableModel:
             region=region,
             region_names=names,
             landmarks=load_landmarks(
-                landmarks or path.with_name("landmarks.json"), mean, triangles[skin[triangles].all(1)]
+                landmarks or path.with_name("landmarks.json"), mean, _skin(triangles, region, names)
             ),
         )
 
@@ -113,18 +114,41 @@ class MorphableModel:
     @cached_property
     def skin(self) -> Indices:
         """Triangles of the face, head and neck: what hides and is seen. Shape (S, 3)."""
-        return self.triangles[self.region_mask(("face", "head_neck"))[self.triangles].all(1)]
+        return _skin(self.triangles, self.region, self.region_names)
 
     @cached_property
     def normals(self) -> NDArray[np.float64]:
         """Outward normals of the mean head's skin, smoothed; zero elsewhere. Shape (V, 3)."""
         return vertex_normals(self.mean, self.skin, rings=1)
 
+    @property
+    def eye_corners(self) -> Indices:
+        """The outer eye corners, right and left. Shape (2,)."""
+        return self.landmarks.of("68")[[36, 45]]
+
     @cached_property
     def inter_ocular(self) -> float:
         """Distance of the outer eye corners of the mean head, cm."""
-        right, left = self.mean[self.landmarks.points["68"][[36, 45]]]
+        right, left = self.mean[self.eye_corners]
         return float(np.linalg.norm(right - left))
+
+    def on_view(self, scheme: str, rotation: NDArray[Any], contour: bool = True) -> Indices:
+        """The vertices on which the landmarks of a scheme lie in a picture.
+
+        Args:
+            scheme: Any that the model has.
+            rotation: Of F heads. Shape (F, 3, 3).
+            contour: The contour lies on the outline that is seen; False = on the true jaw.
+
+        Returns:
+            Shape (F, P).
+
+        Raises:
+            SchemeError: the model does not have the scheme.
+        """
+        candidates = self.landmarks.candidates(scheme, contour)
+        picked, _ = outline(self.normals[candidates], rotation)
+        return candidates[np.arange(len(candidates)), picked]
 
     def vertices(self, identity: NDArray[Any], expression: NDArray[Any], subset: Indices | None = None) -> Floats:
         """The heads with these coefficients.
@@ -181,6 +205,12 @@ def _check(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
     for name in ("mean", "identity_step", "expression_step"):
         if not np.isfinite(arrays[name]).all():
             raise InputError(f"{path}: the array {name!r} holds values that are not finite; {_REMEDY}")
+
+
+def _skin(triangles: Indices, region: NDArray[Any], names: Sequence[str]) -> Indices:
+    """Triangles whose corners all lie in a region of `SKIN`. Shape (S, 3)."""
+    skin = np.isin(region, [index for index, name in enumerate(names) if name in SKIN])
+    return triangles[skin[triangles].all(1)]
 
 
 def _modes(quantised: NDArray[Any], step: NDArray[Any]) -> Floats:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from canthus.errors import ShapeError
 from canthus.schemes.scheme import Scheme
-from canthus.synth.layers import Layer, Scene, frame_of
+from canthus.synth.layers import BITS, Layer, Scene, fixed, frame_of
 from canthus.synth.occluders import CUT, OCCLUDERS
+from canthus.synth.pixels import inside, nearest
 from canthus.types import Floats, Image, as_image
 
 Mask = NDArray[np.bool_]
@@ -79,23 +80,14 @@ def occlude(
         raise ShapeError(f"{kind!r} is cut from other pictures: give `others`")
     scene = Scene(image, places, scheme, frame_of(places, scheme), tuple(others), rng)
     if kind == "blur":
-        return Occluded(_move(scene), inside(places, image), kind)
+        return Occluded(_move(scene), inside(places, scene.size), kind)
     layer = OCCLUDERS[kind](scene)
-    return Occluded(_compose(scene, layer), inside(places, image) & ~_hidden(places, layer.alpha), kind)
-
-
-def inside(points: NDArray[np.floating], image: Image) -> Mask:
-    """True for points (P, 2) that lie on a pixel of the picture; NaN does not. Shape (P,)."""
-    height, width = image.shape[:2]
-    within: Mask = np.all((points >= -0.5) & (points < (width - 0.5, height - 0.5)), axis=1)
-    return within
+    return Occluded(_compose(scene, layer), inside(places, scene.size) & ~_hidden(places, layer.alpha), kind)
 
 
 def _hidden(points: NDArray[np.floating], alpha: Floats) -> Mask:
     """True for points whose pixel is mostly covered; those outside take the nearest pixel. Shape (P,)."""
-    height, width = alpha.shape
-    column, row = np.nan_to_num(points).round().clip(0, (width - 1, height - 1)).astype(np.intp).T
-    hidden: Mask = alpha[row, column] > OPAQUE
+    hidden: Mask = alpha[nearest(points, alpha.shape)] > OPAQUE
     return hidden
 
 
@@ -120,8 +112,8 @@ def _move(scene: Scene) -> Image:
     angle = scene.rng.uniform(0, np.pi)
     half = (length - 1) / 2 * np.array([np.cos(angle), np.sin(angle)])
     kernel = np.zeros((length, length), np.uint8)
-    ends = np.round(((length - 1) / 2 + np.stack([-half, half])) * 16).astype(int).tolist()
-    cv2.line(kernel, ends[0], ends[1], 255, 1, cv2.LINE_AA, 4)
+    ends = fixed((length - 1) / 2 + np.stack([-half, half])).tolist()
+    cv2.line(kernel, ends[0], ends[1], 255, 1, cv2.LINE_AA, BITS)
     weights = np.maximum(kernel, kernel[::-1, ::-1]).astype(np.float32)
     weights /= weights.sum()
     return cv2.filter2D(scene.image, -1, weights, borderType=cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)

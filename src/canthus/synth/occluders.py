@@ -16,6 +16,7 @@ from canthus.synth.layers import (
     cloth,
     fill,
     fixed,
+    hull,
     lit,
     opacity_of,
     pattern,
@@ -132,9 +133,9 @@ def mask(scene: Scene) -> Layer:
     if len(low) < 5:
         around = superellipse(2.5) * (0.8, 0.65) + (0, 1.05)
         outline = np.concatenate([outline, around[around[:, 1] > top]])
-    hull = cv2.convexHull(outline.astype(np.float32))[:, 0].astype(np.float64)
-    hull = hull.mean(0) + (hull - hull.mean(0)) * rng.uniform(1.06, 1.12)
-    solid = fill(scene, frame.place(hull))
+    edge = hull(outline)
+    edge = edge.mean(0) + (edge - edge.mean(0)) * rng.uniform(1.06, 1.12)
+    solid = fill(scene, frame.place(edge))
     round_off = max(0.05 * frame.unit, 0.6)
     solid = (cv2.GaussianBlur(solid, (0, 0), round_off) - 0.5) * round_off * 2 + 0.5
     alpha = soft(solid.clip(0, 1).astype(np.float32), scene)
@@ -147,7 +148,7 @@ def mask(scene: Scene) -> Layer:
     place = frame.find(np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float64))
     folds = 1 - 0.12 * np.maximum(np.cos(place[..., 1] * rng.uniform(15, 30) + place[..., 0] ** 2), 0) ** 6
     colour = lit(colour, alpha, 0.25) * folds[..., None].astype(np.float32)
-    ends = hull[[np.argmin(hull[:, 0]), np.argmax(hull[:, 0])]]
+    ends = edge[[np.argmin(edge[:, 0]), np.argmax(edge[:, 0])]]
     side = contour[[np.argmin(contour[:, 0]), np.argmax(contour[:, 0])]] if len(contour) else ends
     straps = strokes(scene, [frame.place(pair) for pair in np.stack([ends, side], 1)], max(1, round(0.03 * frame.unit)))
     return Layer(colour, np.maximum(alpha, 0.9 * straps), shadow=0.25)
@@ -159,7 +160,7 @@ def hair(scene: Scene) -> Layer:
     tones = [(38, 28, 24), (70, 48, 34), (120, 88, 58), (190, 160, 110), (150, 150, 150), (110, 50, 30)]
     tone = np.array(tones[rng.integers(len(tones))]) * rng.uniform(0.7, 1.2)
     side = rng.choice([-1, 0, 1])
-    reach = frame.find(scene.points[np.isfinite(scene.points).all(1)])
+    reach = frame.find(scene.known)
     left, right = reach[:, 0].min(), reach[:, 0].max()
     alpha, colour = np.zeros(scene.size, np.uint8), np.zeros((*scene.size, 3), np.uint8)
     colour[:] = tone.clip(0, 255)

@@ -19,10 +19,9 @@ from canthus.errors import ShapeError
 from canthus.geometry.crop import box_of, crop_matrix, warp
 from canthus.geometry.pose import angles, rotation
 from canthus.geometry.transform import Matrix, apply, compose, scale_of, similarity
-from canthus.schemes.scheme import Scheme
-from canthus.synth.contour import outline
 from canthus.synth.fit import Fit
 from canthus.synth.morphable import MorphableModel
+from canthus.synth.pixels import nearest
 from canthus.synth.raster import rasterise, seen
 from canthus.types import Floats, Image, as_image
 
@@ -147,15 +146,16 @@ def prepare(
     if fit.problems[face]:
         raise ShapeError(f"face {face} has no fit to make views of: {fit.problems[face]}")
     turned, enlarged = fit.camera.rotation[face], float(fit.camera.scale[face])
-    solid = model.vertices(fit.identity[face][None], fit.expression[face][None])[0].astype(np.float64)
-    in_photograph = enlarged * solid @ turned.T
+    in_photograph = enlarged * fit.head(model, face) @ turned.T
     in_photograph[:, :2] += fit.camera.shift[face]
     box = box_of(in_photograph[model.landmarks.of("68")])
     matrix = crop_matrix(box, options.size, options.extent)
     picture = _cut(image, matrix, options.size)
     head = apply(matrix, in_photograph)
     scale = enlarged * float(scale_of(matrix))
-    nodes, triangles = _surface(head, model, scale, options)
+    normals = model.normals @ turned.T
+    drawn = rasterise(head, model.skin, (options.size, options.size), cull=True)
+    nodes, triangles = _surface(head, model, seen(head, drawn, normals, BEHIND / 2 * scale), scale, options)
     return Relief(
         picture=picture,
         matrix=matrix,
@@ -166,7 +166,7 @@ def prepare(
         triangles=triangles,
         rigidity=_rigidity(nodes[:, :2], box_of(head[model.landmarks.of("68")]), options.size),
         error=float(fit.error[face]),
-        strays=_strays(picture, head, model),
+        strays=_strays(picture, head, model, seen(head, drawn, normals, 2.0)),
     )
 
 
@@ -228,13 +228,14 @@ def view(relief: Relief, model: MorphableModel, turn: float) -> View:
     head = _turned(relief.head - centre, axis, np.full(len(relief.head), turn)) + centre
     skin = rasterise(head, model.skin, size, cull=True)
     now = relief.rotation @ rotation(np.array([turn, 0.0, 0.0]))
-    points = {name: head[vertices] for name, vertices in model.landmarks.points.items()}
+    visible = seen(head, skin, model.normals @ now.T, SLACK * relief.scale)
+    points = model.landmarks.points
     labelled = model.landmarks.lines if abs(relief.azimuth + turn) <= OUTLINES_TO else {}
     return View(
         image=image.astype(np.uint8, copy=False),
-        points={name: place.astype(np.float32) for name, place in points.items()},
-        outlines={name: _outlined(name, head, model, now) for name in labelled},
-        visible={name: seen(place, skin, SLACK * relief.scale) for name, place in points.items()},
+        points={name: head[vertices].astype(np.float32) for name, vertices in points.items()},
+        outlines={name: head[model.on_view(name, now[None])[0]].astype(np.float32) for name in labelled},
+        visible={name: visible[vertices] for name, vertices in points.items()},
         pose=angles(now).astype(np.float32),
         azimuth=relief.azimuth + turn,
     )
@@ -247,13 +248,13 @@ def _cut(image: Image, matrix: Matrix, size: int) -> Image:
     return warp(wide.astype(np.uint8, copy=False), compose(matrix, similarity(shift=(-margin, -margin))), size)
 
 
-def _surface(head: Doubles, model: MorphableModel, scale: float, options: ProfileOptions) -> tuple[Doubles, Indices]:
+def _surface(
+    head: Doubles, model: MorphableModel, shown: Mask, scale: float, options: ProfileOptions
+) -> tuple[Doubles, Indices]:
     """Nodes and triangles of the skin that the photograph shows, of lids and lips filled, and of the grid behind."""
-    drawn = rasterise(head, model.skin, (options.size, options.size), cull=True)
     corners = head[model.skin]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     facing = normal[:, 2] < -GRAZING * np.linalg.norm(normal, axis=1)
-    shown = seen(head, drawn, BEHIND / 2 * scale)
     skin = model.skin[facing & shown[model.skin].all(1)]
     loops = list(model.landmarks.holes.values())
     filled = np.concatenate([head, *(head[loop].mean(0, keepdims=True) for loop in loops)])
@@ -306,16 +307,7 @@ def _turned(vectors: Doubles, axis: Doubles, degrees: NDArray[Any]) -> Doubles:
     return turned
 
 
-def _outlined(scheme: str, head: Doubles, model: MorphableModel, turned: Doubles) -> Floats:
-    """Landmarks (P, 3) of a scheme on a head, the contour on the outline."""
-    vertices, contour = model.landmarks.of(scheme).copy(), list(Scheme.open(scheme).contour)
-    lines = model.landmarks.lines[scheme][contour]
-    picked = outline(model.normals[lines], turned[None])[0][0]
-    vertices[contour] = lines[np.arange(len(lines)), picked]
-    return head[vertices].astype(np.float32)
-
-
-def _strays(picture: Image, head: Doubles, model: MorphableModel) -> tuple[float, float]:
+def _strays(picture: Image, head: Doubles, model: MorphableModel, shown: Mask) -> tuple[float, float]:
     """Which share of the right and the left cheek is coloured unlike nose and inner cheeks, as far as they are seen.
 
     Lightness counts a third, for a cheek may lie in shadow.
@@ -323,11 +315,10 @@ def _strays(picture: Image, head: Doubles, model: MorphableModel) -> tuple[float
     points = model.mean[model.landmarks.of("68")]
     half = float(np.abs(points[[0, 16], 0]).mean())
     across, down = model.mean[:, 0] / half, model.mean[:, 1]
-    face = model.region_mask(("face",)) & seen(head, rasterise(head, model.skin, picture.shape[:2], cull=True), 2.0)
+    face = model.region_mask(("face",)) & shown
     face &= (down > points[[36, 45], 1].mean() + 1) & (down < points[57, 1])
     face &= model.mean[:, 2] < points[[0, 16], 2].mean()
-    column, row = head[:, :2].round().clip(0, len(picture) - 1).astype(np.intp).T
-    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[row, column].astype(np.float64)
+    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[nearest(head[:, :2], picture.shape[:2])].astype(np.float64)
     inner = lab[face & (np.abs(across) < 0.5)]
     if not len(inner):
         return 1.0, 1.0

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import ShapeError
+from canthus.synth.pixels import inside, nearest
 from canthus.types import Floats
 
 Doubles = NDArray[np.float64]
@@ -24,6 +25,8 @@ FRAGMENTS = 1 << 19
 """So many fragments are held at a time, where one triangle alone does not have more."""
 EDGE = 1e-7
 """A centre this far outside, as a share of the triangle's height, still counts as on the edge: no cracks."""
+STEEPEST = 0.15
+"""Least cosine of the angle to the line of sight for which `seen` tells how far a surface rises over a pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +97,8 @@ def rasterise(vertices: NDArray[Any], triangles: Indices, size: tuple[int, int],
     for part, pixel, column, row in _fragments(corners, chosen, size):
         ux, uy, u0, vx, vy, v0 = (coefficient.take(part) for coefficient in plane)
         u, v = ux * column + uy * row + u0, vx * column + vy * row + v0
-        inside = np.flatnonzero((u >= -EDGE) & (v >= -EDGE) & (u + v <= 1 + EDGE))
-        part, pixel, u, v = part[inside], pixel[inside], u[inside], v[inside]
+        within = np.flatnonzero((u >= -EDGE) & (v >= -EDGE) & (u + v <= 1 + EDGE))
+        part, pixel, u, v = part[within], pixel[within], u[within], v[within]
         a, b, c = (heights.take(part) for heights in depths)
         z = a + u * (b - a) + v * (c - a)
         nearer = np.flatnonzero(z < depth[pixel])
@@ -108,26 +111,32 @@ def rasterise(vertices: NDArray[Any], triangles: Indices, size: tuple[int, int],
     return Raster(depth.reshape(size).astype(np.float32), owner.reshape(size), weights.reshape(*size, 3))
 
 
-def seen(points: NDArray[Any], raster: Raster, slack: float) -> Mask:
+def seen(points: NDArray[Any], raster: Raster, normals: NDArray[Any], slack: float) -> Mask:
     """Which points no surface hides.
+
+    What is drawn at the pixel of a point hides it when it lies nearer by more than the slack and what the point's own
+    surface rises over a pixel. Beside the outline, where that pixel is empty, the farthest of the eight around it
+    counts; where they are empty too, nothing hides the point.
 
     Args:
         points: x, y and depth, pixels. Shape (P, 3).
         raster: The surfaces.
-        slack: A point may lie so far behind what is drawn in the 3x3 pixels around it, pixels.
+        normals: Unit normals of the surface that the points lie on. Shape (P, 3).
+        slack: A point may lie so far behind what is drawn, pixels.
 
     Returns:
         False for points outside the picture or not finite. Shape (P,).
     """
-    points = np.asarray(points, np.float64)
-    height, width = raster.depth.shape
-    place = np.where(np.isfinite(points[:, :2]), points[:, :2], -9).round()
-    inside = ((place >= 0) & (place < (width, height))).all(1) & np.isfinite(points[:, 2])
-    column, row = place[inside].astype(np.intp).T
-    around = np.pad(raster.depth, 1, mode="edge")
-    farthest = np.max([around[row + y, column + x] for y in range(3) for x in range(3)], axis=0, initial=-np.inf)
-    hit = np.zeros(len(points), np.bool_)
-    hit[inside] = points[inside, 2] <= farthest + slack
+    points, normals = np.asarray(points, np.float64), np.asarray(normals, np.float64)
+    hit: Mask = inside(points[:, :2], raster.depth.shape) & np.isfinite(points[:, 2])
+    points, normals = points[hit], normals[hit]
+    row, column = nearest(points[:, :2], raster.depth.shape)
+    depth = np.pad(raster.depth, 1, constant_values=np.inf)
+    around = np.stack([depth[row + y, column + x] for y in range(3) for x in range(3)])
+    farthest = np.max(around, axis=0, where=np.isfinite(around), initial=-np.inf)
+    drawn = np.where(np.isfinite(around[4]), around[4], np.where(np.isfinite(farthest), farthest, np.inf))
+    rise = np.hypot(normals[:, 0], normals[:, 1]) / np.maximum(np.abs(normals[:, 2]), STEEPEST)
+    hit[hit] = points[:, 2] <= drawn + slack + rise
     return hit
 
 
