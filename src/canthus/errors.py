@@ -66,4 +66,4 @@ def need(extra: str) -> ExtraMissingError:
     """
     torch = " torch==2.13.0" if extra in ("train", "export") else ""
     command = f"pip install 'canthus[{extra}]'{torch}"
-    return ExtraMissingError(f"{EXTRAS[extra]} needs more packages; install them with: {command}")
+    return ExtraMissingError(f"more packages are needed for {EXTRAS[extra]}; install them with: {command}")
