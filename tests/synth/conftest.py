@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from canthus.schemes.transfer import index_map
 from canthus.synth.contour import outline
 from canthus.synth.ict import import_ict
 from canthus.synth.morphable import MorphableModel
+from canthus.synth.table import Faces2D, Job, fit_faces, write_table
 
 ACROSS, DOWN = 91, 45
 EXPRESSIONS = ("jawOpen", "mouthSmile_L", "mouthSmile_R", "eyeLookUp_L")
@@ -163,6 +165,33 @@ def make_faces():
 def make_folder():
     """`write_folder` for tests."""
     return write_folder
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Photographs of plain skin, and the table of their fits."""
+
+    folder: Path
+    table: Path
+    poses: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def studio(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    """Twelve faces of six people in azimuths from -50 to 50 degrees."""
+    folder, rng = tmp_path_factory.mktemp("studio"), np.random.default_rng(8)
+    poses = np.stack([np.linspace(-50, 50, 12), np.zeros(12), rng.uniform(-5, 5, 12)], -1)
+    labels = people(toy.model, poses, rng).labels
+    names = tuple(f"images/{index:02d}.png" for index in range(12))
+    (folder / "images").mkdir()
+    light = np.linspace(0.9, 1.1, 600)[:, None, None]
+    for index, name in enumerate(names):
+        skin = np.full((600, 600, 3), (125 + index, 150, 205)) * light
+        cv2.imwrite(str(folder / name), (skin + rng.normal(0, 2, skin.shape)).clip(0, 255).astype(np.uint8))
+    faces = Faces2D(names, tuple("abcdefabcdef"), labels, np.full((12, 2), 600.0), "68")
+    job = Job(toy.path, None, "68")
+    write_table(folder / "fits.npz", faces, fit_faces(job, faces), job)
+    return Studio(folder, folder / "fits.npz", poses)
 
 
 @pytest.fixture(scope="session")
