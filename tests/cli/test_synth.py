@@ -1,13 +1,15 @@
-"""`canthus synth import` and `fit` from arguments to files and exit codes, on a head of few vertices."""
+"""`canthus synth` import, fit, profile and occlude from arguments to files and exit codes; a head of few vertices."""
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from canthus.cli.synth import app
-from canthus.errors import CanthusError, InputError
+from canthus.data.catalogue import open_set
+from canthus.errors import CanthusError, InputError, OutputError
 from canthus.formats import Record, dump, load
 from canthus.schemes.scheme import Scheme
 from canthus.synth.morphable import MorphableModel
@@ -79,6 +81,40 @@ def test_some_faces_fail(model, points, tmp_path):
     assert "1 faces were not fitted" in result.output
     assert "turned.png: mirrored labels" in result.output
     assert len(load(tmp_path / "fits.npz")) == 20
+
+
+@pytest.fixture(scope="module")
+def fits(model, points):
+    """The table of the twenty, and their pictures beside it."""
+    out = model.with_name("made.npz")
+    assert run("fit", "--model", model, "--points", points, "-o", out, "--no-style").exit_code == 0
+    for index in range(20):
+        cv2.imwrite(str(model.with_name(f"{index}.png")), np.full((200, 200, 3), (125, 150, 205), np.uint8))
+    return out
+
+
+def test_views(model, fits, tmp_path):
+    out = tmp_path / "views" / "train"
+    arguments = ("--model", model, "--fits", fits, "--pictures", model.parent, "-o", out, "-n", "20", "--size", "64")
+    result = run("profile", *arguments)
+    assert result.exit_code == 1, result.output  # from the front nobody reaches the profiles
+    made = len(open_set("views", tmp_path, "train"))
+    assert 0 < made < 20
+    assert f"{made} of 20 pictures" in result.output
+    assert "in every ten degrees of azimuth from -90 to 90: 0 0 " in result.output
+    assert run("profile", *arguments).output.splitlines()[1:] == result.output.splitlines()[1:]
+    assert isinstance(run("profile", *arguments, "--seed", "1").exception, OutputError)
+
+
+def test_occluded_copies(model, fits, tmp_path):
+    out = tmp_path / "occluded" / "train"
+    result = run("occlude", "--fits", fits, "--pictures", model.parent, "-o", out, "-n", "5", "--size", "64")
+    assert result.exit_code == 0, result.output
+    assert "5 of 5 pictures" in result.output and "refused 0.0%" in result.output
+    samples = open_set("views:occluded", tmp_path, "train")
+    assert len(samples) == 5 and samples[0].picture().shape == (64, 64, 3)
+    result = run("occlude", "--fits", fits, "--pictures", tmp_path, "-o", tmp_path / "other")
+    assert isinstance(result.exception, InputError)
 
 
 def test_wrong_usage_and_errors(model, points, folder, tmp_path):

@@ -8,6 +8,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from canthus.synth.factory import Order, Summary
     from canthus.synth.table import Columns, Faces2D, Job
 
 app = typer.Typer(help="Make training data with a 3D face model.", no_args_is_help=True)
@@ -95,6 +96,87 @@ def fit(
     _tell(console, out, table, failures)
     if failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def profile(
+    model: Annotated[Path, typer.Option(help="Face model, .npz.")],
+    fits: Annotated[Path, typer.Option(help="Table of canthus synth fit.")],
+    pictures: Annotated[Path, typer.Option(help="Folder of the set that was fitted.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: views/SPLIT for the reader views.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Views to make.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses photographs and turns.")] = 0,
+    size: Annotated[int, typer.Option(min=32, help="Side of a view, pixels.")] = 256,
+    landmarks: Annotated[
+        Path | None, typer.Option(help="Landmark vertices.", show_default="landmarks.json beside the model")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Make large-pose views of photographs, as many of each azimuth from -90 to 90 degrees.
+
+    A run that was interrupted goes on with the same command.
+
+    Example: canthus synth profile --model face.npz --fits wild68-train.npz --pictures data/wild68 -o data/views/train
+
+    Exit codes: 0 all made; 1 some could not be; 2 wrong usage; 3 nothing done.
+    """
+    from canthus.synth.profile import ProfileOptions
+    from canthus.synth.turned import Views
+
+    _produce(Views(model, fits, pictures, count, seed, landmarks, ProfileOptions(size=size)), out, workers)
+
+
+@app.command()
+def occlude(
+    fits: Annotated[Path, typer.Option(help="Table of canthus synth fit.")],
+    pictures: Annotated[Path, typer.Option(help="Folder of the set that was fitted.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: SET/SPLIT for the reader views:SET.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Copies to make.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses what is put before whom.")] = 0,
+    size: Annotated[int, typer.Option(min=32, help="Side of a copy, pixels.")] = 256,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Make copies of photographs with something before the face, and say which landmarks it hides.
+
+    A run that was interrupted goes on with the same command.
+
+    Example: canthus synth occlude --fits wild68-train.npz --pictures data/wild68 -o data/occluded/train
+
+    Exit codes: 0 all made; 1 some could not be; 2 wrong usage; 3 nothing done.
+    """
+    from canthus.synth.covered import Copies
+
+    _produce(Copies(fits, pictures, count, seed, size), out, workers)
+
+
+def _produce(order: "Order", out: Path, workers: int) -> None:
+    """Run the factory with a progress bar, and tell what was made."""
+    from time import monotonic
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from canthus.synth.factory import produce
+
+    console, start = Console(stderr=True), monotonic()
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=order.count)
+        summary = produce(order, out, workers, lambda count: progress.advance(task, count))
+    _tell_run(console, out, summary, monotonic() - start)
+    if summary.made < summary.wanted:
+        raise typer.Exit(1)
+
+
+def _tell_run(console: "Console", out: Path, summary: "Summary", seconds: float) -> None:
+    """How much was made, where, and what was refused."""
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
+    lines = [f"{out}: {summary.made} of {summary.wanted} pictures, {size:.0f} MB, {seconds:.0f} s; look at sheet.png"]
+    lines.append(f"in every ten degrees of azimuth from -90 to 90: {' '.join(map(str, summary.azimuths))}")
+    lines.append(f"refused {summary.rejected_share:.1%} of those tried" + ":" * bool(summary.rejected))
+    lines += [f"  {count} {reason}" for reason, count in summary.rejected.items()]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _with_style(job: "Job", faces: "Faces2D", console: "Console") -> "Job":

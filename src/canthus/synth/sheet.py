@@ -1,0 +1,83 @@
+"""A contact sheet: many pictures of a run with their points, by azimuth, so that one look tells what is wrong."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from canthus.errors import OutputError
+from canthus.formats import replace_whole
+from canthus.reader import read
+from canthus.types import Image
+
+SIDE = 128
+COLUMNS = 20
+LIMIT = 200
+SEEN, HIDDEN = (60, 230, 90), (240, 60, 60)
+
+
+def write_sheet(path: Path, folder: Path, columns: Mapping[str, NDArray[Any]], scheme: str = "68") -> None:
+    """Draw up to 200 pictures, evenly spread over the run, in the order of their azimuth, which is written below.
+
+    Points that are seen are green, hidden ones red.
+
+    Args:
+        path: A .png file.
+        folder: Of the run.
+        columns: Of its index.
+        scheme: Whose points are drawn.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    count = len(columns["images"])
+    chosen = np.linspace(0, count - 1, min(count, LIMIT)).round().astype(int)
+    chosen = chosen[np.argsort(columns["azimuth"][chosen], kind="stable")]
+    tiles = [
+        tile(
+            read(folder / str(columns["images"][row])),
+            columns[f"points_{scheme}"][row],
+            columns[f"visible_{scheme}"][row],
+            f"{columns['azimuth'][row]:.0f} {columns['kind'][row]}".strip(),
+        )
+        for row in chosen
+    ]
+    good, data = cv2.imencode(".png", mosaic(tiles)[..., ::-1])
+    if not good:
+        raise OutputError(f"{path}: OpenCV cannot write this picture")
+    with replace_whole(path) as part:
+        part.write_bytes(data.tobytes())
+
+
+def tile(image: Image, points: NDArray[Any], visible: NDArray[np.bool_], caption: str) -> Image:
+    """One picture of the sheet.
+
+    Args:
+        image: Shape (H, W, 3).
+        points: Shape (P, 2 or 3), pixels.
+        visible: Shape (P,).
+        caption: Written in the lower left corner.
+
+    Returns:
+        Shape (128, 128, 3).
+    """
+    height, width = image.shape[:2]
+    small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    places = (points[:, :2].astype(np.float64) + 0.5) * (SIDE / width, SIDE / height) - 0.5
+    for (x, y), seen in zip(places, visible, strict=True):
+        if np.isfinite((x, y)).all() and max(abs(x), abs(y)) < 10 * SIDE:
+            cv2.circle(small, (round(x * 16), round(y * 16)), 16, SEEN if seen else HIDDEN, -1, cv2.LINE_AA, 4)
+    for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(small, caption, (3, SIDE - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.35, colour, thick, cv2.LINE_AA)
+    return small.astype(np.uint8, copy=False)
+
+
+def mosaic(tiles: list[Image]) -> Image:
+    """Tiles in rows of 20, the last row filled with black. Shape (128 R, 128 C, 3)."""
+    across = min(COLUMNS, len(tiles))
+    rows = -(-len(tiles) // across)
+    filled = tiles + [np.zeros_like(tiles[0])] * (rows * across - len(tiles))
+    return np.concatenate([np.concatenate(filled[at : at + across], 1) for at in range(0, len(filled), across)])

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from canthus.data.catalogue import open_set
+from canthus.data.sample import split_by_identity
+from canthus.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path, rng, picture):
+    """A run of three pictures of two people; only the first has an outline."""
+    out = tmp_path / "views" / "train"
+    names = [f"images/000/{index:06d}.png" for index in range(3)]
+    for name in names:
+        picture(out / name)
+    outline = rng.uniform(0, 40, (3, 68, 3)).astype(np.float32)
+    outline[1:] = np.nan
+    index = {
+        "images": np.array(names),
+        "identities": np.array(["ann", "bob", "ann"]),
+        "kind": np.array(["", "hand", ""]),
+        "pose": rng.uniform(-9, 9, (3, 3)).astype(np.float32),
+        "azimuth": np.array([-12.0, 45.0, -90.0], np.float32),
+        "points_68": rng.uniform(0, 40, (3, 68, 3)).astype(np.float32),
+        "visible_68": rng.random((3, 68)) < 0.5,
+        "points_29": rng.uniform(0, 40, (3, 29, 3)).astype(np.float32),
+        "visible_29": rng.random((3, 29)) < 0.5,
+        "outline_68": outline,
+    }
+    np.savez(out / "index.npz", **index)
+    return tmp_path, index
+
+
+def test_rows_become_samples(folder):
+    root, index = folder
+    samples = open_set("views", root, "train")
+    assert [sample.identity for sample in samples] == ["ann", "bob", "ann"]
+    assert [sorted(sample.groups) for sample in samples] == [["front"], ["half", "hand"], ["profile", "profile_left"]]
+    for row, sample in enumerate(samples):
+        assert sample.scheme == "68" and sample.picture().shape == (40, 60, 3)
+        assert np.array_equal(sample.points, index["points_68"][row, :, :2])
+        assert np.array_equal(sample.visible, index["visible_68"][row])
+        assert np.array_equal(sample.pose, index["pose"][row])
+    assert [sample.identity for sample in open_set("views", root, "train/hand")] == ["bob"]
+
+
+def test_schemes_depth_and_outlines(folder):
+    root, index = folder
+    samples = open_set("views", root, "train", scheme="29", labels="3d")
+    assert np.array_equal(samples[2].points, index["points_29"][2]) and samples[2].scheme == "29"
+    assert np.array_equal(samples[2].visible, index["visible_29"][2])
+    (outlined,) = open_set("views", root, "train", labels="outline")
+    assert np.array_equal(outlined.points, index["outline_68"][0, :, :2])
+
+
+def test_one_person_stays_on_one_side(folder):
+    for part in split_by_identity(open_set("views", folder[0], "train"), (0.5, 0.5)):
+        assert len([sample for sample in part if sample.identity == "ann"]) in (0, 2)
+
+
+def test_what_does_not_fit_is_told(folder):
+    root, index = folder
+    with pytest.raises(DataError, match="has no scheme '84'; it has 68, 29"):
+        open_set("views", root, "train", scheme="84")
+    with pytest.raises(DataError, match="views has no labels '4d'; it has 2d, 3d, outline"):
+        open_set("views", root, "train", labels="4d")
+    (root / "views" / "train" / index["images"][1]).unlink()
+    with pytest.raises(DataError, match=r"000001\.png does not exist; expected"):
+        open_set("views", root, "train")
+    np.savez(root / "views" / "train" / "index.npz", points_68=index["points_68"])
+    with pytest.raises(DataError, match="is damaged"):
+        open_set("views", root, "train")
