@@ -17,7 +17,8 @@ import onnx
 from onnx import TensorProto, helper
 
 import canthus
-from canthus.align.compact import Compact
+from canthus.align.aligner import solver_of
+from canthus.align.cropped import Cropped
 from canthus.geometry.crop import crop_matrix, warp
 from canthus.runtime.bundle import Bundle
 from canthus.runtime.session import Session
@@ -97,7 +98,7 @@ def main() -> None:
     for threads in (1, 2):
         for precision in precisions:
             session = Session(bundle.network("landmarks", precision), threads=threads)
-            system = Compact(session, card.scheme, card.points, size, card.crop.extent)
+            system = Cropped(solver_of(card.system, {"landmarks": session}), card.scheme, size, card.crop.extent)
             for count in (1, 32):
                 crops = np.stack([warp(image, crop_matrix(box, size, card.crop.extent), size)] * count)
                 key = f"{threads} {precision} {count}"

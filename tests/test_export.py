@@ -8,14 +8,14 @@ import torch
 from canthus.align.aligner import Aligner
 from canthus.data.catalogue import open_set
 from canthus.errors import CanthusError, InputError
-from canthus.export import calibrate, crops_of, export, fold_norms, halve, load_checkpoint, prove, quantise, to_onnx
+from canthus.export import calibrate, crops_of, export, fold_norms, halve, prove, quantise, to_onnx
 from canthus.geometry.crop import box_of
-from canthus.nets.compact import Compact, CompactConfig, Deployed
+from canthus.nets.compact import Compact, CompactConfig, Deployed, parts
 from canthus.reader import read
 from canthus.runtime.session import Session
 from canthus.train.fit import fit
 from canthus.train.recipe import Recipe
-from canthus.train.task import aligner_of
+from canthus.train.task import aligner_of, load_checkpoint
 
 TINY = CompactConfig(size=32, stem=(8, 16), widths=(16, 16), depths=(1, 1), head=16)
 
@@ -41,7 +41,7 @@ def crops() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model(net: Compact) -> bytes:
-    return to_onnx(Deployed(fold_norms(net)), 32)
+    return to_onnx(parts(fold_norms(net)), 32)["landmarks"]
 
 
 def test_folding_norms_changes_nothing(net: Compact, crops: np.ndarray) -> None:
@@ -53,8 +53,8 @@ def test_folding_norms_changes_nothing(net: Compact, crops: np.ndarray) -> None:
 
 
 def test_onnx_runtime_gives_what_torch_gives(net: Compact, model: bytes, crops: np.ndarray) -> None:
-    assert prove(Deployed(net), model, crops) < 0.01
-    assert prove(Deployed(net), halve(model), crops) < 0.05
+    assert prove(parts(net), {"landmarks": model}, crops) < 0.01
+    assert prove(parts(net), {"landmarks": halve(model)}, crops) < 0.05
 
 
 def test_any_number_of_faces(model: bytes, crops: np.ndarray) -> None:
@@ -72,7 +72,7 @@ def test_a_bundle_names_no_file_of_the_machine(model: bytes) -> None:
 def test_another_network_is_found_out(net: Compact, model: bytes, crops: np.ndarray) -> None:
     torch.manual_seed(9)
     with pytest.raises(CanthusError, match="differ"):
-        prove(Deployed(Compact(TINY).eval()), model, crops)
+        prove(parts(Compact(TINY).eval()), {"landmarks": model}, crops)
 
 
 def test_half_precision_halves_the_weights(model: bytes) -> None:
@@ -82,7 +82,7 @@ def test_half_precision_halves_the_weights(model: bytes) -> None:
 
 
 def test_int8_leaves_the_decoding_in_float(model: bytes, crops: np.ndarray) -> None:
-    small = quantise(model, crops)
+    small = quantise(model, {"crops": crops})
     graph = onnx.load_from_string(small).graph
     producers = {output: node.op_type for node in graph.node for output in node.output}
     (soft,) = [node for node in graph.node if node.op_type == "Softmax"]
@@ -110,7 +110,7 @@ def test_from_recipe_to_bundle(drawn: Path, tiny: Recipe, tmp_path: Path) -> Non
     net, _, _ = load_checkpoint(best)
     sample = open_set("wild68", drawn, "val")[0]
     image, box = read(sample.image), box_of(sample.points)
-    (ours,) = aligner_of(net, "68").align([image], [box[None]])
+    (ours,) = aligner_of(net, "compact", "68").align([image], [box[None]])
     theirs = Aligner.open(out).align(image, box)
     assert np.abs(ours.points - theirs.points).max() < 0.2
     assert Aligner.open(out, precision="int8").align(image, box).points.shape == (1, 68, 2)
@@ -122,7 +122,9 @@ def test_calibrated_reliability_is_the_share_of_near_points(drawn: Path, tiny: R
     net = Compact(CompactConfig(**tiny.config)).eval()
     shift = calibrate(net, samples)
     config = net.config
-    faces = aligner_of(net, "68").align([s.picture() for s in samples], [box_of(s.points)[None] for s in samples])
+    faces = aligner_of(net, "compact", "68").align(
+        [s.picture() for s in samples], [box_of(s.points)[None] for s in samples]
+    )
     sides = np.array([np.ptp(sample.points, axis=0).max() for sample in samples])
     far = np.stack([np.linalg.norm(f.points[0] - s.points, axis=-1) for f, s in zip(faces, samples, strict=True)])
     share = (far < config.near * sides[:, None]).mean()

@@ -1,12 +1,12 @@
 """From a checkpoint to a bundle: ONNX with weights in half precision, an int8 variant, and a proof of parity."""
 
 import copy
-import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,20 +22,21 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
-from canthus.errors import CanthusError, InputError
+from canthus.errors import CanthusError
 from canthus.formats import replace_whole
 from canthus.geometry.crop import box_of, crop_matrix, warp
 from canthus.geometry.transform import apply
-from canthus.nets.compact import Compact, CompactConfig, Deployed, reliability
-from canthus.runtime.bundle import Card, Crop, member_of, write_bundle
+from canthus.nets.decode import reliability
+from canthus.nets.network import NETWORKS
+from canthus.nets.part import Part
+from canthus.runtime.bundle import Card, Crop, Precision, member_of, write_bundle
 from canthus.runtime.session import Session
 from canthus.schemes.scheme import Scheme
-from canthus.train.recipe import Recipe, check_recipe
-from canthus.train.task import TorchBackend, weights_of
+from canthus.train.task import TorchBackend, load_checkpoint
+from canthus.types import Backend
 
-OUTPUTS = ("points", "scores", "pose")
-PARITY = 0.05
-"""Largest distance in pixels between a point from torch and the same point from ONNX Runtime."""
+TOLERANCES = {"points": 0.05, "scores": 0.01, "pose": 0.1}
+"""How far torch and ONNX Runtime may differ: pixels of the crop, probability, degrees."""
 CALIBRATION_FACES = 256
 
 
@@ -68,31 +69,41 @@ def export(
     net, recipe, run = load_checkpoint(checkpoint)
     config = net.config = replace(net.config, extent=extent or net.config.extent)
     share = recipe.val[0]
-    validation = list(open_set(share.name, root, share.split))
+    validation = list(open_set(share.name, root, share.split, **share.options))
     calibration = calibrate(net, validation)
-    deployed = Deployed(fold_norms(net), calibration).eval()
+    parts = NETWORKS[recipe.network].parts(fold_norms(net).eval(), calibration)
     proof = crops_of(validation[:CALIBRATION_FACES], config)
-    networks = {"landmarks-fp32.onnx": halve(to_onnx(deployed, config.size))}
-    gap = prove(deployed, networks["landmarks-fp32.onnx"], proof)
-    members = {"fp32": member_of("landmarks-fp32.onnx", networks["landmarks-fp32.onnx"])}
+    models = to_onnx(parts, config.size)
+    networks = {f"{name}-fp32.onnx": halve(model) for name, model in models.items()}
+    gap = prove(parts, {part.name: networks[f"{part.name}-fp32.onnx"] for part in parts}, proof)
     if int8:
-        samples = [sample for part in recipe.sets for sample in open_set(part.name, root, part.split)]
+        samples = [sample for some in recipe.sets for sample in open_set(some.name, root, some.split, **some.options)]
         step = max(1, len(samples) // CALIBRATION_FACES)
-        networks["landmarks-int8.onnx"] = quantise(to_onnx(deployed, config.size), crops_of(samples[::step], config))
-        members["int8"] = member_of("landmarks-int8.onnx", networks["landmarks-int8.onnx"])
+        flow = run_parts(parts, crops_of(samples[::step], config))
+        networks |= {
+            f"{part.name}-int8.onnx": quantise(models[part.name], given)
+            for part, (given, _) in zip(parts, flow, strict=True)
+        }
+    precisions: tuple[Precision, ...] = ("fp32", "int8") if int8 else ("fp32",)
+    members = {
+        part.name: {
+            kind: member_of(f"{part.name}-{kind}.onnx", networks[f"{part.name}-{kind}.onnx"]) for kind in precisions
+        }
+        for part in parts
+    }
     card = Card(
         name=recipe.name,
         system=recipe.network,
         scheme=Scheme.open(str(config.points)).name,
         points=config.points,
-        crop=Crop(size=config.size, extent=config.extent),
-        networks={"landmarks": members},
-        paper="integral heatmaps: Sun et al., Integral Human Pose Regression, 2018; the network is canthus's own",
+        crop=Crop(size=config.size, extent=config.extent, mean=run["mean"]),
+        networks=members,
+        paper=NETWORKS[recipe.network].paper,
         data=[f"{part.name} {part.split}" for part in recipe.sets],
         recipe=recipe.model_dump(mode="json"),
         training={
             **{key: run.get(key) for key in ("packages", "machine", "runs")},
-            "start": _lineage(run.get("start")),
+            "start": [_lineage(start) for start in run["start"]],
             "parity_px": round(gap, 5),
             "calibration": calibration,
         },
@@ -109,41 +120,29 @@ def export(
 
 
 def _lineage(run: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What a card tells of the run that another one started from."""
+    """What a card tells of a run that another one started from; None where its card was lost."""
     if run is None:
         return None
     kept = {key: run.get(key) for key in ("recipe", "machine", "runs")}
-    return {**kept, "start": _lineage(run.get("start"))}
+    return {**kept, "start": [_lineage(start) for start in run["start"]]}
 
 
-def load_checkpoint(path: Path) -> tuple[Compact, Recipe, dict[str, Any]]:
-    """The network of a checkpoint (in evaluation mode, averaged weights), its recipe and its run card."""
-    card = path.parent / "card.json"
-    for file in (path, card):
-        if not file.is_file():
-            raise InputError(f"{file} does not exist; `canthus train` makes checkpoints with a card.json beside them")
-    run = json.loads(card.read_text())
-    recipe = check_recipe(run["recipe"], str(card))
-    weights = weights_of(path)
-    points = weights["maps.1.weight"].shape[0]
-    net = Compact(CompactConfig(**{**recipe.config, "points": points}))
-    net.load_state_dict(weights)
-    return net.eval(), recipe, run
-
-
-def fold_norms(net: Compact) -> Compact:
-    """A copy whose batch norms are part of the convolutions before them."""
+def fold_norms(net: nn.Module) -> nn.Module:
+    """A copy in which a batch norm that follows a convolution in a `Sequential` is part of it."""
     folded = copy.deepcopy(net).eval()
     for parent in list(folded.modules()):
-        if isinstance(parent, nn.Sequential) and len(parent) > 1 and isinstance(parent[1], nn.BatchNorm2d):
-            parent[0] = fuse_conv_bn_eval(parent[0], parent[1])  # type: ignore[type-var]
-            parent[1] = nn.Identity()
+        if not isinstance(parent, nn.Sequential):
+            continue
+        for first, second in pairwise(range(len(parent))):
+            if isinstance(parent[first], nn.Conv2d) and isinstance(parent[second], nn.BatchNorm2d):
+                parent[first] = fuse_conv_bn_eval(parent[first], parent[second])  # type: ignore[type-var, arg-type]
+                parent[second] = nn.Identity()
     return folded
 
 
-def calibrate(net: Compact, samples: Sequence[Sample]) -> float:
+def calibrate(net: nn.Module, samples: Sequence[Sample]) -> float:
     """What to add to log b so that on these faces the mean reliability is the share of points that are near."""
-    config = net.config
+    config: Any = net.config
     crops = crops_of(samples, config)
     with torch.no_grad():
         found = net(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255 - 0.5)
@@ -161,25 +160,53 @@ def calibrate(net: Compact, samples: Sequence[Sample]) -> float:
     return round((low + high) / 2, 4)
 
 
-def crops_of(samples: Sequence[Sample], config: CompactConfig) -> NDArray[np.uint8]:
+def crops_of(samples: Sequence[Sample], config: Any) -> NDArray[np.uint8]:
     """Crops of faces from their true boxes. Shape (N, S, S, 3)."""
     boxes = [box_of(sample.points) for sample in samples]
     matrices = [crop_matrix(box, config.size, config.extent) for box in boxes]
     return np.stack([warp(s.picture(), m, config.size) for s, m in zip(samples, matrices, strict=True)])
 
 
-def to_onnx(module: nn.Module, size: int) -> bytes:
-    """ONNX bytes of a module that takes crops (N, S, S, 3) uint8; N stays open."""
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+Flow = list[tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]]
+"""Inputs and outputs of each part, by name."""
+
+
+def run_parts(parts: Sequence[Part], crops: NDArray[np.uint8], engines: Mapping[str, Backend] | None = None) -> Flow:
+    """Let crops run through all parts.
+
+    Args:
+        parts: In their order.
+        crops: Shape (N, S, S, 3).
+        engines: What runs each part; None = torch.
+    """
+    known: dict[str, NDArray[Any]] = {"crops": crops}
+    flow = []
+    for part in parts:
+        engine = TorchBackend(part.module, part.outputs) if engines is None else engines[part.name]
+        given = {name: known[name] for name in part.inputs}
+        found = dict(engine.run(*given.values()))
+        flow.append((given, found))
+        known |= found
+    return flow
+
+
+def to_onnx(parts: Sequence[Part], size: int) -> dict[str, bytes]:
+    """ONNX bytes of each part by its name, for crops (N, S, S, 3); N stays open."""
+    flow = run_parts(parts, np.zeros((2, size, size, 3), np.uint8))
+    return {part.name: _part_to_onnx(part, given) for part, (given, _) in zip(parts, flow, strict=True)}
+
+
+def _part_to_onnx(part: Part, given: Mapping[str, NDArray[Any]]) -> bytes:
+    faces = torch.export.Dim("faces")
     with _quiet():
         program = torch.onnx.export(
-            module,
-            (example,),
+            part.module,
+            tuple(torch.from_numpy(array) for array in given.values()),
             dynamo=True,
             external_data=False,
-            input_names=["crops"],
-            output_names=list(OUTPUTS),
-            dynamic_shapes=({0: torch.export.Dim("faces")},),
+            input_names=list(part.inputs),
+            output_names=list(part.outputs),
+            dynamic_shapes=tuple({0: faces} for _ in part.inputs),
             verbose=False,
         )
     assert program is not None
@@ -212,19 +239,20 @@ def halve(model: bytes, least: int = 1024) -> bytes:
     return bytes(graph.SerializeToString())
 
 
-class _Crops(CalibrationDataReader):  # type: ignore[misc]
-    """Hands crops to the quantiser, a few at a time."""
+class _Batches(CalibrationDataReader):  # type: ignore[misc]
+    """Hands inputs to the quantiser, a few faces at a time."""
 
-    def __init__(self, crops: NDArray[np.uint8]) -> None:
-        self._batches: Iterator[NDArray[np.uint8]] = iter(np.array_split(crops, max(1, len(crops) // 16)))
+    def __init__(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        count = max(1, len(next(iter(inputs.values()))) // 16)
+        columns = [np.array_split(array, count) for array in inputs.values()]
+        self._batches = iter([dict(zip(inputs, row, strict=True)) for row in zip(*columns, strict=True)])
 
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        batch = next(self._batches, None)
-        return None if batch is None else {"crops": batch}
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        return next(self._batches, None)
 
 
-def quantise(model: bytes, crops: NDArray[np.uint8]) -> bytes:
-    """Static int8: weights by channel, activations calibrated on crops; what follows the last convolution is float."""
+def quantise(model: bytes, inputs: Mapping[str, NDArray[Any]]) -> bytes:
+    """Static int8: weights by channel, activations calibrated on inputs; what follows the last convolution is float."""
     graph = onnx.load_from_string(model)
     convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
     with TemporaryDirectory() as folder, _quiet():
@@ -233,7 +261,7 @@ def quantise(model: bytes, crops: NDArray[np.uint8]) -> bytes:
         quantize_static(
             source,
             target,
-            _Crops(crops),
+            _Batches(inputs),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Relu", "Add", "Resize"],
             nodes_to_exclude=_after_last(graph, convolutions[-1]),
@@ -249,18 +277,23 @@ def _after_last(graph: onnx.ModelProto, last: str) -> list[str]:
     return names[names.index(last) + 1 :]
 
 
-def prove(module: nn.Module, model: bytes, crops: NDArray[np.uint8]) -> float:
+def prove(parts: Sequence[Part], models: Mapping[str, bytes], crops: NDArray[np.uint8]) -> float:
     """Largest distance in pixels between the points of torch and of ONNX Runtime on the same crops.
 
     Raises:
-        CanthusError: it is over `PARITY`, or scores differ by more than .01 or angles by more than .1 degrees.
+        CanthusError: a result differs by more than `TOLERANCES` allow.
     """
-    ours, theirs = TorchBackend(module, OUTPUTS).run(crops), Session(model, threads=0).run(crops)
-    gap = float(np.linalg.norm(ours["points"] - theirs["points"], axis=-1).max())
-    scores, pose = (float(np.abs(ours[name] - theirs[name]).max()) for name in ("scores", "pose"))
-    if gap > PARITY or scores > 0.01 or pose > 0.1:
-        raise CanthusError(f"torch and ONNX Runtime differ: points {gap:.3f} px, scores {scores:.4f}, pose {pose:.3f}")
-    return gap
+    sessions = {name: Session(model, threads=0) for name, model in models.items()}
+    gaps = dict.fromkeys(TOLERANCES, 0.0)
+    for (_, ours), (_, theirs) in zip(run_parts(parts, crops), run_parts(parts, crops, sessions), strict=True):
+        for name in gaps.keys() & ours.keys():
+            difference = ours[name] - theirs[name]
+            far = np.linalg.norm(difference, axis=-1) if name == "points" else np.abs(difference)
+            gaps[name] = max(gaps[name], float(far.max()))
+    if any(gaps[name] > most for name, most in TOLERANCES.items()):
+        found = ", ".join(f"{name} by {gap:.4f}" for name, gap in gaps.items())
+        raise CanthusError(f"torch and ONNX Runtime differ: {found}")
+    return gaps["points"]
 
 
 @contextmanager

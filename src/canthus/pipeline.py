@@ -85,6 +85,7 @@ class Pipeline:
         device: Device = "cpu",
         threads: int = 1,
         precision: Precision = "fp32",
+        depth: int | None = None,
         batch: int = 32,
         passes: int = 2,
         **options: Any,
@@ -97,6 +98,7 @@ class Pipeline:
             device: "cpu", "cuda" or "openvino".
             threads: Threads of the engine on the CPU; 0 = all cores.
             precision: "fp32", or "int8": faster and slightly less accurate.
+            depth: Stages of a cascade after which to stop; None = all.
             batch: Faces that go through the network at once.
             passes: Times that a face found by the detector is aligned; a second pass makes up for a loose box.
             **options: Of the detector that is named.
@@ -106,7 +108,7 @@ class Pipeline:
         """
         if options and not (detector is None or isinstance(detector, str)):
             raise InputError(f"{', '.join(options)}: options are for a detector that is named; set them on yours")
-        aligner = Aligner.open(model, device=device, threads=threads, precision=precision, batch=batch)
+        aligner = Aligner.open(model, device=device, threads=threads, precision=precision, batch=batch, depth=depth)
         if detector is None or isinstance(detector, str):
             detector = Detector.open(detector, **options)
         return cls(detector, aligner, batch, passes)

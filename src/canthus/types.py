@@ -214,6 +214,6 @@ class FaceAligner(Protocol):
 class Backend(Protocol):
     """An engine that runs one network: ONNX Runtime in the product, a torch module while training."""
 
-    def run(self, inputs: NDArray[Any]) -> Mapping[str, Floats]:
-        """Outputs by name, for a batch (N, ...) of inputs; every output has N rows."""
+    def run(self, *inputs: NDArray[Any]) -> Mapping[str, Floats]:
+        """Outputs by name, for a batch of inputs in the network's order, (N, ...) each; every output has N rows."""
         ...

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canthus.errors import ShapeError
-from canthus.geometry.crop import box_of, crop_matrix, warp
+from canthus.geometry.crop import box_frames, box_of, crop_matrix, crop_of_frame, shape_frames, unit_mean, warp
 from canthus.geometry.transform import apply, invert, scale_of, similarity
 
 BOX = np.array([90.0, 60, 190, 150])
@@ -79,3 +79,22 @@ def test_the_box_of_points() -> None:
 def test_a_matrix_that_squeezes() -> None:
     with pytest.raises(ShapeError, match="no inverse"):
         warp(RAMP, np.zeros((2, 3)), 8)
+
+
+@given(st.floats(-180, 180), st.floats(0.2, 5), st.tuples(st.floats(-50, 50), st.floats(-50, 50)))
+def test_crops_by_a_mean_shape_turn_with_the_face(angle: float, scale: float, shift: tuple[float, float]) -> None:
+    """Whatever similarity a face undergoes, its points lie at the same places of its crop."""
+    rng = np.random.default_rng(4)
+    shapes = rng.normal(0, 20, (1, 9, 2)) + rng.normal(0, 1, (5, 9, 2)) + 60
+    mean = unit_mean(shapes)
+    assert np.abs(mean.max(0) + mean.min(0)).max() < 1e-6
+    assert np.ptp(mean, axis=0).max() == pytest.approx(1, abs=1e-6)
+    moved = apply(similarity(scale, angle, shift), shapes)
+    before, after = (apply(crop_of_frame(shape_frames(s, mean), 96, 1.3), s) for s in (shapes, moved))
+    np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+def test_frames_of_boxes_give_the_crops_of_boxes() -> None:
+    boxes = np.float32([[10, 20, 60, 50], [-4, 3, 9, 80]])
+    crops = crop_of_frame(box_frames(boxes), 64, 1.4)
+    np.testing.assert_allclose(crops, [crop_matrix(box, 64, 1.4) for box in boxes], atol=1e-9)

@@ -3,11 +3,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from canthus.errors import InputError, OutputError
 from canthus.train.fit import fit
-from canthus.train.recipe import Recipe
-from canthus.train.task import weights_of
+from canthus.train.loader import Stream, load_pool
+from canthus.train.recipe import Recipe, Start
+from canthus.train.task import Task, load_start, weights_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
@@ -26,7 +28,7 @@ def run(drawn: Path, tiny: Recipe, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_a_run_leaves_all_that_is_needed_to_repeat_it(run: Path, tiny: Recipe) -> None:
     card = json.loads((run / "card.json").read_text())
     assert card["recipe"] == tiny.model_dump(mode="json")
-    assert card["data"]["wild68"]
+    assert card["data"]["wild68 train"]
     assert card["packages"]["torch"] == torch.__version__
     assert 0 < card["runs"][0]["last"]["val/wild68"] < 1000
     assert {"best.ckpt", "last.ckpt"} <= {file.name for file in run.iterdir()}
@@ -62,11 +64,11 @@ def test_it_learns(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
 
 def test_a_run_may_start_from_another(run: Path, drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
     """With a learning rate of next to nothing it stays where the other one ended."""
-    still = {"steps": 2, "validate_every": 2, "start": run / "last.ckpt"}
+    still = {"steps": 2, "validate_every": 2, "start": [Start(checkpoint=run / "last.ckpt")]}
     recipe = tiny.model_copy(update={**still, "optimiser": tiny.optimiser.model_copy(update={"rate": 1e-12})})
     fit(recipe, drawn, tmp_path / "tuned")
     card = json.loads((tmp_path / "tuned" / "card.json").read_text())
-    assert card["start"]["recipe"]["name"] == "tiny"
+    assert card["start"][0]["recipe"]["name"] == "tiny"
     before, after = weights_of(run / "last.ckpt"), weights_of(tmp_path / "tuned" / "last.ckpt")
     trained = [name for name in before if name.endswith("weight")]
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in trained)
@@ -75,6 +77,26 @@ def test_a_run_may_start_from_another(run: Path, drawn: Path, tiny: Recipe, tmp_
     (tmp_path / "broken.ckpt").write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match="damaged"):
         weights_of(tmp_path / "broken.ckpt")
+
+
+def test_a_run_may_start_from_a_module_of_another(run: Path, drawn: Path, tiny: Recipe) -> None:
+    net = Task(tiny, "68", {}).net
+    before = net.maps[1].weight.clone()
+    load_start(net, Start(checkpoint=run / "last.ckpt", source="trunk", target="trunk"))
+    weights = weights_of(run / "last.ckpt")
+    assert torch.equal(net.trunk.stem[0][0].weight, weights["trunk.stem.0.0.weight"])
+    assert torch.equal(net.maps[1].weight, before)
+    for wrong in ({"source": "trunk", "target": "maps"}, {"source": "none", "target": "trunk"}, {"target": "none"}):
+        with pytest.raises(InputError, match="does not fit"):
+            load_start(net, Start(checkpoint=run / "last.ckpt", **wrong))
+
+
+def test_workers_give_the_batches_of_one_process(drawn: Path, tiny: Recipe) -> None:
+    short = tiny.model_copy(update={"steps": 5})
+    stream = Stream(load_pool(short, drawn), short, 1.3, "68", rank=0, first=1)
+    alone, shared = (list(DataLoader(stream, batch_size=None, num_workers=count)) for count in (0, 2))
+    assert len(alone) == len(shared) == 4
+    assert all(torch.equal(a["crops"], b["crops"]) for a, b in zip(alone, shared, strict=True))
 
 
 def test_a_run_without_progress_stops_early(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
-from canthus.geometry.crop import box_of
+from canthus.data.catalogue import open_set
+from canthus.data.sample import Sample
+from canthus.geometry.crop import box_frames, box_of
+from canthus.geometry.transform import apply
 from canthus.schemes.scheme import Scheme
 from canthus.train.loader import Stream, load_pool, shape_distance
 from canthus.train.recipe import Recipe
@@ -43,7 +48,7 @@ def test_a_mirrored_sample_is_the_mirror_image(drawn: Path, tiny: Recipe) -> Non
 def test_large_pictures_are_reduced_with_their_points(drawn: Path, tiny: Recipe) -> None:
     pool = load_pool(tiny, drawn)
     assert pool.chance.sum() == 1
-    np.testing.assert_allclose(pool.boxes, box_of(pool.points))
+    np.testing.assert_allclose(pool.frames, box_frames(box_of(pool.points)))
 
 
 def test_rare_shapes_are_drawn_more_often() -> None:
@@ -56,3 +61,32 @@ def test_rare_shapes_are_drawn_more_often() -> None:
     assert distance[7] == 3
     turned = points @ np.array([[0.6, 0.8], [-0.8, 0.6]], np.float32) * 2 + 30
     np.testing.assert_allclose(shape_distance(turned), distance, rtol=1e-3)
+
+
+def test_crops_by_the_mean_shape(drawn: Path, tiny: Recipe) -> None:
+    """Turned faces stand upright in their crops, as far as the mean shape does."""
+    recipe = tiny.model_copy(update={"crop": "shape"})
+    pool = load_pool(recipe, drawn)
+    assert pool.mean is not None
+    standing = apply(pool.frames, pool.points)
+    assert np.abs(standing - pool.mean).max() < 0.02
+
+
+def test_crops_by_other_points_than_the_labels(drawn: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the first frame of a video: from 2D points to 3D ones (local_global, section 3.4)."""
+    share = tiny.sets[0].model_copy(update={"given": {"labels": "outline"}})
+    recipe = tiny.model_copy(update={"crop": "shape", "sets": [share]})
+
+    def opened(name: str, root: Path, split: str, **options: str) -> list[Sample]:
+        samples = list(open_set(name, root, split))
+        if options.get("labels") != "outline":
+            return samples
+        return [replace(sample, points=sample.points + np.float32([7, -3])) for sample in samples[1:]]
+
+    monkeypatch.setattr("canthus.train.loader.open_set", opened)
+    pool = load_pool(recipe, drawn)
+    assert pool.mean is not None
+    factor = np.linalg.norm(pool.frames[:, 0, :2], axis=1)
+    moved = (apply(pool.frames, pool.points) - pool.mean).mean(1) / factor[:, None]
+    np.testing.assert_allclose(moved[0], [0, 0], atol=0.2)  # no such points: its labels
+    np.testing.assert_allclose(moved[1:], np.tile([-7, 3], (7, 1)), atol=0.2)

@@ -3,7 +3,8 @@ import pytest
 import torch
 from scipy.stats import entropy
 
-from canthus.train.losses import heat_loss, point_loss, pose_loss, spread_loss
+from canthus.geometry.heatmap import encode
+from canthus.train.losses import HEAT, gaussians, heat_loss, point_loss, pose_loss, spread_loss, square_loss
 
 ALL = torch.ones(1, 1)
 
@@ -53,3 +54,38 @@ def test_unknown_angles_give_neither_loss_nor_gradient() -> None:
     assert predicted.grad[0, 0] == 0
     assert predicted.grad[0, 2] != 0
     assert torch.isfinite(loss).all()
+
+
+def test_square_loss_is_half_the_square() -> None:
+    loss = square_loss(torch.tensor([[[3.0, 4.0]]]), torch.zeros(1, 1, 2), ALL, scale=2.0)
+    assert float(loss) == pytest.approx(0.5 * 25 / 4)
+
+
+def test_gaussians_are_those_of_the_codec() -> None:
+    points = torch.tensor([[[13.0, 18.0], [0.4, 30.2]]])
+    ours = gaussians(points, (8, 10), 4, 1.3)
+    theirs = encode((points.numpy() - 1.5) / 4, (8, 10), 1.3)
+    np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", sorted(HEAT))
+def test_heatmaps_are_drawn_to_their_gaussian(form: str) -> None:
+    """Gradient descent on free maps ends at the Gaussian: its logarithm, its logit, itself."""
+    truth = torch.tensor([[[13.0, 18.0]]])
+    maps = torch.zeros(1, 1, 8, 8, requires_grad=True)
+    optimiser = torch.optim.Adam([maps], 0.1)
+    for _ in range(600):
+        optimiser.zero_grad()
+        loss = HEAT[form](maps, truth, ALL, 4, 1.2).sum()
+        loss.backward()
+        optimiser.step()
+    wanted = gaussians(truth, (8, 8), 4, 1.2)
+    ends = {
+        "softmax": lambda m: m.flatten(2).softmax(-1).unflatten(2, (8, 8)),
+        "sigmoid": torch.sigmoid,
+        "l2": lambda m: m,
+    }
+    told = ends[form](maps.detach())
+    np.testing.assert_allclose(told / told.max(), wanted / wanted.max(), atol=0.03)
+    if form != "softmax":
+        assert 0 <= loss.item() < 0.01

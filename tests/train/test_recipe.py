@@ -39,6 +39,17 @@ def test_sizes_over_the_run(path: Path) -> None:
     assert [recipe.size_at(step) for step in (0, 24, 25, 99, 100)] == [32, 32, 64, 64, 64]
 
 
+def test_learning_rates_over_the_run(path: Path) -> None:
+    cosine = load_recipe(path, ["steps=100", "optimiser.warmup=0.1"])
+    assert cosine.rate_at(0) == pytest.approx(0.1)
+    assert cosine.rate_at(10) == pytest.approx(1)
+    assert cosine.rate_at(55) == pytest.approx(0.5)
+    assert cosine.rate_at(100) == pytest.approx(0)
+    drops = "optimiser.drops=[{share: 0.3, factor: 0.5}, {share: 0.35, factor: 0.1}]"
+    stepped = load_recipe(path, ["steps=100", "optimiser.warmup=0", drops])
+    assert [stepped.rate_at(step) for step in (0, 29, 30, 34, 35, 99)] == [1, 1, 0.5, 0.5, 0.1, 0.1]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -2,28 +2,55 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from canthus.align import compact
+from canthus.align import cascaded_cnn, compact, local_global
+from canthus.align.cropped import Cropped, Solver
 from canthus.errors import BundleError, ShapeError
 from canthus.runtime.bundle import Bundle, Card, Precision
 from canthus.runtime.session import Device, Session
 from canthus.schemes.scheme import Scheme
-from canthus.types import Backend, Faces, Floats, Image, as_boxes, as_image
+from canthus.types import Backend, Faces, Image, as_boxes, as_image
 
 
-class System(Protocol):
-    """One of the systems at run time."""
+class System(NamedTuple):
+    """One of the systems at run time.
 
-    def align(self, images: Sequence[Image], boxes: Sequence[Floats]) -> list[Faces]:
-        """Landmarks of the faces of several images, batched across images and faces."""
-        ...
+    Attributes:
+        depths: Its stages; a run may stop after any of them.
+        solver: From its networks by name and the number of stages to the system on crops.
+    """
+
+    depths: int
+    solver: Callable[[Mapping[str, Backend], int], Solver]
 
 
-ALIGNERS: dict[str, Callable[[Card, Mapping[str, Backend], int], System]] = {"compact": compact.from_card}
-"""System by stem: made from a card, its networks and the number of faces that go through at once."""
+ALIGNERS: dict[str, System] = {
+    "cascaded_cnn": System(cascaded_cnn.DEPTHS, cascaded_cnn.solver),
+    "compact": System(compact.DEPTHS, compact.solver),
+    "local_global": System(local_global.DEPTHS, local_global.solver),
+}
+"""System by stem."""
+
+
+def solver_of(stem: str, networks: Mapping[str, Backend], depth: int | None = None) -> Solver:
+    """A system on crops.
+
+    Args:
+        stem: A key of `ALIGNERS`.
+        networks: Its networks by name.
+        depth: Stages after which to stop; None = all.
+
+    Raises:
+        ShapeError: the system has no such stage.
+    """
+    system = ALIGNERS[stem]
+    if depth is not None and not 1 <= depth <= system.depths:
+        raise ShapeError(f"{stem} has stages 1 to {system.depths}; it cannot stop after stage {depth}")
+    return system.solver(networks, depth or system.depths)
 
 
 class Aligner:
@@ -33,7 +60,7 @@ class Aligner:
     >>> aligner.align(image, [[80, 60, 240, 220]]).points  # (1, 68, 2)
     """
 
-    def __init__(self, system: System, card: Card) -> None:
+    def __init__(self, system: Cropped, card: Card) -> None:
         self.system, self.card = system, card
 
     @classmethod
@@ -45,6 +72,7 @@ class Aligner:
         threads: int = 1,
         precision: Precision = "fp32",
         batch: int = 32,
+        depth: int | None = None,
     ) -> "Aligner":
         """Load a bundle.
 
@@ -54,9 +82,11 @@ class Aligner:
             threads: Threads of the engine on the CPU; 0 = all cores.
             precision: "fp32", or "int8": about twice as fast and slightly less accurate.
             batch: Faces that go through the network at once.
+            depth: Stages of a cascade after which to stop; None = all.
 
         Raises:
             BundleError: the bundle is missing or damaged, or lacks the precision.
+            ShapeError: the system has no such stage.
             CanthusError: the device cannot be used.
         """
         bundle = Bundle.open(path)
@@ -66,8 +96,11 @@ class Aligner:
             )
         if batch < 1:
             raise ShapeError(f"a batch holds at least one face, not {batch}")
-        networks = {name: Session(bundle.network(name, precision), device, threads) for name in bundle.card.networks}
-        return cls(ALIGNERS[bundle.card.system](bundle.card, networks, batch), bundle.card)
+        card = bundle.card
+        networks = {name: Session(bundle.network(name, precision), device, threads) for name in card.networks}
+        solve = solver_of(card.system, networks, depth)
+        mean = None if card.crop.mean is None else np.array(card.crop.mean, np.float32)
+        return cls(Cropped(solve, card.scheme, card.crop.size, card.crop.extent, batch, mean), card)
 
     @property
     def scheme(self) -> Scheme:

@@ -52,6 +52,9 @@ def detect(
     ] = 2,
     batch: Annotated[int, typer.Option(min=1, help="Faces that go through the network at once.")] = 32,
     precision: Annotated[Precision, typer.Option(help="int8 is faster and slightly less accurate.")] = Precision.fp32,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Stages of a cascade after which to stop.", show_default="all")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip images that an earlier run has done.")] = False,
 ) -> None:
     """Find the faces in images, and their landmarks.
@@ -92,9 +95,10 @@ def detect(
         precision=precision.value,
         batch=batch,
         passes=passes,
+        depth=depth,
         **options,
     )
-    settings = _settings(model, boxes, [precision, detector, passes, options, boxes_columns])
+    settings = _settings(model, boxes, [precision, detector, passes, depth, options, boxes_columns])
     console, report = Console(stderr=True), Report()
     with ResultFolder(out, files, root_of(paths), chosen, overlay=overlay, settings=settings, resume=resume) as sink:
         todo = [file for file in files if not sink.done(file)]

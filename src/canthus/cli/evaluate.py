@@ -55,6 +55,10 @@ def evaluate(
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="0 = all cores.", rich_help_panel=MODEL)] = 1,
     precision: Annotated[Literal["fp32", "int8"], typer.Option(help="int8 is faster.", rich_help_panel=MODEL)] = "fp32",
+    depth: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stages of a cascade to run.", show_default="all", rich_help_panel=MODEL),
+    ] = None,
     scheme: Annotated[str | None, typer.Option(help="Landmark scheme; else 68.", rich_help_panel=RULES)] = None,
     normaliser: Annotated[
         Literal["inter-ocular", "inter-pupil", "box", "diagonal"] | None,
@@ -110,7 +114,7 @@ def evaluate(
     else:
         from canthus.align.aligner import Aligner
 
-        aligner = Aligner.open(model, threads=threads, precision=precision)
+        aligner = Aligner.open(model, threads=threads, precision=precision, depth=depth)
         study = _run(aligner, true, rules, boxes, _peers(rules, root, true, peers))
     _tell(replace(study, command=shlex.join(["canthus", *sys.argv[1:]])), as_json, report)
 

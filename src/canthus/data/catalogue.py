@@ -56,12 +56,18 @@ def open_set(name: str, root: Path, split: str, **options: str) -> Sequence[Samp
     Raises:
         DataError: no such set or group, or its files are incomplete.
     """
-    reader, _, folder = name.partition(":")
+    reader = name.partition(":")[0]
     if reader not in DATASETS:
         raise DataError(f"no data set is called {reader!r}; canthus reads {', '.join(DATASETS)}")
     split, _, group = split.partition("/")
-    samples = DATASETS[reader](root / (folder or reader), split, **options)
+    samples = DATASETS[reader](folder_of(name, root), split, **options)
     return subset(samples, group) if group else samples
+
+
+def folder_of(name: str, root: Path) -> Path:
+    """Where a set lies: `root / name`, or `root / folder` for "reader:folder"."""
+    reader, _, folder = name.partition(":")
+    return root / (folder or reader)
 
 
 def subset(samples: Sequence[Sample], group: str) -> list[Sample]:

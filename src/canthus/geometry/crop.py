@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from canthus.geometry.shape import align, mean_shape
+from canthus.geometry.shape import align
 from canthus.geometry.transform import Matrix, compose, invert, scale_of, similarity
 from canthus.types import Image
 
@@ -31,6 +33,64 @@ def crop_matrix(box: NDArray[Any], size: int, extent: float, angle: float = 0.0)
     scale = size / (extent * max(x1 - x0, y1 - y0))
     to_origin = similarity(shift=(-(x0 + x1) / 2, -(y0 + y1) / 2))
     return compose(similarity(scale, -angle, ((size - 1) / 2, (size - 1) / 2)), to_origin)
+
+
+def box_frames(boxes: NDArray[Any]) -> Matrix:
+    """The maps from an image to where a box has its centre at 0 and 1 as its longer side. (F, 4) -> (F, 2, 3)."""
+    boxes = np.asarray(boxes, np.float64)
+    scale = 1 / (boxes[:, 2:] - boxes[:, :2]).max(1)
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.concatenate([scale[:, None, None] * np.eye(2), -(scale[:, None] * centre)[..., None]], -1)
+
+
+def shape_frames(points: NDArray[Any], mean: NDArray[Any]) -> Matrix:
+    """The similarities that bring faces nearest to a mean shape: local_global, section 3.4.
+
+    Args:
+        points: Image pixels; NaN is left out. Shape (F, P, 2 or 3).
+        mean: Of `unit_mean`. Shape (P, 2).
+
+    Returns:
+        From the image to where the box of the mean shape has its centre at 0 and 1 as its longer side. (F, 2, 3).
+    """
+    return align(np.asarray(points, np.float64)[..., :2], mean)[1]
+
+
+def unit_mean(points: NDArray[Any]) -> NDArray[np.float32]:
+    """The mean shape, its box centred at 0 with 1 as its longer side. (F, P, 2) -> (P, 2)."""
+    mean = mean_shape(points)
+    low, high = mean.min(0), mean.max(0)
+    unit: NDArray[np.float32] = ((mean - (low + high) / 2) / (high - low).max()).astype(np.float32)
+    return unit
+
+
+def crop_of_frame(frame: Matrix, size: int, extent: float) -> Matrix:
+    """The crop of a face whose `box_frames` or `shape_frames` is known. (..., 2, 3) -> (..., 2, 3)."""
+    middle = (size - 1) / 2
+    return compose(similarity(size / extent, shift=(middle, middle)), frame)
+
+
+def shape_matrix(points: NDArray[Any], mean: NDArray[Any], size: int, extent: float) -> Matrix:
+    """The similarity from the image to the crop in which points lie nearest to a mean shape.
+
+    Tracking of local_global, section 3.4: the points are those of the frame before, or another system's brought into
+    the scheme of the mean shape. Law (tested): `compose(shape_matrix(apply(s, p), ...), s) == shape_matrix(p, ...)`
+    for a similarity s.
+
+    Args:
+        points: Shape (P, 2) or (P, 3), image pixels; a third coordinate and NaN have no weight.
+        mean: The mean shape in any unit, upright. Shape (P, 2).
+        size: Side of the crop in pixels.
+        extent: Side of the crop over the longer side of the mean shape's box.
+
+    Returns:
+        Shape (2, 3), image pixels to crop pixels.
+
+    Raises:
+        ShapeError: the two are not of one scheme, or fewer than two points are known.
+    """
+    _, frames = align(np.asarray(points)[None, :, :2], mean)
+    return compose(crop_matrix(box_of(mean), size, extent), frames[0])
 
 
 def warp(image: Image, matrix: Matrix, size: int) -> Image:

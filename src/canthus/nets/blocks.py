@@ -1,7 +1,11 @@
 """Building blocks that several networks share. Tensors are (N, C, H, W)."""
 
+from typing import Literal
+
 from torch import Tensor, nn
 from torch.nn import functional
+
+Activation = Literal["post", "pre"]
 
 
 class ConvNorm(nn.Sequential):
@@ -26,3 +30,48 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, H, W) -> (N, width, H, W)."""
         return functional.relu(x + self.inner(x), inplace=True)
+
+
+class NormConv(nn.Sequential):
+    """Batch norm, ReLU, convolution: the order of identity mappings. (N, inside, H, W) -> (N, outside, H, W)."""
+
+    def __init__(self, inside: int, outside: int, kernel: int = 3) -> None:
+        super().__init__(
+            nn.BatchNorm2d(inside),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(inside, outside, kernel, padding=kernel // 2, bias=False),
+        )
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions with a skip; the 3x3 one has `neck` times the channels. It starts as its skip.
+
+    "post": ReLU after the sum [He et al., Deep residual learning, 2016]; "pre": norm and ReLU before each convolution,
+    nothing after the sum [He et al., Identity mappings in deep residual networks, 2016].
+    """
+
+    def __init__(self, inside: int, outside: int, activation: Activation = "pre", neck: float = 0.5) -> None:
+        super().__init__()
+        same, middle = inside == outside, round(outside * neck)
+        self.inner = nn.Sequential()
+        self.skip: nn.Module = nn.Identity()
+        self.last: nn.Module = nn.Identity()
+        if activation == "pre":
+            out: nn.Sequential = NormConv(middle, outside, 1)
+            # a norm at zero would close the ReLU behind it for good
+            nn.init.zeros_(out[2].weight)  # type: ignore[arg-type]
+            self.inner.extend([NormConv(inside, middle, 1), NormConv(middle, middle), out])
+            if not same:
+                self.skip = nn.Conv2d(inside, outside, 1, bias=False)
+        else:
+            out = ConvNorm(middle, outside, 1, activate=False)
+            nn.init.zeros_(out[1].weight)  # type: ignore[arg-type]
+            self.inner.extend([ConvNorm(inside, middle, 1), ConvNorm(middle, middle), out])
+            self.last = nn.ReLU(inplace=True)
+            if not same:
+                self.skip = ConvNorm(inside, outside, 1, activate=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inside, H, W) -> (N, outside, H, W)."""
+        summed: Tensor = self.last(self.skip(x) + self.inner(x))
+        return summed

@@ -50,9 +50,10 @@ class Session:
             raise BundleError(f"ONNX Runtime cannot load the network: {error}") from error
         if provider not in self._session.get_providers():
             raise CanthusError(f"{provider} could not be started; its drivers may be missing (device {device!r})")
-        self._input = self._session.get_inputs()[0].name
+        self._inputs = [given.name for given in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, inputs: NDArray[Any]) -> Mapping[str, Floats]:
+    def run(self, *inputs: NDArray[Any]) -> Mapping[str, Floats]:
         """See `Backend.run`."""
-        return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: inputs}), strict=True))
+        given = dict(zip(self._inputs, inputs, strict=True))
+        return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))

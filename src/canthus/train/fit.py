@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,34 @@ from typing import Any
 import cv2
 import lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+)
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset
 
-from canthus.data.catalogue import open_set
+from canthus.data.catalogue import folder_of, open_set
 from canthus.errors import DataError, OutputError
 from canthus.formats import replace_whole
 from canthus.train.loader import Stream, load_pool
-from canthus.train.recipe import Recipe
+from canthus.train.recipe import Recipe, SetShare
 from canthus.train.task import Task
 
 
-def fit(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> Path:
+def fit(
+    recipe: Recipe,
+    root: Path,
+    out: Path,
+    resume: bool = False,
+    *,
+    threads: int | None = None,
+    watch: Callable[[int], None] | None = None,
+) -> Path:
     """Train by a recipe.
 
     Args:
@@ -36,6 +51,8 @@ def fit(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> Path:
         out: Folder of the run: `last.ckpt`, `best.ckpt` (lowest validation error), `card.json`, TensorBoard logs. The
             weights in the checkpoints are the moving averages.
         resume: Go on from `last.ckpt` in `out`.
+        threads: Of each process on the CPU; None = the cores, shared among the processes.
+        watch: Told the number of steps done after each of them, in place of the progress bar.
 
     Returns:
         The best checkpoint.
@@ -56,21 +73,23 @@ def fit(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> Path:
     first = int(torch.load(last, weights_only=False, map_location="cpu")["global_step"]) if going_on else 0
     cv2.setNumThreads(1)
     if recipe.accelerator == "cpu":
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // recipe.processes))
+        torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // recipe.processes))
     lightning.seed_everything(recipe.seed, verbose=False)
 
-    val = {share.name: open_set(share.name, root, share.split) for share in recipe.val}
+    val = {share.name: open_set(share.name, root, share.split, **share.options) for share in recipe.val}
     pool = load_pool(recipe, root)
     schemes = {sample.scheme for samples in val.values() for sample in samples}
     if len(schemes) != 1:
         raise DataError(f"the sets of a recipe must share one scheme, these have {sorted(schemes)}")
     scheme = schemes.pop()
-    task = Task(recipe, scheme, val)
+    task = Task(recipe, scheme, val, pool.mean)
     stream = Stream(pool, recipe, task.config.extent, scheme, worker, first)
 
     best = ModelCheckpoint(out, "best", monitor="val/nme", mode="min", enable_version_counter=False)
     latest = ModelCheckpoint(out, "last", every_n_train_steps=recipe.validate_every, enable_version_counter=False)
     callbacks: list[Any] = [EMAWeightAveraging(decay=recipe.optimiser.ema), best, latest, LearningRateMonitor("step")]
+    if watch is not None:
+        callbacks.append(_Watch(watch))
     if recipe.patience:
         callbacks.append(EarlyStopping("val/nme", patience=recipe.patience, mode="min"))
     trainer = lightning.Trainer(
@@ -88,11 +107,12 @@ def fit(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> Path:
         callbacks=callbacks,
         logger=TensorBoardLogger(out, name="", version=""),
         enable_model_summary=False,
+        enable_progress_bar=watch is None,
     )
     started, code = time.time(), commit()
     trainer.fit(
         task,
-        DataLoader(stream, batch_size=None),
+        DataLoader(stream, batch_size=None, num_workers=recipe.workers, pin_memory=recipe.accelerator == "cuda"),
         DataLoader(_Once(), batch_size=None),
         ckpt_path=str(last) if going_on else None,
     )
@@ -100,8 +120,19 @@ def fit(recipe: Recipe, root: Path, out: Path, resume: bool = False) -> Path:
         raise KeyboardInterrupt
     errors = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
     run = {"commit": code, "first_step": first, "minutes": (time.time() - started) / 60, "last": errors}
-    _write_card(out, recipe, root, run)
+    points = {"scheme": scheme, "mean": None if pool.mean is None else pool.mean.round(4).tolist()}
+    _write_card(out, recipe, points, root, run)
     return Path(best.best_model_path or last)
+
+
+class _Watch(Callback):
+    """Tells the number of steps done."""
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self.tell = tell
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self.tell(trainer.global_step)
 
 
 class _Once(Dataset[int]):
@@ -115,29 +146,30 @@ class _Once(Dataset[int]):
 
 
 @rank_zero_only
-def _write_card(out: Path, recipe: Recipe, root: Path, run: dict[str, Any]) -> None:
+def _write_card(out: Path, recipe: Recipe, points: dict[str, Any], root: Path, run: dict[str, Any]) -> None:
     path = out / "card.json"
     earlier = json.loads(path.read_text())["runs"] if path.exists() else []
     card = {
         "recipe": recipe.model_dump(mode="json"),
+        **points,
         "command": sys.argv,
         "packages": {
             name: version(name) for name in ("canthus", "torch", "lightning", "numpy", "opencv-python-headless")
         },
         "python": platform.python_version(),
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "accelerator": recipe.accelerator},
-        "data": {share.name: _hash(root / share.name / f"{share.split}.csv") for share in recipe.sets},
+        "data": {f"{share.name} {share.split}": _hash(root, share) for share in recipe.sets},
         "runs": [*earlier, run],
-        "start": _card_beside(recipe.start),
+        "start": [_card_beside(start.checkpoint) for start in recipe.start],
     }
     with replace_whole(path) as temporary:
         temporary.write_text(json.dumps(card, indent=2))
 
 
-def _card_beside(checkpoint: Path | None) -> Any:
+def _card_beside(checkpoint: Path) -> Any:
     """The card of the run that a checkpoint comes from; None without one."""
-    card = None if checkpoint is None else checkpoint.parent / "card.json"
-    return json.loads(card.read_text()) if card is not None and card.exists() else None
+    card = checkpoint.parent / "card.json"
+    return json.loads(card.read_text()) if card.exists() else None
 
 
 def commit() -> str:
@@ -165,5 +197,8 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def _hash(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+def _hash(root: Path, share: SetShare) -> str | None:
+    """Of the file that holds the labels of a set, where that is one file."""
+    folder, split = folder_of(share.name, root), share.split.partition("/")[0]
+    files = [path for path in (folder / f"{split}.csv", folder / split / "index.npz") if path.is_file()]
+    return hashlib.sha256(files[0].read_bytes()).hexdigest() if files else None

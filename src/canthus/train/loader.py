@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
-from canthus.geometry.crop import box_of
+from canthus.geometry.crop import box_frames, box_of, shape_frames, unit_mean
 from canthus.geometry.pose import pose_from_points
 from canthus.geometry.shape import align, mean_shape
+from canthus.geometry.transform import Matrix
 from canthus.schemes.scheme import Scheme
 from canthus.train.augment import cut, jitter_matrix, vary
 from canthus.train.recipe import Recipe, SetShare
@@ -33,7 +34,8 @@ class Pool:
     Attributes:
         images: Pictures, reduced to `STORED`; L of them.
         points: Shape (L, P, 2), pixels of those pictures.
-        boxes: Shape (L, 4).
+        frames: From each picture to where the face's box has its centre at 0 and 1 as its longer side. Shape (L, 2, 3).
+        mean: The mean shape in that frame, where crops are cut by it. Shape (P, 2).
         pose: Yaw, pitch, roll in degrees; NaN = not known. Shape (L, 3).
         trust: Weight of the labels in the losses. Shape (L,).
         chance: How often each is drawn; adds up to 1. Shape (L,).
@@ -41,7 +43,8 @@ class Pool:
 
     images: Sequence[Image]
     points: Floats
-    boxes: Floats
+    frames: Matrix
+    mean: Floats | None
     pose: Floats
     trust: Floats
     chance: np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -58,21 +61,39 @@ def load_pool(recipe: Recipe, root: Path) -> Pool:
         DataError: a set is missing or incomplete.
         ReadError: a picture cannot be read.
     """
-    parts = [(share, open_set(share.name, root, share.split)) for share in recipe.sets]
+    parts = [(share, open_set(share.name, root, share.split, **share.options)) for share in recipe.sets]
     samples = [sample for _, some in parts for sample in some]
     with ThreadPoolExecutor(4) as threads:
         stored = list(threads.map(_reduced, samples))
-    images, points = [image for image, _ in stored], np.stack([points for _, points in stored])
+    images, points = [image for image, _, _ in stored], np.stack([points for _, points, _ in stored])
+    mean = unit_mean(points) if recipe.crop == "shape" else None
+    frames = box_frames(box_of(points)) if mean is None else shape_frames(_given(parts, stored, root), mean)
     rarity = shape_distance(points) ** recipe.emphasis
     chance = np.concatenate([_shares(share, len(some)) for share, some in parts]) * rarity
     return Pool(
         images=images,
         points=points,
-        boxes=box_of(points),
-        pose=_poses(points, None if recipe.pose_model is None else root / recipe.pose_model),
+        frames=frames,
+        mean=mean,
+        pose=_poses(parts, points, None if recipe.pose_model is None else root / recipe.pose_model),
         trust=np.concatenate([np.full(len(some), share.trust, np.float32) for share, some in parts]),
         chance=chance / chance.sum(),
     )
+
+
+def _given(
+    parts: Sequence[tuple[SetShare, Sequence[Sample]]], stored: Sequence[tuple[Image, Floats, Floats]], root: Path
+) -> Floats:
+    """The points by which crops are cut, in the reduced pictures; the labels where a set gives no others. (L, P, 2)."""
+    gauges, place = [points for _, points, _ in stored], 0
+    for share, some in parts:
+        others = open_set(share.name, root, share.split, **(share.options | share.given)) if share.given else ()
+        by_image = {sample.image: sample.points for sample in others}
+        for sample in some:
+            if sample.image in by_image:
+                gauges[place] = _scaled(by_image[sample.image], stored[place][2])
+            place += 1
+    return np.stack(gauges)
 
 
 def shape_distance(points: Floats) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -88,10 +109,23 @@ def _shares(share: SetShare, count: int) -> np.ndarray[tuple[int], np.dtype[np.f
     return np.full(count, share.weight / count)
 
 
-def _poses(points: Floats, model: Path | None) -> Floats:
-    """Head poses by fitting a rigid 3D face; NaN without a face model. (L, P, 2) -> (L, 3)."""
-    if model is None:
-        return np.full((len(points), 3), np.nan, np.float32)
+def _poses(parts: Sequence[tuple[SetShare, Sequence[Sample]]], points: Floats, model: Path | None) -> Floats:
+    """Head poses: those that the data factory wrote, else by fitting a rigid 3D face to 68 points. (L, 3)."""
+    unknown = np.full(3, np.nan, np.float32)
+    told = [
+        sample.pose if share.name.startswith("views") and sample.pose is not None else unknown
+        for share, some in parts
+        for sample in some
+    ]
+    pose = np.stack(told).astype(np.float32)
+    missing = np.isnan(pose).any(1)
+    if model is not None and points.shape[1] == 68 and missing.any():
+        pose[missing] = _fitted_poses(points[missing], model)
+    return pose
+
+
+def _fitted_poses(points: Floats, model: Path) -> Floats:
+    """(L, 68, 2) -> (L, 3)."""
     with np.load(model) as arrays:
         vertices = arrays["mean"]
     chosen = json.loads((model.parent / "landmarks.json").read_text())["sets"]["ibug68_3d_adapted"]
@@ -101,15 +135,21 @@ def _poses(points: Floats, model: Path | None) -> Floats:
     return pose_from_points(points, rigid, weights).astype(np.float32)
 
 
-def _reduced(sample: Sample) -> tuple[Image, Floats]:
-    image, box = sample.picture(), box_of(sample.points)
+def _reduced(sample: Sample) -> tuple[Image, Floats, Floats]:
+    """The picture at the size that is held, its points, and by what x and y were scaled."""
+    image, plane = sample.picture(), np.asarray(sample.points[:, :2], np.float32)
+    box = box_of(plane)
     factor = STORED / float(max(box[2:] - box[:2]))
     if factor >= 1:
-        return image, sample.points
+        return image, plane, np.ones(2, np.float32)
     height, width = (max(1, round(side * factor)) for side in image.shape[:2])
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    sx, sy = width / image.shape[1], height / image.shape[0]
-    return small, ((sample.points + 0.5) * np.array([sx, sy]) - 0.5).astype(np.float32)
+    scale = np.array([width / image.shape[1], height / image.shape[0]], np.float32)
+    return small, _scaled(plane, scale), scale
+
+
+def _scaled(points: Floats, scale: Floats) -> Floats:
+    return ((points[..., :2] + 0.5) * scale - 0.5).astype(np.float32)
 
 
 class Stream(IterableDataset[dict[str, Tensor]]):
@@ -122,7 +162,9 @@ class Stream(IterableDataset[dict[str, Tensor]]):
         self.rank, self.first = rank, first
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        for step in range(self.first, self.recipe.steps):
+        worker = get_worker_info()  # the loader takes one batch from each worker in turn
+        start, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for step in range(self.first + start, self.recipe.steps, stride):
             yield self.batch(step)
 
     def batch(self, step: int) -> dict[str, Tensor]:
@@ -141,7 +183,7 @@ class Stream(IterableDataset[dict[str, Tensor]]):
 
     def _vary(self, index: int, size: int, rng: np.random.Generator) -> tuple[Image, Floats, Floats]:
         pool, settings = self.pool, self.recipe.augment
-        matrix, angle = jitter_matrix(pool.boxes[index], size, self.extent, settings, rng)
+        matrix, angle = jitter_matrix(pool.frames[index], size, self.extent, settings, rng)
         crop, points = cut(pool.images[index], matrix, size, pool.points[index])
         pose = pool.pose[index] + np.array([0, 0, angle], np.float32)
         if rng.random() < settings.flip:

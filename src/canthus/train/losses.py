@@ -1,5 +1,8 @@
 """The losses of the heatmap networks, each a pure function of tensors that gives one number a sample."""
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -18,7 +21,72 @@ def point_loss(predicted: Tensor, truth: Tensor, inside: Tensor, scale: float) -
         Mean over the points that count. Shape (N,).
     """
     error = functional.smooth_l1_loss(predicted / scale, truth / scale, reduction="none").sum(-1)
-    return (error * inside).sum(1) / inside.sum(1).clamp(min=1)
+    return _mean(error, inside)
+
+
+def square_loss(predicted: Tensor, truth: Tensor, inside: Tensor, scale: float) -> Tensor:
+    """Half the squared distance in units of `scale`: the L2 loss of the papers. Shapes as `point_loss`."""
+    return _mean((((predicted - truth) / scale) ** 2).sum(-1) / 2, inside)
+
+
+POINT: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {"smooth": point_loss, "l2": square_loss}
+"""Losses of points by name."""
+
+
+def _mean(values: Tensor, inside: Tensor) -> Tensor:
+    """Mean over the points that count. (N, P), (N, P) -> (N,)."""
+    return (values * inside).sum(1) / inside.sum(1).clamp(min=1)
+
+
+def gaussians(points: Tensor, size: tuple[int, int], stride: int, sigma: float) -> Tensor:
+    """Heatmaps of height 1 around points.
+
+    Args:
+        points: Shape (N, P, 2), pixels of the crop.
+        size: Height and width of the maps.
+        stride: Crop pixels a cell.
+        sigma: Standard deviation in cells.
+
+    Returns:
+        Shape (N, P, H, W).
+    """
+    cell = (points - (stride - 1) / 2) / stride  # (N, P, 2)
+    columns, rows = (
+        torch.exp(
+            -((torch.arange(length, device=points.device, dtype=torch.float32) - cell[..., axis, None]) ** 2)
+            / (2 * sigma**2)
+        )
+        for axis, length in ((0, size[1]), (1, size[0]))
+    )
+    return rows[..., :, None] * columns[..., None, :]
+
+
+def sigmoid_loss(heatmaps: Tensor, truth: Tensor, inside: Tensor, stride: int, sigma: float) -> Tensor:
+    """Pixel-wise sigmoid cross entropy to a Gaussian of height 1: section 3.1 (5) of local_global.
+
+    Summed over the pixels of a map and divided by the sum of its Gaussian, so that its scale is that of `heat_loss`.
+    Arguments and result as `heat_loss`.
+    """
+    height, width = heatmaps.shape[-2:]
+    wanted = gaussians(truth, (height, width), stride, sigma)
+    entropy = functional.binary_cross_entropy_with_logits(heatmaps.float(), wanted, reduction="none")
+    least = functional.binary_cross_entropy(wanted, wanted, reduction="none")  # of maps that are right
+    return _mean((entropy - least).sum((2, 3)) / _mass(sigma), inside)
+
+
+def map_loss(heatmaps: Tensor, truth: Tensor, inside: Tensor, stride: int, sigma: float) -> Tensor:
+    """Squared distance to a Gaussian of height 1 over the sum of the Gaussian's own squares: the papers' L2 loss.
+
+    Arguments and result as `heat_loss`.
+    """
+    height, width = heatmaps.shape[-2:]
+    wanted = gaussians(truth, (height, width), stride, sigma)
+    return _mean(((heatmaps.float() - wanted) ** 2).sum((2, 3)) / (_mass(sigma) / 2), inside)
+
+
+def _mass(sigma: float) -> float:
+    """Sum of a Gaussian of height 1."""
+    return 2 * math.pi * sigma**2
 
 
 def heat_loss(heatmaps: Tensor, truth: Tensor, inside: Tensor, stride: int, sigma: float) -> Tensor:
@@ -43,7 +111,15 @@ def heat_loss(heatmaps: Tensor, truth: Tensor, inside: Tensor, stride: int, sigm
     logits = heatmaps.float()
     agreement = ((logits @ across[..., None])[..., 0] * down).sum(-1)  # (N, P)
     entropy = logits.flatten(2).logsumexp(-1) - agreement
-    return (entropy * inside).sum(1) / inside.sum(1).clamp(min=1)
+    return _mean(entropy, inside)
+
+
+HEAT: dict[str, Callable[[Tensor, Tensor, Tensor, int, float], Tensor]] = {
+    "softmax": heat_loss,
+    "sigmoid": sigmoid_loss,
+    "l2": map_loss,
+}
+"""Losses of heatmaps by name."""
 
 
 def spread_loss(log_spread: Tensor, distance: Tensor, inside: Tensor) -> Tensor:
@@ -58,7 +134,7 @@ def spread_loss(log_spread: Tensor, distance: Tensor, inside: Tensor) -> Tensor:
         Mean over the points that count. Shape (N,).
     """
     likelihood = distance.detach() * torch.exp(-log_spread) + 2 * log_spread
-    return (likelihood * inside).sum(1) / inside.sum(1).clamp(min=1)
+    return _mean(likelihood, inside)
 
 
 def pose_loss(predicted: Tensor, truth: Tensor) -> Tensor:

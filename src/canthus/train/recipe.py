@@ -1,8 +1,9 @@
 """What a training run is made of: YAML checked field by field, with overrides `a.b=c`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -11,6 +12,9 @@ from canthus.errors import RecipeError
 
 Number = Annotated[float, BeforeValidator(lambda value: float(value) if isinstance(value, str) else value)]
 """A float; PyYAML reads 1e-3 as a string, this does not."""
+
+
+Checked = TypeVar("Checked", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -27,12 +31,30 @@ class SetShare(Strict):
         split: Part of the set.
         weight: Share of the samples drawn from it, relative to the others.
         trust: Weight of its labels in the losses, for sets with noisy labels.
+        options: What the reader of the set takes, as {scheme: "84", labels: 3d}.
+        given: Options that read the points by which crops are cut, where those are not the labels; with `crop: shape`.
     """
 
     name: str
     split: str = "train"
     weight: Number = Field(1.0, gt=0)
     trust: Number = Field(1.0, gt=0, le=1)
+    options: dict[str, str] = {}
+    given: dict[str, str] = {}
+
+
+class Start(Strict):
+    """Weights of an earlier run.
+
+    Attributes:
+        checkpoint: `best.ckpt` or `last.ckpt` of the run.
+        source: Module of that network whose weights are taken, as "trunk"; empty = all of it.
+        target: Module of this network that they go to; empty = all of it.
+    """
+
+    checkpoint: Path
+    source: str = ""
+    target: str = ""
 
 
 class Augment(Strict):
@@ -71,34 +93,51 @@ class Losses(Strict):
     """Weights and scales of the losses (`losses.py`).
 
     Attributes:
-        point: Weight of the smooth L1 loss on points, in units of `beta`.
-        beta: Where smooth L1 turns linear, over the crop side.
-        heat: Weight of the cross entropy to a Gaussian.
+        point: Weight of the loss on points, in units of `beta`.
+        point_form: "smooth" = smooth L1, "l2" as in the papers.
+        beta: Unit of the point loss and where smooth L1 turns linear, over the crop side.
+        heat: Weight of the loss on heatmaps, of each stage that has some.
+        heat_form: "softmax" = cross entropy of the whole map to a Gaussian, "sigmoid" = of each pixel, "l2".
         sigma: Standard deviation of that Gaussian in cells.
+        decoded: Weight of the loss on points read from the heatmaps of a cascade, before they are refined.
         spread: Weight of the negative log likelihood of the errors.
         pose: Weight of the pose loss.
     """
 
     point: Number = Field(1.0, ge=0)
+    point_form: Literal["smooth", "l2"] = "smooth"
     beta: Number = Field(0.015, gt=0)
     heat: Number = Field(0.5, ge=0)
+    heat_form: Literal["softmax", "sigmoid", "l2"] = "softmax"
     sigma: Number = Field(1.0, gt=0)
+    decoded: Number = Field(0.0, ge=0)
     spread: Number = Field(0.05, ge=0)
     pose: Number = Field(1.0, ge=0)
 
 
+class Drop(Strict):
+    """From this share of the steps on the learning rate is `factor` times the largest."""
+
+    share: Number = Field(ge=0, lt=1)
+    factor: Number = Field(gt=0)
+
+
 class Optimiser(Strict):
-    """AdamW with warm-up and a cosine to zero.
+    """How the weights move: warm-up, then a cosine to zero, or steps.
 
     Attributes:
+        kind: "adamw", "rmsprop", or "sgd" with momentum .9.
         rate: Largest learning rate.
+        drops: Steps of the learning rate, in order; none = a cosine to zero.
         decay: Weight decay.
         warmup: Share of the steps in which the rate rises.
         clip: Largest norm of the gradient.
         ema: Decay of the moving average of the weights.
     """
 
+    kind: Literal["adamw", "rmsprop", "sgd"] = "adamw"
     rate: Number = Field(2.5e-3, gt=0)
+    drops: list[Drop] = []
     decay: Number = Field(0.02, ge=0)
     warmup: Number = Field(0.03, ge=0, lt=1)
     clip: Number = Field(5.0, gt=0)
@@ -118,16 +157,21 @@ class Recipe(Strict):
     Attributes:
         name: Name of the run and of the bundle made from it.
         network: Stem of the network in `nets/`.
-        config: Fields of the network's config that differ from its defaults.
-        start: Checkpoint of an earlier run whose weights this one starts from; None = from random weights.
+        preset: Which of its configs: "full" = the paper's size, "compact" for two cores, "ablation" for short trials.
+        config: Fields of that config that differ.
+        start: Weights of earlier runs that this one starts from; the rest is random.
         sets: The mixture that is trained on.
         val: What is validated on; the first one decides.
+        measure: What errors in validation are divided by: "inter-ocular", or "box" = sqrt(w h) of the labels.
+        crop: How crops are cut: around the "box" of the points, or by the similarity that brings the points nearest to
+            their mean "shape" (local_global, section 3.4).
         emphasis: How much rare shapes are preferred: weight = (distance to the mean shape / median) ** emphasis.
         pose_model: Face model file under the data root from which head poses are fitted; None = no pose labels.
         phases: Sizes of the crops over the run; their shares add up to 1.
         steps: Optimiser steps.
         batch: Samples a step and process.
         processes: Processes that share the work (one thread each on a CPU).
+        workers: Processes that prepare the crops for each of them; 0 = it does so itself. A GPU wants several.
         accelerator: "cpu" or "cuda".
         precision: "bf16-mixed" or "32-true".
         validate_every: Steps between validations.
@@ -136,11 +180,14 @@ class Recipe(Strict):
     """
 
     name: str
-    network: Literal["compact"] = "compact"
+    network: Literal["compact", "local_global", "cascaded_cnn"] = "compact"
+    preset: str = "compact"
     config: dict[str, Any] = {}
-    start: Path | None = None
+    start: list[Start] = []
     sets: list[SetShare] = Field(min_length=1)
     val: list[SetShare] = Field(min_length=1)
+    measure: Literal["inter-ocular", "box"] = "inter-ocular"
+    crop: Literal["box", "shape"] = "box"
     emphasis: Number = Field(0.0, ge=0)
     pose_model: str | None = None
     augment: Augment = Augment()
@@ -150,11 +197,22 @@ class Recipe(Strict):
     steps: int = Field(gt=0)
     batch: int = Field(48, gt=1)
     processes: int = Field(1, gt=0)
+    workers: int = Field(0, ge=0)
     accelerator: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     validate_every: int = Field(1000, gt=0)
     patience: int = Field(0, ge=0)
     seed: int = 0
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate at a step, over the largest."""
+        settings = self.optimiser
+        warmup = max(1, round(settings.warmup * self.steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        if settings.drops:
+            return next((drop.factor for drop in reversed(settings.drops) if step >= drop.share * self.steps), 1.0)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, self.steps - warmup))))
 
     def size_at(self, step: int) -> int:
         """Side of the crops at a step."""
@@ -179,6 +237,15 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: no such file, not YAML, an unknown or wrong field (named by its path).
     """
+    return check_recipe(read_tree(path, overrides), str(path))
+
+
+def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The fields of a YAML file, not checked yet.
+
+    Raises:
+        RecipeError: no such file, not YAML, not a mapping, or an override that does not fit.
+    """
     try:
         tree = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -187,9 +254,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: not YAML: {error}") from error
     if not isinstance(tree, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of fields, not {type(tree).__name__}")
-    for override in overrides:
-        _override(tree, override)
-    return check_recipe(tree, str(path))
+    for change in overrides:
+        override(tree, change)
+    return tree
 
 
 def check_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
@@ -198,21 +265,35 @@ def check_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
     Raises:
         RecipeError: an unknown or wrong field, named by its path.
     """
-    try:
-        recipe = Recipe.model_validate(tree)
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise RecipeError("\n".join([f"{source}: the recipe does not hold:", *lines])) from error
+    recipe = check(Recipe, tree, source)
     total = sum(phase.share for phase in recipe.phases)
     if abs(total - 1) > 1e-6:
         raise RecipeError(f"{source}: phases: the shares add up to {total:g}, not to 1")
     return recipe
 
 
-def _override(tree: dict[str, Any], override: str) -> None:
-    path, equals, value = override.partition("=")
+def check(kind: type[Checked], tree: Mapping[str, Any], source: str) -> Checked:
+    """Check fields read from `source`, which errors name.
+
+    Raises:
+        RecipeError: an unknown or wrong field, named by its path.
+    """
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise RecipeError("\n".join([f"{source}: the recipe does not hold:", *lines])) from error
+
+
+def override(tree: dict[str, Any], change: str) -> None:
+    """Set one field of a tree by "a.b=c"; `load_recipe` says how.
+
+    Raises:
+        RecipeError: not of that form, or the tree has no such place.
+    """
+    path, equals, value = change.partition("=")
     if not equals:
-        raise RecipeError(f"--set {override}: write a.b=c")
+        raise RecipeError(f"--set {change}: write a.b=c")
     *parents, last = path.split(".")
     node: Any = tree
     try:
@@ -223,4 +304,4 @@ def _override(tree: dict[str, Any], override: str) -> None:
         else:
             node[last] = yaml.safe_load(value)
     except (ValueError, IndexError, TypeError, AttributeError) as error:
-        raise RecipeError(f"--set {override}: the recipe has no field {path}") from error
+        raise RecipeError(f"--set {change}: the recipe has no field {path}") from error

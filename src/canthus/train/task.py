@@ -1,6 +1,8 @@
 """The training step as a Lightning module; validation runs the shipped aligner over the torch network."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -11,16 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from canthus.align.compact import Compact as CompactAligner
+from canthus.align.aligner import solver_of
+from canthus.align.cropped import Cropped
 from canthus.data.sample import Sample
 from canthus.errors import InputError
 from canthus.evaluate.metrics import distances, normalisers
-from canthus.geometry.crop import box_of
-from canthus.nets.compact import Compact, CompactConfig, Deployed, Prediction
+from canthus.nets.network import NETWORKS, configure
 from canthus.schemes.scheme import Scheme
-from canthus.train.losses import heat_loss, point_loss, pose_loss, spread_loss
-from canthus.train.recipe import Recipe
+from canthus.train.objectives import OBJECTIVES, target_of
+from canthus.train.recipe import Recipe, Start, check_recipe
 from canthus.types import Floats
+
+OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
 
 
 class TorchBackend:
@@ -29,72 +37,55 @@ class TorchBackend:
     def __init__(self, module: torch.nn.Module, outputs: Sequence[str]) -> None:
         self.module, self.outputs = module, outputs
 
-    def run(self, inputs: NDArray[Any]) -> Mapping[str, Floats]:
+    def run(self, *inputs: NDArray[Any]) -> Mapping[str, Floats]:
         """See `Backend.run`."""
         with torch.no_grad():
-            results = self.module(torch.from_numpy(inputs))
+            results = self.module(*(torch.from_numpy(array) for array in inputs))
         return {name: value.float().cpu().numpy() for name, value in zip(self.outputs, results, strict=True)}
 
 
 class Task(lightning.LightningModule):
     """Trains one network by one recipe."""
 
-    def __init__(self, recipe: Recipe, scheme: str, val: Mapping[str, Sequence[Sample]]) -> None:
+    def __init__(
+        self, recipe: Recipe, scheme: str, val: Mapping[str, Sequence[Sample]], mean: Floats | None = None
+    ) -> None:
+        """Set up a run; `mean` is the mean shape that crops are cut by, if they are."""
         super().__init__()
-        self.recipe, self.scheme, self.val = recipe, scheme, val
-        self.config = CompactConfig(**{**recipe.config, "points": Scheme.open(scheme).count})
-        self.net = Compact(self.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if recipe.start is not None:
-            self.net.load_state_dict(weights_of(recipe.start))
-
-    def losses(self, prediction: Prediction, batch: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
-        """Each weighted loss as a mean over the batch, samples weighted by trust."""
-        weights, truth = self.recipe.losses, batch["points"]
-        known = truth.isfinite().all(-1) & (truth > -0.5).all(-1) & (truth < size - 0.5).all(-1)
-        inside, truth = known.float(), torch.where(known[..., None], truth, torch.zeros_like(truth))
-        stride = size // prediction.heatmaps.shape[-1]
-        distance = (prediction.points - truth).norm(dim=-1) / size
-        trust = batch["trust"] / batch["trust"].sum()
-        parts = {
-            "point": weights.point * point_loss(prediction.points, truth, inside, weights.beta * size),
-            "heat": weights.heat * heat_loss(prediction.heatmaps, truth, inside, stride, weights.sigma),
-            "spread": weights.spread * spread_loss(prediction.log_spread, distance, inside),
-            "pose": weights.pose * pose_loss(prediction.pose, batch["pose"] / 90),
-        }
-        return {name: (trust * value).sum() for name, value in parts.items()}
+        self.recipe, self.scheme, self.val, self.mean = recipe, scheme, val, mean
+        self.config = configure(recipe.network, recipe.preset, recipe.config, Scheme.open(scheme).count)
+        self.net = NETWORKS[recipe.network].build(self.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for start in recipe.start:
+            load_start(self.net, start)
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
         """Loss of one batch of `loader.Stream`."""
         crops = batch["crops"].permute(0, 3, 1, 2).float() / 255 - 0.5  # channels last in memory
-        parts = self.losses(self.net(crops), batch, crops.shape[-1])
+        target = target_of(batch, crops.shape[-1])
+        losses = OBJECTIVES[self.recipe.network](self.net(crops), target, self.recipe.losses)
+        trust = batch["trust"] / batch["trust"].sum()
+        parts = {name: (trust * value).sum() for name, value in losses.items()}
         total = torch.stack(list(parts.values())).sum()
         self.log_dict({f"loss/{name}": value.detach() for name, value in parts.items()})
         self.log("loss", total.detach(), prog_bar=True)
         return total
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """NME (inter-ocular, per cent) of the network as it stands on every validation set, with true boxes."""
+        """NME (per cent) of the network as it stands on every validation set, with true boxes."""
         for position, (name, samples) in enumerate(self.val.items()):
-            error = validate(self.net, self.scheme, samples)
+            error = validate(self.net, self.recipe, self.scheme, samples, self.mean)
             self.log(f"val/{name}", error, prog_bar=True, batch_size=len(samples), sync_dist=True)
             if position == 0:
                 self.log("val/nme", error, batch_size=len(samples), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW, no decay on norms and biases, one cycle of warm-up and cosine."""
-        settings, steps = self.recipe.optimiser, self.recipe.steps
+        """The recipe's optimiser, no decay on norms and biases, and its learning rates."""
+        settings = self.recipe.optimiser
         matrices = [p for p in self.net.parameters() if p.ndim > 1]
         vectors = [p for p in self.net.parameters() if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": settings.decay}, {"params": vectors, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=settings.rate)
-        warmup = max(1, round(settings.warmup * steps))
-
-        def rate(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            return 0.5 * (1 + float(np.cos(np.pi * min(1.0, (step - warmup) / max(1, steps - warmup)))))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+        optimiser = OPTIMISERS[settings.kind](groups, lr=settings.rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self.recipe.rate_at)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -113,22 +104,64 @@ def weights_of(checkpoint: Path) -> dict[str, Tensor]:
     return {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
 
 
-def aligner_of(net: Compact, scheme: str) -> CompactAligner:
+def load_checkpoint(path: Path) -> tuple[Any, Recipe, dict[str, Any]]:
+    """The network of a checkpoint (in evaluation mode, averaged weights), its recipe and its run card."""
+    card = path.parent / "card.json"
+    for file in (path, card):
+        if not file.is_file():
+            raise InputError(f"{file} does not exist; `canthus train` makes checkpoints with a card.json beside them")
+    run = json.loads(card.read_text())
+    recipe = check_recipe(run["recipe"], str(card))
+    weights = weights_of(path)
+    config = configure(recipe.network, recipe.preset, recipe.config, Scheme.open(run["scheme"]).count)
+    net = NETWORKS[recipe.network].build(config)
+    net.load_state_dict(weights)
+    return net.eval(), recipe, run
+
+
+def load_start(net: torch.nn.Module, start: Start) -> None:
+    """Put weights of an earlier run into a network.
+
+    Raises:
+        InputError: no such checkpoint, module or shape.
+    """
+    weights = weights_of(start.checkpoint)
+    if start.source:
+        dotted = start.source + "."
+        weights = {name.removeprefix(dotted): value for name, value in weights.items() if name.startswith(dotted)}
+    try:
+        net.get_submodule(start.target).load_state_dict(weights)
+    except (AttributeError, RuntimeError) as error:
+        what = f"{start.source or 'the network'} of {start.checkpoint}"
+        raise InputError(f"start: {what} does not fit {start.target or 'this network'}: {error}") from error
+
+
+def aligner_of(
+    net: torch.nn.Module, stem: str, scheme: str, depth: int | None = None, mean: Floats | None = None
+) -> Cropped:
     """The shipped aligner over a torch network."""
-    backend = TorchBackend(Deployed(net), ("points", "scores", "pose"))
-    config = net.config
-    return CompactAligner(backend, scheme, config.points, config.size, config.extent)
+    parts = NETWORKS[stem].parts(net, 0.0)
+    networks = {part.name: TorchBackend(part.module, part.outputs) for part in parts}
+    config: Any = net.config
+    return Cropped(solver_of(stem, networks, depth), scheme, config.size, config.extent, mean=mean)
 
 
-def validate(net: Compact, scheme: str, samples: Sequence[Sample]) -> float:
-    """NME over the inter-ocular distance in per cent, from true boxes."""
-    was_training = net.training
-    net.eval()
+def validate(
+    net: torch.nn.Module, recipe: Recipe, scheme: str, samples: Sequence[Sample], mean: Floats | None = None
+) -> float:
+    """Mean error over the recipe's measure in per cent, from true boxes or, with a mean shape, from true points."""
+    was_training, device = net.training, next(net.parameters()).device
+    net.eval().cpu()
+    truth = np.stack([sample.points[:, :2] for sample in samples])
+    system = aligner_of(net, recipe.network, scheme, mean=mean)
+    found = []
     with torch.autocast("cpu", enabled=False):
-        images = [sample.picture() for sample in samples]
-        truth = np.stack([sample.points for sample in samples])
-        results = aligner_of(net, scheme).align(images, [box[None] for box in box_of(truth)])
-    net.train(was_training)
-    predicted = np.concatenate([faces.points for faces in results])
-    scale = normalisers(truth, "inter-ocular", Scheme.open(scheme))
-    return float((distances(predicted, truth).mean(1) / scale).mean() * 100)
+        for start in range(0, len(samples), system.batch):
+            some = slice(start, start + system.batch)
+            images = [sample.picture() for sample in samples[some]]
+            found.append(system.solve_at(images, list(system.matrices(truth[some]))).points)
+    net.to(device).train(was_training)
+    scale = normalisers(truth, recipe.measure, Scheme.open(scheme))
+    known = ~np.isnan(truth).any(-1)
+    errors = np.where(known, distances(np.concatenate(found), truth), 0).sum(1) / known.sum(1)
+    return float((errors / scale).mean() * 100)

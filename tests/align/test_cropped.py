@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from canthus.align.compact import Compact
+from canthus.align.compact import solver
+from canthus.align.cropped import Cropped
 from canthus.types import Floats
 
 
@@ -15,10 +16,11 @@ class Blobs:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def run(self, inputs: NDArray[Any]) -> Mapping[str, Floats]:
-        self.batches.append(len(inputs))
-        count, size = inputs.shape[:2]
-        flat = inputs.reshape(count, -1, 3).argmax(1)
+    def run(self, *inputs: NDArray[Any]) -> Mapping[str, Floats]:
+        (crops,) = inputs
+        self.batches.append(len(crops))
+        count, size = crops.shape[:2]
+        flat = crops.reshape(count, -1, 3).argmax(1)
         points = np.stack([flat % size, flat // size], -1).astype(np.float32)
         return {
             "points": points,
@@ -28,8 +30,13 @@ class Blobs:
 
 
 @pytest.fixture
-def aligner() -> Compact:
-    return Compact(Blobs(), "68", 3, 64, 1.5, batch=4)
+def network() -> Blobs:
+    return Blobs()
+
+
+@pytest.fixture
+def aligner(network: Blobs) -> Cropped:
+    return Cropped(solver({"landmarks": network}, 1), "68", 64, 1.5, batch=4)
 
 
 def spots(places: list[tuple[int, int]]) -> NDArray[np.uint8]:
@@ -40,7 +47,7 @@ def spots(places: list[tuple[int, int]]) -> NDArray[np.uint8]:
     return image
 
 
-def test_points_come_back_in_image_pixels(aligner: Compact) -> None:
+def test_points_come_back_in_image_pixels(aligner: Cropped) -> None:
     places = [(100, 80), (130, 90), (115, 120)]
     (faces,) = aligner.align([spots(places)], [np.float32([[90, 70, 140, 130]])])
     pixel = 1.5 * 60 / 64
@@ -48,17 +55,17 @@ def test_points_come_back_in_image_pixels(aligner: Compact) -> None:
     assert faces.confidence[0] == pytest.approx(0.5)
 
 
-def test_batches_run_across_images_and_faces(aligner: Compact) -> None:
+def test_batches_run_across_images_and_faces(aligner: Cropped, network: Blobs) -> None:
     image = spots([(100, 80), (130, 90), (115, 120)])
     box = np.float32([90, 70, 140, 130])
     results = aligner.align([image] * 3, [np.tile(box, (count, 1)) for count in (3, 0, 7)])
     assert [len(faces) for faces in results] == [3, 0, 7]
-    assert aligner.network.batches == [4, 4, 2]  # type: ignore[attr-defined]
+    assert network.batches == [4, 4, 2]
     assert np.array_equal(results[0].points[0], results[2].points[6])
 
 
-def test_no_face_at_all(aligner: Compact) -> None:
+def test_no_face_at_all(aligner: Cropped) -> None:
     (faces,) = aligner.align([spots([(5, 5)] * 3)], [np.zeros((0, 4), np.float32)])
-    assert faces.points.shape == (0, 3, 2)
+    assert faces.points.shape == (0, 68, 2)
     assert faces.scheme == "68"
     assert aligner.align([], []) == []

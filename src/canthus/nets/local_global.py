@@ -1,0 +1,257 @@
+"""local_global [Xiong, Li and Sun, "Combining Local and Global Features for 3D Face Tracking", 2017].
+
+Stacked hourglasses give heatmaps through attention (local), then a regressor sees all stages' heatmaps beside the
+picture and gives the points (global). What the paper leaves open is settled in `docs/systems/local_global.md`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from canthus.errors import ShapeError
+from canthus.nets.attention import HEADS, Head
+from canthus.nets.blocks import Activation, Bottleneck, ConvNorm
+from canthus.nets.decode import Spread, expectation, reliability
+from canthus.nets.hourglass import Hourglass, Stack, Stage, Upsampling
+from canthus.nets.part import Part
+from canthus.nets.resnet import ResNet18
+from canthus.nets.trunk import Trunk
+
+FLOOR = 0.01
+"""Heights of an L2 map below this count as it when the map is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalGlobalConfig:
+    """Sizes and switches of the network; the defaults are the paper's.
+
+    Attributes:
+        kind: "hourglass", or the paper's first baseline "resnet18", which heeds the sizes and `width` alone.
+        points: Landmarks P.
+        size: Side of the crop S in pixels; S / 4 is a multiple of 2 ** scales.
+        base: What makes features at stride 4: the paper's pre-processing, or the "trunk" of the default network.
+        stem: Channels of the pre-processing at strides 2 and 4.
+        width: Channels of the hourglasses.
+        neck: Channels of the 3x3 convolution of a residual module over those of the module.
+        scales: How often an hourglass halves its maps.
+        stages: Hourglasses.
+        upsampling: "nearest" or "deconvolution".
+        activation: Of the residual modules, "post" or "pre" (identity mappings).
+        after: What follows an hourglass: a "residual" module or a plain 1x1 "convolution".
+        dropout: Chance that a channel is dropped after an hourglass.
+        head: "plain", "transform", "local" or "global_local": modules 1 to 4.
+        maps: What heatmaps are trained as: "sigmoid" (logits) or "l2" (heights).
+        sharpen: Power of the heights under which a heatmap's centroid is its point.
+        finetune: Whether the regressor follows.
+        regressor: Channels of its steps, each of which ends by pooling.
+        convolutions: 3x3 convolutions in each step.
+        hidden: Outputs of its first fully connected layer.
+        shrink: By what heatmaps and picture are reduced before it.
+        residual_points: Whether it sees the heatmaps' points and adds to them, or gives points of its own.
+        near: What counts as near, as a fraction of the box side.
+        extent: Side of the crop over the longer side of the box.
+    """
+
+    kind: Literal["hourglass", "resnet18"] = "hourglass"
+    points: int = 68
+    size: int = 256
+    base: Literal["paper", "trunk"] = "paper"
+    stem: tuple[int, int] = (64, 128)
+    width: int = 256
+    neck: float = 0.5
+    scales: int = 4
+    stages: int = 4
+    upsampling: Upsampling = "deconvolution"
+    activation: Activation = "pre"
+    after: Literal["residual", "convolution"] = "residual"
+    dropout: float = 0.0
+    head: Head = "global_local"
+    maps: Literal["sigmoid", "l2"] = "sigmoid"
+    sharpen: float = 4.0
+    finetune: bool = True
+    regressor: tuple[int, ...] = (64, 128, 256, 512)
+    convolutions: int = 2
+    hidden: int = 1024
+    shrink: int = 1
+    residual_points: bool = False
+    near: float = 0.025
+    extent: float = 1.3
+
+
+_SMALL = LocalGlobalConfig(
+    size=64, stem=(16, 32), width=32, scales=2, stages=2, regressor=(32, 64), convolutions=1, hidden=128, shrink=2
+)
+PRESETS: Mapping[str, LocalGlobalConfig] = {
+    "full": LocalGlobalConfig(),
+    "compact": replace(_SMALL, size=96, base="trunk", width=64, neck=0.375, hidden=256, residual_points=True),
+    "ablation": _SMALL,
+    "full_resnet18": LocalGlobalConfig(kind="resnet18", width=64),
+    "ablation_resnet18": replace(_SMALL, kind="resnet18", width=16),
+}
+
+
+class Prediction(NamedTuple):
+    """What the network says, for the loss.
+
+    Attributes:
+        heatmaps: Of each stage, logits or heights (`maps`), (N, P, S/4, S/4) each; () of ResNet-18.
+        local: Points of the last stage's heatmaps, crop pixels; of ResNet-18 the same as `points`. Shape (N, P, 2).
+        points: Crop pixels. Shape (N, P, 2).
+        log_spread: Log of b over the crop side. Shape (N, P).
+    """
+
+    heatmaps: tuple[Tensor, ...]
+    local: Tensor
+    points: Tensor
+    log_spread: Tensor
+
+
+class LocalGlobal(nn.Module):
+    """A crop to heatmaps, their points, and the points that the regressor makes of them."""
+
+    def __init__(self, config: LocalGlobalConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk: nn.Module = Trunk(head=config.width) if config.base == "trunk" else Preprocess(config)
+        self.stack = Stack(*(self._stage(last=index + 1 == config.stages) for index in range(config.stages)))
+        self.regressor = Regressor(config) if config.finetune else None
+        self.spread = Spread(config.points)
+
+    def _stage(self, last: bool) -> Stage:
+        config, width = self.config, self.config.width
+
+        def block(inside: int, outside: int) -> nn.Module:
+            return Bottleneck(inside, outside, config.activation, config.neck)
+
+        after = block(width, width) if config.after == "residual" else ConvNorm(width, width, 1)
+        if config.dropout:
+            after = nn.Sequential(after, nn.Dropout2d(config.dropout))
+        head = HEADS[config.head](width, config.points, -4.0 if config.maps == "sigmoid" else 0.1)
+        hourglass = Hourglass(width, config.scales, block, config.upsampling)
+        return Stage(hourglass, after, head, width, 0 if last else config.points)
+
+    def forward(self, crops: Tensor) -> Prediction:
+        """Crops (N, 3, S, S), values in -.5 .. .5.
+
+        Raises:
+            ShapeError: the regressor's crops have another size than the config's.
+        """
+        sigmoid = self.config.maps == "sigmoid"
+        features = self.trunk(crops)  # (N, width, S/4, S/4)
+        features = features[0] if self.config.base == "trunk" else features
+        heatmaps = self.stack(features)  # of each stage (N, P, S/4, S/4)
+        last = heatmaps[-1].float()
+        logs = functional.logsigmoid(last) if sigmoid else last.clamp(min=FLOOR).log()
+        local, variance = expectation(self.config.sharpen * logs, 4)  # (N, P, 2), (N, P)
+        points = local
+        if self.regressor is not None:
+            heights = [maps.sigmoid() if sigmoid else maps for maps in heatmaps]
+            points = self.regressor(crops, heights, local)  # (N, P, 2)
+        return Prediction(heatmaps, local, points, self.spread(variance, crops.shape[-1]))
+
+
+class Preprocess(nn.Sequential):
+    """Section 3.1: 3x3 convolution with stride 2, residual, max pooling, two residuals. S -> S / 4."""
+
+    def __init__(self, config: LocalGlobalConfig) -> None:
+        (c2, c4), kind = config.stem, config.activation
+        super().__init__(
+            ConvNorm(3, c2, stride=2),  # (N, c2, S/2, S/2)
+            Bottleneck(c2, c4, kind),  # (N, c4, S/2, S/2)
+            nn.MaxPool2d(2),  # (N, c4, S/4, S/4)
+            Bottleneck(c4, c4, kind),  # (N, c4, S/4, S/4)
+            Bottleneck(c4, config.width, kind),  # (N, width, S/4, S/4)
+        )
+
+
+class Regressor(nn.Module):
+    """Section 3.3: heatmaps and picture through a small VGG and two fully connected layers to P points."""
+
+    def __init__(self, config: LocalGlobalConfig) -> None:
+        super().__init__()
+        self.config = config
+        layers: list[nn.Module] = []
+        inside = config.stages * config.points + 3
+        for channels in config.regressor:
+            for _ in range(config.convolutions):
+                layers.append(ConvNorm(inside, channels))
+                inside = channels
+            layers.append(nn.MaxPool2d(2))
+        self.vgg = nn.Sequential(*layers)
+        side = config.size // 4 // config.shrink // 2 ** len(config.regressor)
+        given = 2 * config.points if config.residual_points else 0
+        self.hidden = nn.Linear(inside * side**2 + given, config.hidden)
+        self.last = nn.Linear(config.hidden, 2 * config.points, bias=False)
+        # the last layer's bias, apart from it so that it keeps full precision: it tells the mean face
+        self.mean = nn.Parameter(torch.full((config.points, 2), 0.0 if config.residual_points else 0.5))
+        if config.residual_points:
+            nn.init.zeros_(self.last.weight)
+
+    def forward(self, crops: Tensor, heights: list[Tensor], local: Tensor) -> Tensor:
+        """Crops (N, 3, S, S), heights of each stage (N, P, S/4, S/4) and their points (N, P, 2) -> (N, P, 2)."""
+        size = crops.shape[-1]
+        if size != self.config.size:
+            raise ShapeError(f"the regressor takes crops of {self.config.size} pixels, not {size}: set config.size")
+        shrink = self.config.shrink
+        if shrink > 1:
+            heights = [functional.avg_pool2d(maps, shrink) for maps in heights]
+        picture = functional.avg_pool2d(crops, 4 * shrink).to(heights[0].dtype)
+        seen = torch.cat([*heights, picture], 1)  # (N, stages * P + 3, S/4/shrink, S/4/shrink)
+        flat = self.vgg(seen).flatten(1)
+        if self.config.residual_points:
+            flat = torch.cat([flat, (local / size - 0.5).flatten(1)], 1)
+        found = self.last(functional.relu(self.hidden(flat)))  # (N, 2 * P)
+        points: Tensor = (found.float().unflatten(1, (-1, 2)) + self.mean) * size
+        if self.config.residual_points:
+            points = local + points
+        return points
+
+
+class Baseline(nn.Module):
+    """The first row of table 1: ResNet-18 gives the coordinates."""
+
+    def __init__(self, config: LocalGlobalConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.body = ResNet18(config.width)
+        self.last = nn.Linear(8 * config.width, 2 * config.points, bias=False)
+        self.mean = nn.Parameter(torch.full((config.points, 2), 0.5))
+        self.spread = nn.Linear(8 * config.width, config.points)
+        nn.init.constant_(self.spread.bias, math.log(0.05))
+
+    def forward(self, crops: Tensor) -> Prediction:
+        """Crops (N, 3, S, S), values in -.5 .. .5."""
+        whole = self.body(crops)  # (N, 8 * width)
+        points = (self.last(whole).float().unflatten(1, (-1, 2)) + self.mean) * crops.shape[-1]  # (N, P, 2)
+        return Prediction((), points, points, self.spread(whole).float())
+
+
+def build(config: LocalGlobalConfig) -> LocalGlobal | Baseline:
+    """The network of a config."""
+    return Baseline(config) if config.kind == "resnet18" else LocalGlobal(config)
+
+
+class Deployed(nn.Module):
+    """What is exported."""
+
+    def __init__(self, net: LocalGlobal | Baseline, calibration: float = 0.0) -> None:
+        """Wrap a network; `calibration` is added to its log b."""
+        super().__init__()
+        self.net, self.calibration = net, calibration
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Crops (N, S, S, 3) uint8 RGB -> local and final points (N, P, 2) in crop pixels, scores (N, P)."""
+        config = self.net.config
+        found: Prediction = self.net(crops.permute(0, 3, 1, 2).float() / 255 - 0.5)
+        scores = reliability(found.log_spread + self.calibration, config.near / config.extent)
+        return found.local, found.points, scores
+
+
+def parts(net: LocalGlobal | Baseline, calibration: float = 0.0) -> tuple[Part, ...]:
+    """The one network that is exported."""
+    return (Part("landmarks", Deployed(net, calibration), ("crops",), ("local", "points", "scores")),)

@@ -1,0 +1,22 @@
+"""What a system is exported as."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One network of a system. Parts run in order and names flow from one to the next.
+
+    Attributes:
+        name: In the bundle.
+        module: Tensors in the order of `inputs` -> tensors in the order of `outputs`, each with N rows.
+        inputs: Names; the first part takes "crops", (N, S, S, 3) uint8 RGB.
+        outputs: Names.
+    """
+
+    name: str
+    module: nn.Module
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
