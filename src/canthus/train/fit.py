@@ -73,7 +73,7 @@ def fit(
     first = int(torch.load(last, weights_only=False, map_location="cpu")["global_step"]) if going_on else 0
     cv2.setNumThreads(1)
     if recipe.accelerator == "cpu":
-        torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // recipe.processes))
+        torch.set_num_threads(threads or max(1, _cores() // recipe.processes))
     lightning.seed_everything(recipe.seed, verbose=False)
 
     val = {share.name: open_set(share.name, root, share.split, **share.options) for share in recipe.val}
@@ -185,6 +185,11 @@ def commit() -> str:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _cores() -> int:
+    """Cores that this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:
