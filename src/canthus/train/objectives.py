@@ -65,11 +65,12 @@ def compact(prediction: one_stage.Prediction, target: Target, losses: Losses) ->
 
 
 def local_global(prediction: hourglasses.Prediction, target: Target, losses: Losses) -> dict[str, Tensor]:
-    """Heatmaps of every stage, and the points of the regressor: figure 2."""
+    """Heatmaps of every stage and the points of the regressor: figure 2; of the maps by `losses.decoded`."""
     none = torch.zeros_like(target.points[:, 0, 0])
     heats = [losses.heat * heat(maps, target, losses) for maps in prediction.heatmaps]
     return {
         "point": losses.point * place(prediction.points, target, losses),
+        "decoded": losses.decoded * place(prediction.local, target, losses),
         "heat": torch.stack(heats).mean(0) if heats else none,
         "spread": losses.spread * spread(prediction, target),
     }

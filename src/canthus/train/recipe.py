@@ -99,7 +99,7 @@ class Losses(Strict):
         heat: Weight of the loss on heatmaps, of each stage that has some.
         heat_form: "softmax" = cross entropy of the whole map to a Gaussian, "sigmoid" = of each pixel, "l2".
         sigma: Standard deviation of that Gaussian in cells.
-        decoded: Weight of the loss on points read from the heatmaps of a cascade, before they are refined.
+        decoded: Weight of the loss on points that are read from heatmaps and refined later.
         spread: Weight of the negative log likelihood of the errors.
         pose: Weight of the pose loss.
     """
