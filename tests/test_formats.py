@@ -82,6 +82,10 @@ def test_a_folder_of_pts_files(tmp_path: Path) -> None:
     for name in ("b.pts", "sub/a.pts"):
         dump(tmp_path / name, [Record("x", np.zeros((5, 2)))])
     assert [item.image for item in load(tmp_path)] == ["b", "sub/a"]
+    for name in (".b.part.pts", ".killed.part/c.pts"):  # what a kill leaves
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("half")
+    assert [item.image for item in load(tmp_path)] == ["b", "sub/a"]
     (tmp_path / "none").mkdir()
     with pytest.raises(FormatError, match=r"holds no \.pts"):
         load(tmp_path / "none")

@@ -153,7 +153,8 @@ def _format_of(path: Path, error: type[FormatError] | type[OutputError]) -> Form
 
 
 def _load_folder(folder: Path) -> list[Record]:
-    found = sorted(folder.rglob("*.pts"))
+    inside = ((path, path.relative_to(folder).parts) for path in folder.rglob("*.pts"))
+    found = sorted(path for path, parts in inside if not any(part.startswith(".") for part in parts))
     if not found:
         raise FormatError(f"{folder}: holds no .pts file; give a folder of .pts files, or one file")
     return [

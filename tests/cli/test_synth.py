@@ -102,7 +102,7 @@ def test_views(model, fits, tmp_path):
     assert 0 < made < 20
     assert f"{made} of 20 pictures" in result.output
     assert "in every ten degrees of azimuth from -90 to 90: 0 0 " in result.output
-    assert run("profile", *arguments).output.splitlines()[1:] == result.output.splitlines()[1:]
+    assert run("profile", *arguments).output.splitlines()[2:] == result.output.splitlines()[2:]
     assert isinstance(run("profile", *arguments, "--seed", "1").exception, OutputError)
 
 
@@ -115,6 +115,23 @@ def test_occluded_copies(model, fits, tmp_path):
     assert len(samples) == 5 and samples[0].picture().shape == (64, 64, 3)
     result = run("occlude", "--fits", fits, "--pictures", tmp_path, "-o", tmp_path / "other")
     assert isinstance(result.exception, InputError)
+
+
+def test_occluded_views(model, fits, tmp_path):
+    views, out = tmp_path / "views" / "train", tmp_path / "covered" / "train"
+    run(
+        "profile", "--model", model, "--fits", fits, "--pictures", model.parent, "-o", views, "-n", "20", "--size", "64"
+    )
+    result = run("occlude", "--views", views, "-o", out, "-n", "6")
+    assert result.exit_code == 0, result.output
+    assert "6 of 6 pictures" in result.output
+    samples = open_set("views:covered", tmp_path, "train", labels="3d")
+    assert len(samples) == 6 and samples[0].picture().shape == (64, 64, 3)
+    assert run("occlude", "-o", out).exit_code == 2
+    assert run("occlude", "--fits", fits, "-o", out).exit_code == 2
+    assert run("occlude", "--views", views, "--fits", fits, "-o", out).exit_code == 2
+    assert run("occlude", "--views", views, "--size", "64", "-o", out).exit_code == 2
+    assert isinstance(run("occlude", "--views", tmp_path, "-o", tmp_path / "other").exception, InputError)
 
 
 def test_wrong_usage_and_errors(model, points, folder, tmp_path):

@@ -36,6 +36,13 @@ def test_points_of_every_frame(made, split, name):
         assert sample.picture().shape == (40, 60, 3)
 
 
+def test_what_a_killed_run_left_is_no_video(made):
+    folder, _ = made
+    for home in ("projected_image_space", "test"):
+        (folder / home / ".clip.part" / "annot").mkdir(parents=True)
+    assert len(read_menpo3d(folder, "train")) == len(read_menpo3d(folder, "test")) == 2
+
+
 def test_what_does_not_fit_is_named(made, face, pts):
     folder, truth = made
     pts(folder / "test/clip/annot/000001.pts", face(68))

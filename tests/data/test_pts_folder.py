@@ -16,6 +16,13 @@ def test_every_labelled_picture_below_the_folder(tmp_path, labelled_face, pictur
     assert [sample.identity for sample in read_pts_folder(tmp_path, "val")] == ["val/bo"]
 
 
+def test_what_a_killed_run_left_is_left_out(tmp_path, labelled_face, pts, face):
+    labelled_face(tmp_path / "ann.png", 68)
+    (tmp_path / ".bo.part").mkdir()
+    pts(tmp_path / ".bo.part" / "000001.pts", face(68))
+    assert [sample.identity for sample in read_pts_folder(tmp_path)] == ["ann"]
+
+
 def test_a_missing_folder_shows_the_tree(tmp_path):
     with pytest.raises(DataError, match=r"(?s)test does not exist; expected\n.*name\.pts"):
         read_pts_folder(tmp_path, "test")

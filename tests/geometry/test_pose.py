@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,7 +7,15 @@ from scipy.spatial.transform import Rotation
 
 from canthus.errors import ShapeError
 from canthus.geometry import transform
-from canthus.geometry.pose import angles, perspective, pose_from_points, rotation, weak_perspective
+from canthus.geometry.pose import (
+    angles,
+    perspective,
+    pose_from_points,
+    rotate,
+    rotation,
+    rotation_about,
+    weak_perspective,
+)
 
 POSES = st.tuples(st.floats(-89, 89), st.floats(-179, 179), st.floats(-179, 179)).map(np.array)
 HEADS = st.tuples(st.floats(-85, 85), st.floats(-60, 60), st.floats(-179, 179)).map(np.array)
@@ -66,6 +75,31 @@ def test_many_at_once() -> None:
     assert angles(rotation(poses)) == pytest.approx(poses)
 
 
+VECTORS = st.tuples(*[st.floats(-4, 4)] * 3).map(np.array)
+
+
+@given(VECTORS)
+def test_rotations_about_vectors_agree_with_opencv_and_scipy(vector: np.ndarray) -> None:
+    found = rotation_about(vector)
+    assert found == pytest.approx(cv2.Rodrigues(vector)[0], abs=1e-9)
+    assert found == pytest.approx(Rotation.from_rotvec(vector).as_matrix(), abs=1e-9)
+
+
+def test_many_rotations_about_vectors_and_none(rng: np.random.Generator) -> None:
+    vectors = np.concatenate([rng.normal(size=(5, 3)), np.zeros((1, 3)), 1e-9 * np.ones((1, 3))])
+    assert rotation_about(vectors) == pytest.approx(np.stack([cv2.Rodrigues(vector)[0] for vector in vectors]))
+    assert (rotation_about(np.zeros(3)) == np.eye(3)).all()
+
+
+@given(VECTORS.filter(lambda vector: np.linalg.norm(vector) > 1e-3))
+def test_each_vector_turns_by_its_own_angle(vector: np.ndarray) -> None:
+    rng = np.random.default_rng(3)
+    axis, angle, vectors = vector / np.linalg.norm(vector), rng.uniform(-7, 7, 6), rng.normal(size=(6, 3))
+    expected = [Rotation.from_rotvec(turn * axis).apply(one) for turn, one in zip(angle, vectors, strict=True)]
+    assert rotate(vectors, axis, angle) == pytest.approx(np.stack(expected))
+    assert rotate(vectors, axis, angle[:1]) == pytest.approx(Rotation.from_rotvec(angle[0] * axis).apply(vectors))
+
+
 @given(
     st.lists(HEADS, min_size=1, max_size=4), st.floats(0.1, 100), st.tuples(st.floats(-500, 500), st.floats(-500, 500))
 )
@@ -83,6 +117,9 @@ def test_weak_perspective_of_exact_points(poses: list[np.ndarray], scale: float,
         points[~np.isnan(points).any(-1)], abs=1e-5 * (scale + 1)
     )
     assert apart(pose_from_points(points, model), np.stack(poses)).max() < 1e-5
+    heads = model + np.arange(len(poses))[:, None, None]
+    each = [scale * head @ turn.T + (*shift, 0) for head, turn in zip(heads, turns, strict=True)]
+    assert found.project(heads) == pytest.approx(np.stack(each), abs=1e-5 * (scale + 1))
 
 
 def test_points_without_weight_do_not_count(model: np.ndarray, rng: np.random.Generator) -> None:

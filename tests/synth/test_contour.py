@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from canthus.geometry.pose import rotation
-from canthus.synth.contour import outline, vertex_normals
+from canthus.synth.contour import lines_to, outline, vertex_normals
+from canthus.synth.mesh import Neighbours
 
 
 def sphere(steps: int = 40):
@@ -50,3 +51,16 @@ def test_a_line_that_turns_back_is_cut_where_most_turns_away():
     normals = np.stack([np.sqrt(1 - depth**2), np.zeros(8), depth], -1)[None]
     picked, _ = outline(normals, np.eye(3)[None])
     assert picked.tolist() == [[5]]
+
+
+def test_lines_lead_to_the_path_in_the_front():
+    """On a flat grid of squares: the jaw is its lower edge, the path its upper one."""
+    across, down = 9, 7
+    cells = [(across * r + c, across * r + across + c) for r in range(down - 1) for c in range(across - 1)]
+    triangles = np.array([t for a, b in cells for t in ((a, b, b + 1), (a, b + 1, a + 1))])
+    places = np.array([(c, r, 0.0) for r in range(down) for c in range(across)])
+    jaw, front = across * (down - 1) + np.arange(across), np.array([0, across - 1])
+    lines = lines_to(Neighbours(triangles), places, jaw, front)
+    assert [line[0] for line in lines] == jaw.tolist()
+    assert [line[-1] for line in lines] == list(range(across))
+    assert lines_to(Neighbours(triangles), places, jaw[:3], front[::-1])[2][-1] == 0  # divided alike

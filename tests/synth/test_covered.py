@@ -1,32 +1,22 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 
+from canthus.data.catalogue import open_set
+from canthus.errors import InputError
 from canthus.geometry.crop import box_of
-from canthus.synth.covered import Copies, covered_by, cut_whole
-from canthus.synth.factory import Task
-from canthus.synth.occlude import KINDS, occlude
-from canthus.synth.pixels import inside, nearest
+from canthus.synth.covered import Copies, CoveredViews, strangers
+from canthus.synth.factory import Task, produce
+from canthus.synth.occlude import KINDS
+from canthus.synth.profile import ProfileOptions
+from canthus.synth.turned import Views
 
 
 @pytest.fixture(scope="module")
 def order(studio):
     return Copies(studio.table, studio.folder, 40, size=96)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_covers_is_what_occlude_puts_there(kind, studio, rng):
-    points = np.load(studio.table)["labels"][5].astype(float) / 3
-    image = rng.integers(0, 255, (200, 200, 3), np.uint8)
-    others = (rng.integers(0, 255, (80, 90, 3), np.uint8),)
-    hides = 0
-    for seed in range(4):
-        covered = covered_by(image, points, "68", seed, others, kind)
-        visible = ~covered[nearest(points, covered.shape)] & inside(points, covered.shape)
-        made = occlude(image, points, "68", seed, others, kind)
-        assert (visible == made.visible).all()
-        assert (made.image[covered] != image[covered]).any(1).mean() > 0.9 if covered.any() else True
-        hides += covered.sum()
-    assert (hides > 0) == (kind != "blur")
 
 
 def test_labels_of_a_copy_are_those_of_the_photograph_moved(order, studio):
@@ -55,12 +45,79 @@ def test_something_is_hidden_and_the_seed_tells_what(order):
     assert (order.make(Task(7, 5)).image == order.make(Task(7, 5)).image).all()
 
 
-def test_strangers_are_other_people(order, studio):
+def test_strangers_are_other_people(studio):
     people = np.load(studio.table)["identities"]
-    chosen = order._others(3, np.random.default_rng(0))
+    chosen = strangers(people, 3, np.random.default_rng(0))
     assert len(chosen) == 2 and people[3] not in people[chosen]
+    assert strangers(people[:1], 0, np.random.default_rng(0)) == []
 
 
-def test_beside_the_photograph_its_border_goes_on():
-    image = np.full((20, 20, 3), (10, 200, 60), np.uint8)
-    assert (cut_whole(image, np.array([[1.0, 0, 15], [0, 1, -12]]), 32) == (10, 200, 60)).all()
+@pytest.fixture(scope="module")
+def views(toy, studio, tmp_path_factory):
+    """A run of 18 turned views, one in every ten degrees."""
+    out = tmp_path_factory.mktemp("sets") / "views" / "train"
+    produce(Views(toy.path, studio.table, studio.folder, 18, options=ProfileOptions(size=64, spacing=6)), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def covered(views, tmp_path_factory):
+    """A run of two copies of each."""
+    out = tmp_path_factory.mktemp("sets") / "covered" / "train"
+    assert produce(CoveredViews(views, 36, 5), out).azimuths == (2,) * 18
+    return out
+
+
+def test_copies_of_views_keep_their_labels(views, covered):
+    before, after = np.load(views / "index.npz"), np.load(covered / "index.npz")
+    assert sorted(before.files) == sorted(after.files)
+    rows = [int(np.flatnonzero((before["points_68"] == points).all((1, 2)))[0]) for points in after["points_68"]]
+    assert sorted(rows) == sorted([*range(18)] * 2)
+    for name in before.files:
+        if name.startswith("visible_"):
+            assert not (after[name] & ~before[name][rows]).any()
+        elif name not in ("images", "seed", "kind"):
+            assert np.array_equal(after[name], before[name][rows], equal_nan=after[name].dtype.kind == "f"), name
+    assert set(after["kind"]) <= set(KINDS) and len(set(after["kind"])) > 5
+    hidden = before["visible_68"][rows] & ~after["visible_68"]
+    assert hidden.any() and not hidden[after["kind"] == "blur"].any()
+
+
+def test_points_that_were_hidden_lie_where_the_picture_changed(views, covered):
+    before = dict(
+        zip(np.load(views / "index.npz")["azimuth"], open_set("views", views.parents[1], "train"), strict=True)
+    )
+    after = open_set("views:covered", covered.parents[1], "train")
+    changes = []
+    for azimuth, sample in zip(np.load(covered / "index.npz")["azimuth"], after, strict=True):
+        changed = np.abs(sample.picture().astype(int) - before[azimuth].picture()).max(2) > 6
+        column, row = sample.points[before[azimuth].visible & ~sample.visible].round().astype(int).T
+        changes += changed[row, column].tolist()
+    assert len(changes) > 30 and np.mean(changes) > 0.85
+
+
+def test_the_same_seed_makes_the_same_copies_over_any_processes(views, covered, tmp_path):
+    produce(CoveredViews(views, 36, 5), tmp_path / "run", workers=2)
+    for path in covered.rglob("*"):
+        assert path.is_dir() or path.read_bytes() == (tmp_path / "run" / path.relative_to(covered)).read_bytes()
+
+
+def test_a_view_that_cannot_be_read_is_made_up_for(views, tmp_path):
+    shutil.copytree(views, tmp_path / "views")
+    broken = tmp_path / "views" / "images" / "000" / "000003.jpg"
+    broken.write_bytes(b"broken")
+    summary = produce(CoveredViews(tmp_path / "views", 20, 5), tmp_path / "run")
+    assert summary.made == 20 and len(summary.rejected) >= 1
+
+
+def test_what_is_no_run_of_views_is_refused(views, covered, tmp_path):
+    with pytest.raises(InputError, match="not a whole run of canthus synth profile"):
+        produce(CoveredViews(tmp_path, 5), tmp_path / "run")
+    with pytest.raises(InputError, match="it holds 'occluded'"):
+        produce(CoveredViews(covered, 5), tmp_path / "run")
+    shutil.copytree(views, tmp_path / "some")
+    np.savez(tmp_path / "some" / "index.npz", images=np.array(["a"]))
+    with pytest.raises(InputError, match="'identities' is missing"):
+        produce(CoveredViews(tmp_path / "some", 5), tmp_path / "run")
+    assert json.loads((covered / "run.json").read_text())["kind"] == "occluded"
+    assert not (tmp_path / "run").exists()

@@ -111,9 +111,9 @@ def test_bad_faces_are_named_and_nan(fitter, toy, make_faces, rng):
     wanted = [
         "",
         "too few points: 7",
-        "on a line",
+        "on a line; look for columns",
         "mirrored labels",
-        "outside the picture of 600x600",
+        "outside the picture of 600x600; are these labels",
         "too few points: 0",
     ]
     for problem, text in zip(found.problems, wanted, strict=True):

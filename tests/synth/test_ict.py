@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from canthus.errors import InputError
 from canthus.synth import ict
 from canthus.synth.ict import import_ict
+from canthus.synth.morphable import MorphableModel
 
 CUBE = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
 SIDES = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1)]
@@ -44,6 +46,7 @@ def test_what_lies_in_the_file(folder, tmp_path):
 def test_later_vertices_and_their_faces_are_dropped(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(ict, "VERTICES", 6)
     monkeypatch.setattr(ict, "REGIONS", {"face": 0, "head_neck": 4})
+    (tmp_path / "landmarks.json").write_text("mine")
     place, modes, _ = folder
     assert import_ict(place, tmp_path / "cube.npz") == {
         "vertices": 6, "identities": 2, "expressions": 3, "triangles": 4,
@@ -57,12 +60,31 @@ def test_later_vertices_and_their_faces_are_dropped(folder, tmp_path, monkeypatc
     assert made["region"].tolist() == [0, 0, 0, 0, 1, 1]
 
 
-def test_published_landmarks_come_along(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(ict, "VERTICES", 8)
-    import_ict(folder[0], tmp_path / "cube.npz")
-    sets = json.loads((tmp_path / "landmarks.json").read_text())["sets"]
+def test_published_landmarks_come_along(toy, tmp_path, monkeypatch):
+    """With the toy's vertices in place of the published ones."""
+    mean = toy.model.mean
+    inner, jaw = toy.tree["sets"]["ibug51"], toy.tree["sets"]["ibug68_3d"][:17]
+    nearest = [int(np.argmin(((mean - (mean[a] + mean[b]) / 2) ** 2).sum(1))) for a, b in itertools.pairwise(jaw)]
+    dense = [vertex for pair in itertools.zip_longest(jaw, nearest) for vertex in pair if vertex is not None]
+    monkeypatch.setattr(ict, "VERTICES", len(mean))
+    monkeypatch.setattr(ict, "_JAW", " ".join(map(str, dense)))
+    monkeypatch.setattr(ict, "_INNER", " ".join(map(str, inner)))
+    import_ict(toy.folder, tmp_path / "toy.npz")
+    tree = json.loads((tmp_path / "landmarks.json").read_text())
+    sets = tree["sets"]
     assert {name: len(points) for name, points in sets.items()} == {"ibug68_3d": 68, "ibug51": 51, "menpo3d84": 84}
     assert sets["menpo3d84"][:33:2] + sets["ibug51"] == sets["ibug68_3d"]
+    lines = tree["contour_lines"]["menpo33"]
+    assert [lines[str(index)][0] for index in range(33)] == dense
+    ends = mean[[lines[str(index)][-1] for index in range(33)]]
+    assert ends[[0, 16, 32]] == pytest.approx(mean[[inner[at] for at in (19, 40, 28)]], abs=0.8)
+    assert np.abs(ends + ends[::-1])[:, 0].max() < 0.5  # as much to the left as to the right
+    landmarks = MorphableModel.open(tmp_path / "toy.npz").landmarks
+    assert landmarks.lines["68"].shape[0] == 68 and landmarks.lines["84"].shape[0] == 84
+
+
+def test_landmarks_that_are_there_stay(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(ict, "VERTICES", 8)
     (tmp_path / "landmarks.json").write_text("mine")
     import_ict(folder[0], tmp_path / "cube.npz")
     assert (tmp_path / "landmarks.json").read_text() == "mine"

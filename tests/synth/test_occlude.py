@@ -151,3 +151,17 @@ def test_bad_input_is_refused(picture, others):
         occlude(picture, points, "68", 0, others)
     with pytest.raises(ShapeError, match="pixels apart"):
         occlude(picture, np.full((68, 2), 9.0), "68", 0, others)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_opacity_tells_where_the_picture_changed_and_what_is_hidden(kind, picture, others):
+    points = face()
+    opaque = 0
+    for seed in range(4):
+        result = occlude(picture, points, "68", seed, others, kind)
+        assert result.alpha.shape == picture.shape[:2] and 0 <= result.alpha.min() <= result.alpha.max() <= 1
+        assert (result.hides(points) == ~result.visible)[inside(points, picture.shape[:2])].all()
+        covered = result.alpha > 0.99
+        assert not covered.any() or (result.image[covered] != picture[covered]).any(1).mean() > 0.9
+        opaque += (result.alpha > 0.5).sum()
+    assert (opaque > 0) == (kind != "blur")

@@ -1,6 +1,6 @@
 import numpy as np
 
-from canthus.synth.pixels import inside, nearest
+from canthus.synth.pixels import cut, inside, nearest
 
 
 def test_a_point_lies_on_a_pixel_whose_centre_is_within_half_a_pixel():
@@ -19,3 +19,13 @@ def test_the_nearest_pixel_to_a_point_inside_is_the_one_it_lies_on(rng):
 def test_a_missing_point_takes_the_first_pixel():
     row, column = nearest(np.array([[np.nan, np.nan]]), (4, 7))
     assert (row.tolist(), column.tolist()) == ([0], [0])
+
+
+def test_beside_the_photograph_its_border_goes_on():
+    image = np.full((20, 20, 3), (10, 200, 60), np.uint8)
+    assert (cut(image, np.array([[1.0, 0, 15], [0, 1, -12]]), 32) == (10, 200, 60)).all()
+
+
+def test_within_the_photograph_its_pixels_are_cut(rng):
+    image = rng.integers(0, 256, (40, 30, 3), np.uint8)
+    assert (cut(image, np.array([[1.0, 0, -6], [0, 1, -9]]), 20) == image[9:29, 6:26]).all()

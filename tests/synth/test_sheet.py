@@ -24,6 +24,7 @@ def test_rows_of_twenty():
     assert made.shape == (2 * SIDE, 20 * SIDE, 3)
     assert made[SIDE, 0, 0] == 21 and made[SIDE, 3 * SIDE, 0] == 0
     assert mosaic(tiles[:3]).shape == (SIDE, 3 * SIDE, 3)
+    assert mosaic(tiles, 10).shape == (3 * SIDE, 10 * SIDE, 3)
 
 
 def test_two_hundred_of_a_run_by_azimuth(tmp_path, rng):

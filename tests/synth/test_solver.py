@@ -46,11 +46,6 @@ def test_the_jacobian_is_the_derivative_of_the_errors(problem, rng):
     assert alone == pytest.approx(found[..., :6])
 
 
-def test_turns(rng):
-    vectors = np.concatenate([rng.normal(size=(5, 3)), np.zeros((1, 3)), 1e-9 * np.ones((1, 3))])
-    assert solver._turns(vectors) == pytest.approx(np.stack([cv2.Rodrigues(vector)[0] for vector in vectors]))
-
-
 def test_no_step_raises_the_cost(problem, rng, toy, make_faces):
     """Also from a start far away: expressions stay within bounds, the end is better than the start."""
     faces = make_faces(toy.model, rng.uniform(-30, 30, (4, 3)), rng)

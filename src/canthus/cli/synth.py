@@ -5,6 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from canthus.cli.synth_denoise import denoise
+from canthus.cli.synth_pairs import pairs
+from canthus.cli.synth_schemes import schemes
+from canthus.cli.synth_video import video
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -12,6 +17,10 @@ if TYPE_CHECKING:
     from canthus.synth.table import Columns, Faces2D, Job
 
 app = typer.Typer(help="Make training data with a 3D face model.", no_args_is_help=True)
+app.command("denoise")(denoise)
+app.command("pairs")(pairs)
+app.command("schemes")(schemes)
+app.command("video")(video)
 
 
 @app.callback()
@@ -128,15 +137,18 @@ def profile(
 
 @app.command()
 def occlude(
-    fits: Annotated[Path, typer.Option(help="Table of canthus synth fit.")],
-    pictures: Annotated[Path, typer.Option(help="Folder of the set that was fitted.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: SET/SPLIT for the reader views:SET.")],
+    fits: Annotated[Path | None, typer.Option(help="Table of canthus synth fit.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder of the set that was fitted.")] = None,
+    views: Annotated[Path | None, typer.Option(help="A run of canthus synth profile instead of both.")] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Copies to make.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Chooses what is put before whom.")] = 0,
-    size: Annotated[int, typer.Option(min=32, help="Side of a copy, pixels.")] = 256,
+    size: Annotated[
+        int | None, typer.Option(min=32, help="Side of a copy, pixels.", show_default="256, or that of the views")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
-    """Make copies of photographs with something before the face, and say which landmarks it hides.
+    """Make copies of photographs, or of turned views, with something before the face, and say which landmarks it hides.
 
     A run that was interrupted goes on with the same command.
 
@@ -144,9 +156,18 @@ def occlude(
 
     Exit codes: 0 all made; 1 some could not be; 2 wrong usage; 3 nothing done.
     """
-    from canthus.synth.covered import Copies
+    from canthus.synth.covered import Copies, CoveredViews
 
-    _produce(Copies(fits, pictures, count, seed, size), out, workers)
+    order: Order
+    if views is not None:
+        if fits or pictures or size:
+            raise typer.BadParameter("views bring their pictures and size: without --fits, --pictures and --size")
+        order = CoveredViews(views, count, seed)
+    elif fits is None or pictures is None:
+        raise typer.BadParameter("say what to copy: --fits and --pictures, or --views")
+    else:
+        order = Copies(fits, pictures, count, seed, size or 256)
+    _produce(order, out, workers)
 
 
 def _produce(order: "Order", out: Path, workers: int) -> None:

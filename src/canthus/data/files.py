@@ -51,7 +51,7 @@ def labelled(folder: Path, complete: bool = True, deep: bool = False) -> list[tu
     Raises:
         DataError: nothing is there, or a picture or a .pts file lacks the other one.
     """
-    files = sorted(path for path in folder.glob("**/*" if deep else "*") if not path.name.startswith("."))
+    files = sorted(path for path in folder.glob("**/*" if deep else "*") if not hidden(path, folder))
     pictures = {path.with_suffix(""): path for path in files if path.suffix.lower() in SUFFIXES}
     labels = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".pts"}
     if not labels:
@@ -65,6 +65,11 @@ def labelled(folder: Path, complete: bool = True, deep: bool = False) -> list[tu
         if complete and stem not in labels:
             raise DataError(f"{path} has no labels beside it; copy {stem.name}.pts from the archive of the set")
     return [(path, pictures[stem]) for stem, path in labels.items()]
+
+
+def hidden(path: Path, folder: Path) -> bool:
+    """True for a file that is hidden in the folder, or lies in a hidden folder there: a run that was killed left it."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def read_pts(path: Path, *counts: int) -> Floats:

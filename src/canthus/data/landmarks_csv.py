@@ -1,6 +1,11 @@
-"""Reads sets in the CSV form: `image,identity,x0,y0,x1,y1,...`, pixels of the file under `images/` (wild68, ytf68)."""
+"""Reads sets in the CSV form: `image,identity,x0,y0,x1,y1,...`, pixels of the file under `images/` (wild68, ytf68).
+
+A set that shares its pictures with another names them by the way there from `images/`, as `../../ytf68/images/a.jpg`
+(`canthus synth denoise` does); the folder `images` itself need not exist then.
+"""
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +46,7 @@ def read_csv(folder: Path, split: str) -> list[Sample]:
     boxes = _boxes(folder / f"{split}_boxes.csv", folder)
     samples = []
     for line, (image, identity, *cells) in rows:
-        path = folder / "images" / image
+        path = _picture(folder / "images", image)
         if not path.is_file():
             raise DataError(f"{table}, line {line}: {path} does not exist; expected\n{TREE.format(folder=folder)}")
         if boxes and image not in boxes:
@@ -49,6 +54,12 @@ def read_csv(folder: Path, split: str) -> list[Sample]:
         points = _numbers(cells, table, line).reshape(-1, 2)
         samples.append(Sample(path, points, str(count), identity, boxes=boxes.get(image, {})))
     return samples
+
+
+def _picture(folder: Path, image: str) -> Path:
+    """The picture that a row names; where the name leads out of the folder, that may be missing."""
+    path = Path(image)
+    return Path(os.path.normpath(folder.resolve() / path)) if ".." in path.parts else folder / path
 
 
 def _boxes(table: Path, folder: Path) -> dict[str, dict[str, Floats]]:

@@ -3,11 +3,13 @@
 The training labels are for videos of 300-VW, which have to be fetched there.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from canthus.data.files import choose, expect
-from canthus.data.lazy import Lazy
-from canthus.data.video import Clip, Key, read_clips
+from canthus.data.sample import Sample
+from canthus.data.scenes import SYNTH, read_scenes
+from canthus.data.video import Clip, read_clips
 
 TREE = """\
 {folder}/
@@ -18,21 +20,26 @@ TREE = """\
   test/NAME/annot/000001.pts, ...                and their labels (.pts or .ljson)"""
 
 
-def read_menpo3d(folder: Path, split: str) -> Lazy[Key]:
+def read_menpo3d(folder: Path, split: str, labels: str = "2d") -> Sequence[Sample]:
     """Menpo-3D tracking.
 
     Args:
         folder: The folder of the set.
-        split: "train" or "test".
+        split: "train" or "test"; "synth" = the folder is a run of `canthus synth video`.
+        labels: "2d" = x and y in the picture; "3d" = with depth in pixels, of "synth" alone.
 
     Returns:
-        Samples of 84 points (84, 2) in the picture, with `frame`. The identity is the video.
+        Samples of 84 points in the picture, with `frame`. The identity is the video.
 
     Raises:
-        DataError: no such split, or its files are incomplete.
+        DataError: no such split or labels, or its files are incomplete.
     """
+    if split == SYNTH:
+        return read_scenes(folder, "84", labels)
+    choose({"2d": ""}, labels, f"Menpo-3D ({split})", "labels")
     home = choose({"train": "projected_image_space", "test": "test"}, split, "Menpo-3D")
-    names = sorted(path.name for path in expect(folder / home, folder, TREE).iterdir() if path.is_dir())
+    inside = expect(folder / home, folder, TREE).iterdir()
+    names = sorted(path.name for path in inside if path.is_dir() and not path.name.startswith("."))
     clips = [
         Clip(
             f"menpo3d:{name}",

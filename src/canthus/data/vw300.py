@@ -1,10 +1,12 @@
 """Reads 300-VW: videos with 68 points in every frame, three test categories [Shen et al., 2015]."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from canthus.data.files import choose
-from canthus.data.lazy import Lazy
-from canthus.data.video import Clip, Key, read_clips
+from canthus.data.sample import Sample
+from canthus.data.scenes import SYNTH, read_scenes
+from canthus.data.video import Clip, read_clips
 
 TREE = """\
 {folder}/
@@ -27,19 +29,25 @@ TRAIN = """
 SPLITS = {"train": TRAIN, "test": " ".join(CATEGORIES.values()), **CATEGORIES}
 
 
-def read_300vw(folder: Path, split: str) -> Lazy[Key]:
+def read_300vw(folder: Path, split: str, labels: str = "outline") -> Sequence[Sample]:
     """300-VW.
 
     Args:
         folder: The folder of the set.
-        split: "train" (50 videos), "test" (64) = "category1" (31) + "category2" (19) + "category3" (14).
+        split: "train" (50 videos), "test" (64) = "category1" (31) + "category2" (19) + "category3" (14);
+            "synth" = the folder is a run of `canthus synth video`.
+        labels: "outline" = as the set has them; of "synth" also "2d" = on the true jaw, and "3d" = that with depth in
+            pixels.
 
     Returns:
         Samples of 68 points with `frame`; group "category1", "category2" or "category3". The identity is the video.
 
     Raises:
-        DataError: no such split, or its files are incomplete.
+        DataError: no such split or labels, or its files are incomplete.
     """
+    if split == SYNTH:
+        return read_scenes(folder, "68", labels)
+    choose({"outline": ""}, labels, f"300-VW ({split})", "labels")
     category = {name: group for group, names in CATEGORIES.items() for name in names.split()}
     clips = [
         Clip(

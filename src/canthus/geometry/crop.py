@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.geometry.shape import align, mean_shape
-from canthus.geometry.shape import align
 from canthus.geometry.transform import Matrix, compose, invert, scale_of, similarity
 from canthus.types import Image
 
@@ -68,29 +67,6 @@ def crop_of_frame(frame: Matrix, size: int, extent: float) -> Matrix:
     """The crop of a face whose `box_frames` or `shape_frames` is known. (..., 2, 3) -> (..., 2, 3)."""
     middle = (size - 1) / 2
     return compose(similarity(size / extent, shift=(middle, middle)), frame)
-
-
-def shape_matrix(points: NDArray[Any], mean: NDArray[Any], size: int, extent: float) -> Matrix:
-    """The similarity from the image to the crop in which points lie nearest to a mean shape.
-
-    Tracking of local_global, section 3.4: the points are those of the frame before, or another system's brought into
-    the scheme of the mean shape. Law (tested): `compose(shape_matrix(apply(s, p), ...), s) == shape_matrix(p, ...)`
-    for a similarity s.
-
-    Args:
-        points: Shape (P, 2) or (P, 3), image pixels; a third coordinate and NaN have no weight.
-        mean: The mean shape in any unit, upright. Shape (P, 2).
-        size: Side of the crop in pixels.
-        extent: Side of the crop over the longer side of the mean shape's box.
-
-    Returns:
-        Shape (2, 3), image pixels to crop pixels.
-
-    Raises:
-        ShapeError: the two are not of one scheme, or fewer than two points are known.
-    """
-    _, frames = align(np.asarray(points)[None, :, :2], mean)
-    return compose(crop_matrix(box_of(mean), size, extent), frames[0])
 
 
 def warp(image: Image, matrix: Matrix, size: int) -> Image:

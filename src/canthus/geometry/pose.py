@@ -61,6 +61,37 @@ def angles(matrix: NDArray[Any]) -> Doubles:
     return pose
 
 
+def rotate(vectors: NDArray[Any], axis: NDArray[Any], angle: NDArray[Any]) -> Doubles:
+    """Vectors turned about an axis, right-handed: Rodrigues' formula.
+
+    Args:
+        vectors: Shape (..., N, 3).
+        axis: Of unit length, or 0 where nothing turns. Shape (..., 3).
+        angle: Of each vector, radians. Shape (..., N) or (..., 1).
+
+    Returns:
+        Shape (..., N, 3).
+    """
+    along = (vectors @ axis[..., None]) * axis[..., None, :]
+    angle = angle[..., None]
+    turned: Doubles = along + (vectors - along) * np.cos(angle) + np.cross(axis[..., None, :], vectors) * np.sin(angle)
+    return turned
+
+
+def rotation_about(vectors: NDArray[Any]) -> Doubles:
+    """The rotations of rotation vectors: each turns about its vector by its length in radians.
+
+    Args:
+        vectors: Shape (..., 3).
+
+    Returns:
+        Shape (..., 3, 3).
+    """
+    angle = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    axis = vectors / np.where(angle > 1e-100, angle, np.inf)  # squares of less underflow
+    return np.swapaxes(rotate(np.eye(3), axis, angle), -1, -2)
+
+
 @dataclass(frozen=True, eq=False)
 class WeakPerspective:
     """A camera far away, for each face: x = scale * (R X)[:2] + shift.
@@ -83,10 +114,14 @@ class WeakPerspective:
         return angles(self.rotation)
 
     def project(self, model: NDArray[Any]) -> Doubles:
-        """Where the points of a model (P, 3) lie in the images, with depth in pixels. Shape (F, P, 3)."""
-        turned = self.scale[:, None, None] * (model @ np.swapaxes(self.rotation, 1, 2))
-        turned[..., :2] += self.shift[:, None]
-        return turned
+        """Where the points of a model (P, 3), or of one a face (F, P, 3), lie in the images, with depth in pixels.
+
+        Returns:
+            Shape (F, P, 3).
+        """
+        placed: Doubles = model @ (self.scale[:, None, None] * np.swapaxes(self.rotation, 1, 2))
+        placed[..., :2] += self.shift[:, None]
+        return placed
 
 
 def weak_perspective(points: NDArray[Any], model: NDArray[Any], weights: NDArray[Any] | None = None) -> WeakPerspective:

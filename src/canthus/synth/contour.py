@@ -1,13 +1,16 @@
 """Where a contour label of a 2D scheme lies on a turned head: on the outline that is seen, not on the jaw bone.
 
 Each contour point has a line of vertices from the true jaw to the front of the face. The outline is where the surface
-turns to the viewer. Normals are the mean head's, so the outline depends on the rotation alone.
+turns to the viewer. Normals are the mean head's, so the outline depends on the rotation alone. `lines_to` makes the
+lines of a mesh.
 """
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from canthus.synth.mesh import Neighbours
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -55,3 +58,31 @@ def outline(normals: NDArray[Any], rotation: NDArray[Any]) -> tuple[Indices, Dou
     chosen = normals[np.arange(len(normals)), picked]  # (F, C, 3)
     outward = chosen @ np.swapaxes(rotation[:, :2], 1, 2)
     return picked, outward / np.maximum(np.linalg.norm(outward, axis=-1, keepdims=True), 1e-9)
+
+
+def lines_to(neighbours: Neighbours, mean: NDArray[Any], jaw: Indices, front: Indices) -> list[list[int]]:
+    """Lines of vertices from one half of the true jaw to the front of the face, for a model that comes without.
+
+    The jaw and a path of landmarks in the front are divided alike; each line takes the edges that bring it nearest to
+    its place on that path.
+
+    Args:
+        neighbours: Of the skin.
+        mean: The mean head. Shape (V, 3).
+        jaw: Vertices of the jaw from the ear to the chin. Shape (J,).
+        front: Vertices of the path, from beside the ear's end to above the chin, as outer eye corner, mouth corner,
+            middle of the lower lip. Shape (N,).
+
+    Returns:
+        A line for each vertex of the jaw, which it begins with. Length J.
+    """
+    path, share = np.asarray(mean[front], np.float64), _share(mean[jaw])
+    goals = np.stack([np.interp(share, _share(path), axis) for axis in path.T], -1)
+    return [neighbours.walk(int(vertex), goal, mean) for vertex, goal in zip(jaw, goals, strict=True)]
+
+
+def _share(points: NDArray[Any]) -> Doubles:
+    """How far along a path each of its points (N, 3) lies, 0 to 1."""
+    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    share: Doubles = length / length[-1]
+    return share

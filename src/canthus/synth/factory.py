@@ -6,16 +6,12 @@ goes on where it stopped. docs/data-factory.md has the layout.
 """
 
 import json
-import os
 import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any, Protocol
 
 import cv2
@@ -24,19 +20,18 @@ from numpy.typing import NDArray
 
 from canthus.errors import DataError, OutputError
 from canthus.formats import replace_whole
+from canthus.synth.run import INDEX, SHEET, claim, spread
 from canthus.synth.sheet import write_sheet
 from canthus.types import Image
 
 Columns = dict[str, NDArray[Any]]
 
-INDEX, SETTINGS, SUMMARY, SHEET = "index.npz", "run.json", "summary.json", "sheet.png"
-PARTS = "parts"
+SUMMARY, PARTS = "summary.json", "parts"
 CHUNK = 16
 """Pictures a process makes at a time; so much is lost by a kill."""
 ROUNDS = 6
 """Times that refused pictures are made up for."""
 QUALITY = 92
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -125,7 +120,7 @@ def produce(order: Order, out: Path, workers: int = 1, tick: Callable[[int], Non
         DataError: no picture could be made.
         InputError: the photographs or the face model cannot be read.
     """
-    _claim(out, order)
+    claim(out, order.settings())
     if (out / INDEX).is_file():
         shutil.rmtree(out / PARTS, ignore_errors=True)
         return _read_summary(out / SUMMARY)
@@ -152,59 +147,16 @@ def produce(order: Order, out: Path, workers: int = 1, tick: Callable[[int], Non
     return _finish(order, out, outcomes, parts)
 
 
-def _claim(out: Path, order: Order) -> None:
-    """Make the folder ours: a new one, or one of the same order. What a kill left half-written goes."""
-    settings = json.dumps(order.settings(), indent=1, sort_keys=True) + "\n"
-    path = out / SETTINGS
-    try:
-        if path.is_file():
-            if path.read_text(encoding="utf-8") != settings:
-                raise OutputError(f"{out}: holds a run with other settings (run.json); choose another folder")
-            for part in list(out.rglob(".*.part.*")):
-                part.unlink()
-        elif out.exists() and any(item != path.with_name(".run.part.json") for item in out.iterdir()):
-            raise OutputError(f"{out}: is not empty and holds no run; choose another folder")
-        else:
-            with replace_whole(path) as part:
-                part.write_text(settings, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror or error}; choose another folder") from error
-
-
 def _made(
     order: Order, out: Path, paths: Sequence[Path], chunks: Sequence[tuple[Task, ...]], workers: int
 ) -> Iterator[Path]:
     """The parts in order, each as soon as it is there."""
-    todo = [(path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not path.is_file()]
-    if workers == 1 or len(todo) < 2:
-        for path, chunk in zip(paths, chunks, strict=True):
-            if not path.is_file():
-                _make_part(order, out, path, chunk)
-            yield path
-        return
-    os.environ.update({name: os.environ.get(name, "1") for name in THREADS})  # read by the BLAS of the new processes
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start) as pool:
-        running = {path: pool.submit(_make_part, order, out, path, chunk) for path, chunk in todo}
-        try:
-            for path in paths:
-                if path in running:
-                    running[path].result()
-                yield path
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _start() -> None:
-    """Make a new process use one thread, and end when its parent has been killed."""
-    cv2.setNumThreads(1)
-    Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    todo = {path: (order, out, path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not path.is_file()}
+    made = spread(_make_part, list(todo.values()), workers)
+    for path in paths:
+        if path in todo:
+            next(made)
+        yield path
 
 
 def _make_part(order: Order, out: Path, path: Path, tasks: Sequence[Task]) -> None:

@@ -259,10 +259,13 @@ def find_problems(points: NDArray[Any], sizes: NDArray[Any] | None = None) -> li
         if count[index] < LEAST:
             problems[index] = f"too few points: {count[index]}, a fit needs {LEAST}"
         elif thin[index] <= 1e-3 * wide[index]:
-            problems[index] = "the points lie on a line"
+            problems[index] = "the points lie on a line; look for columns of x and y that were exchanged or repeated"
         elif sizes is not None and np.isfinite(sizes[index]).all():
             width, height = sizes[index]
             lost = int((seen[index] & ~inside(points[index], (height, width))).sum())
             if 4 * lost > count[index]:
-                problems[index] = f"{lost} of {count[index]} points lie outside the picture of {width:g}x{height:g}"
+                problems[index] = (
+                    f"{lost} of {count[index]} points lie outside the picture of {width:g}x{height:g}; "
+                    "are these labels those of this picture, in its pixels?"
+                )
     return problems

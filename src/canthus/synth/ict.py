@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from canthus.errors import InputError
 from canthus.formats import replace_whole
+from canthus.synth.contour import lines_to
+from canthus.synth.mesh import Neighbours
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -61,8 +63,8 @@ class _Mesh:
 def import_ict(folder: Path, out: Path) -> dict[str, int]:
     """Make the .npz, and beside it a landmarks.json where there is none.
 
-    That landmarks.json holds the sets that ICT-FaceKit publishes (68, 51 and 84 points): no sliding contour, no other
-    scheme.
+    That landmarks.json holds the sets that ICT-FaceKit publishes (68, 51 and 84 points), with lines on which their
+    contour slides, found on the mesh; no other scheme.
 
     Args:
         folder: FaceXModel.
@@ -108,7 +110,7 @@ def import_ict(folder: Path, out: Path) -> dict[str, int]:
     }
     with replace_whole(out) as part:
         np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
-    _write_landmarks(out.with_name("landmarks.json"), kept)
+    _write_landmarks(out.with_name("landmarks.json"), mean, triangles)
     counts = {"vertices": kept, "identities": len(identities), "expressions": len(expressions)}
     return counts | {"triangles": len(triangles)}
 
@@ -213,12 +215,23 @@ def _check_mesh(path: Path, vertices: Doubles, uv: Doubles, faces: list[list[tup
             )
 
 
-def _write_landmarks(path: Path, kept: int) -> None:
-    """The published sets, unless a file is there or the mesh is another."""
+def _write_landmarks(path: Path, mean: Doubles, triangles: Indices) -> None:
+    """The published sets, and lines on which their jaw slides, unless a file is there or the mesh is another."""
     jaw, inner = ([int(number) for number in text.split()] for text in (_JAW, _INNER))
-    if path.exists() or kept < VERTICES:
+    if path.exists() or len(mean) < VERTICES:
         return
     sets = {"ibug68_3d": jaw[::2] + inner, "ibug51": inner, "menpo3d84": jaw + inner}
     drop = ["eyeLook", "Pupil", "cheek", "mouthPress", "mouthShrugUpper", "jawForward"]  # what landmarks hardly tell
+    skin = triangles[(triangles < REGIONS["mouth_socket"]).all(1)]
+    lines = {"menpo33": dict(enumerate(_jaw_lines(Neighbours(skin), mean, np.array(jaw), np.array(inner))))}
+    tree = {"sets": sets, "contour_lines": lines, "fit_expression_drop": drop}
     with replace_whole(path) as part:
-        part.write_text(json.dumps({"sets": sets, "fit_expression_drop": drop}), encoding="utf-8")
+        part.write_text(json.dumps(tree), encoding="utf-8")
+
+
+def _jaw_lines(neighbours: Neighbours, mean: Doubles, jaw: Indices, inner: Indices) -> list[list[int]]:
+    """A line for each of the 33 points; they meet the path outer eye corner, mouth corner, lower lip."""
+    chin = len(jaw) // 2
+    right = lines_to(neighbours, mean, jaw[: chin + 1], inner[[19, 31, 40]])
+    left = lines_to(neighbours, mean, jaw[: chin - 1 : -1], inner[[28, 37, 40]])
+    return right + left[-2::-1]

@@ -41,16 +41,13 @@ def points_of(
     Raises:
         SchemeError: the model does not have the scheme.
     """
-    camera = fit.camera
-    vertices = model.on_view(scheme, camera.rotation, outline)
+    vertices = model.on_view(scheme, fit.camera.rotation, outline)
     used, rows = np.unique(vertices, return_inverse=True)
     shape = model.vertices(fit.identity, fit.expression, used).astype(np.float64)
     shape = np.take_along_axis(shape, rows.reshape(*vertices.shape, 1), 1)
     if style is not None:
         shape = shape + _offsets(fit.scheme, scheme, outline, np.asarray(style, np.float64))
-    placed: Doubles = shape @ (camera.scale[:, None, None] * np.swapaxes(camera.rotation, 1, 2))
-    placed[..., :2] += camera.shift[:, None]
-    return placed
+    return fit.camera.project(shape)
 
 
 def _offsets(source: str, target: str, outline: bool, style: Doubles) -> Doubles:

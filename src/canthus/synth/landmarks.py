@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from canthus.errors import InputError, SchemeError
 from canthus.schemes.scheme import Scheme
+from canthus.synth.mesh import Neighbours
 from canthus.types import Floats
 
 Indices = NDArray[np.intp]
@@ -143,7 +144,7 @@ def _shifted(sets: Mapping[str, Indices], adapted: Indices, mean: Floats, triang
     """
     own, frontal = sets["68"], Scheme.open("68")
     goes = {int(old): int(new) for old, new in zip(own, adapted, strict=True)}
-    neighbours = _Neighbours(triangles)
+    neighbours = Neighbours(triangles)
     moved = {}
     for scheme, vertices in sets.items():
         parts = Scheme.open(scheme).components
@@ -152,38 +153,10 @@ def _shifted(sets: Mapping[str, Indices], adapted: Indices, mean: Floats, triang
             near = own[list(frontal.components[part])] if part in frontal.components else own[:0]
             for index in members:
                 vertex = int(vertices[index])
-                if vertex not in goes and len(near) and neighbours.has(vertex):
+                if vertex not in goes and len(near) and len(neighbours.of(vertex)):
                     weight = np.exp(-(((mean[near] - mean[vertex]) / REACH) ** 2).sum(1))
                     ends = np.array([goes[int(item)] for item in near])
                     shift = weight @ (mean[ends] - mean[near]) / max(float(weight.sum()), 0.1)
-                    result[index] = neighbours.walk(vertex, mean[vertex] + shift, mean)
+                    result[index] = neighbours.walk(vertex, mean[vertex] + shift, mean)[-1]
         moved[scheme] = result
     return moved
-
-
-class _Neighbours:
-    """Which vertices an edge joins."""
-
-    def __init__(self, triangles: Indices) -> None:
-        edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-        edges = np.concatenate([edges, edges[:, ::-1]])
-        edges = edges[np.argsort(edges[:, 0], kind="stable")]
-        self.start, self.end = edges[:, 0], edges[:, 1]
-
-    def has(self, vertex: int) -> bool:
-        """True where an edge leaves a vertex."""
-        return len(self.of(vertex)) > 0
-
-    def of(self, vertex: int) -> Indices:
-        """The neighbours of a vertex."""
-        first, last = np.searchsorted(self.start, [vertex, vertex + 1])
-        return self.end[first:last]
-
-    def walk(self, vertex: int, goal: NDArray[Any], mean: Floats) -> int:
-        """The vertex near `goal` that one comes to by always taking the edge that brings one nearest."""
-        while True:
-            around = np.append(self.of(vertex), vertex)
-            best = int(around[np.argmin(((mean[around] - goal) ** 2).sum(1))])
-            if best == vertex:
-                return vertex
-            vertex = best

@@ -5,7 +5,7 @@ Motion blur hides nothing. The same seed gives the same picture.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -36,11 +36,18 @@ class Occluded:
         image: Shape (H, W, 3).
         visible: False where a point is hidden, outside the picture or missing. Shape (P,).
         kind: What was done, one of `KINDS`.
+        alpha: Opacity of what lies before the face, 0..1. Shape (H, W).
     """
 
     image: Image
     visible: Mask
     kind: str
+    alpha: Floats
+
+    def hides(self, points: NDArray[np.floating]) -> Mask:
+        """True for points (P, 2) whose pixel is mostly covered; those outside take the nearest pixel. Shape (P,)."""
+        hidden: Mask = self.alpha[nearest(points, self.alpha.shape)] > OPAQUE
+        return hidden
 
 
 def occlude(
@@ -79,16 +86,12 @@ def occlude(
     if kind in CUT and not others:
         raise ShapeError(f"{kind!r} is cut from other pictures: give `others`")
     scene = Scene(image, places, scheme, frame_of(places, scheme), tuple(others), rng)
+    within = inside(places, scene.size)
     if kind == "blur":
-        return Occluded(_move(scene), inside(places, scene.size), kind)
+        return Occluded(_move(scene), within, kind, np.zeros(scene.size, np.float32))
     layer = OCCLUDERS[kind](scene)
-    return Occluded(_compose(scene, layer), inside(places, scene.size) & ~_hidden(places, layer.alpha), kind)
-
-
-def _hidden(points: NDArray[np.floating], alpha: Floats) -> Mask:
-    """True for points whose pixel is mostly covered; those outside take the nearest pixel. Shape (P,)."""
-    hidden: Mask = alpha[nearest(points, alpha.shape)] > OPAQUE
-    return hidden
+    made = Occluded(_compose(scene, layer), within, kind, layer.alpha)
+    return replace(made, visible=within & ~made.hides(places))
 
 
 def _compose(scene: Scene, layer: Layer) -> Image:

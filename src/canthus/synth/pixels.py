@@ -1,9 +1,14 @@
-"""Points and the pixels of a picture, whose centres lie at integers."""
+"""Points and the pixels of a picture, whose centres lie at integers, and pictures cut from a picture."""
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from canthus.geometry.crop import warp
+from canthus.geometry.transform import Matrix, compose, scale_of, similarity
+from canthus.types import Image
 
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
@@ -25,3 +30,10 @@ def nearest(points: NDArray[Any], size: tuple[int, int]) -> tuple[Indices, Indic
     height, width = size
     column, row = np.nan_to_num(points).round().clip(0, (width - 1, height - 1)).astype(np.intp).T
     return row, column
+
+
+def cut(image: Image, matrix: Matrix, size: int) -> Image:
+    """The picture under a map, (size, size, 3); what lies outside it repeats its border."""
+    margin = int(np.ceil(0.75 * size / scale_of(matrix)))
+    wide = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    return warp(wide.astype(np.uint8, copy=False), compose(matrix, similarity(shift=(-margin, -margin))), size)

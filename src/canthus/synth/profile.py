@@ -9,19 +9,18 @@ less and less towards the border, where nothing moves; the nearest surface is dr
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import ShapeError
-from canthus.geometry.crop import box_of, crop_matrix, warp
-from canthus.geometry.pose import angles, rotation
-from canthus.geometry.transform import Matrix, apply, compose, scale_of, similarity
+from canthus.geometry.crop import box_of, crop_matrix
+from canthus.geometry.pose import angles, rotate, rotation
+from canthus.geometry.transform import Matrix, apply, scale_of
 from canthus.synth.fit import Fit
 from canthus.synth.morphable import MorphableModel
-from canthus.synth.pixels import nearest
+from canthus.synth.pixels import cut, nearest
 from canthus.synth.raster import rasterise, seen
 from canthus.types import Floats, Image, as_image
 
@@ -150,7 +149,7 @@ def prepare(
     in_photograph[:, :2] += fit.camera.shift[face]
     box = box_of(in_photograph[model.landmarks.of("68")])
     matrix = crop_matrix(box, options.size, options.extent)
-    picture = _cut(image, matrix, options.size)
+    picture = cut(image, matrix, options.size)
     head = apply(matrix, in_photograph)
     scale = enlarged * float(scale_of(matrix))
     normals = model.normals @ turned.T
@@ -220,12 +219,12 @@ def view(relief: Relief, model: MorphableModel, turn: float) -> View:
     size = (len(relief.picture), len(relief.picture))
     axis = relief.rotation[:, 1]
     centre = relief.head[model.landmarks.of("68")].mean(0)
-    placed = _turned(relief.nodes - centre, axis, turn * relief.rigidity) + centre
+    placed = rotate(relief.nodes - centre, axis, -np.deg2rad(turn * relief.rigidity)) + centre
     drawn = rasterise(placed, relief.triangles, size)
     source = drawn.interpolate(relief.nodes[:, :2], relief.triangles, -1)
     x, y = np.ascontiguousarray(source[..., 0]), np.ascontiguousarray(source[..., 1])
     image = cv2.remap(relief.picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    head = _turned(relief.head - centre, axis, np.full(len(relief.head), turn)) + centre
+    head = rotate(relief.head - centre, axis, -np.deg2rad([turn])) + centre
     skin = rasterise(head, model.skin, size, cull=True)
     now = relief.rotation @ rotation(np.array([turn, 0.0, 0.0]))
     visible = seen(head, skin, model.normals @ now.T, SLACK * relief.scale)
@@ -239,13 +238,6 @@ def view(relief: Relief, model: MorphableModel, turn: float) -> View:
         pose=angles(now).astype(np.float32),
         azimuth=relief.azimuth + turn,
     )
-
-
-def _cut(image: Image, matrix: Matrix, size: int) -> Image:
-    """The picture under a map; what lies outside the photograph repeats its border."""
-    margin = int(np.ceil(0.75 * size / scale_of(matrix)))
-    wide = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-    return warp(wide.astype(np.uint8, copy=False), compose(matrix, similarity(shift=(-margin, -margin))), size)
 
 
 def _surface(
@@ -297,14 +289,6 @@ def _rigidity(places: Doubles, box: Floats, size: int) -> Doubles:
         share = (far / (FADE * gap)).clip(0, 1)
         rigid *= share**2 * (3 - 2 * share)
     return rigid
-
-
-def _turned(vectors: Doubles, axis: Doubles, degrees: NDArray[Any]) -> Doubles:
-    """Vectors (N, 3) turned to the subject's left about the axis (3,) that points down the head (Rodrigues)."""
-    angle = np.deg2rad(degrees)[:, None]
-    along = (vectors @ axis)[:, None] * axis
-    turned: Doubles = along + (vectors - along) * np.cos(angle) - np.cross(axis, vectors) * np.sin(angle)
-    return turned
 
 
 def _strays(picture: Image, head: Doubles, model: MorphableModel, shown: Mask) -> tuple[float, float]:

@@ -4,7 +4,9 @@ One sequence is a folder in the layout of 300-VW, and that of the Menpo-3D test 
 
     NAME/vid.avi                  Motion JPEG
     NAME/annot/000001.pts, ...    2D labels of one scheme, a file a frame
-    NAME/annot3d.npz              3D points of every scheme, visibility, pose, seed; `formats.load` reads it
+    NAME/annot3d.npz              for every scheme points_S on the true jaw (N, P, 3), their visible_S (N, P) and, with
+                                  a contour, outline_S where 2D annotation has it (N, P, 3); pose (N, 3), seed;
+                                  `data.scenes` and `formats.load` read it
 
 In the .pts files of scheme 68 the contour lies on the outline that is seen, as in 300-VW; those of other schemes are
 the 3D points in the picture, as in Menpo-3D. A folder is there whole or not at all.
@@ -22,6 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from canthus.data.scenes import TRUTH, VIDEO
 from canthus.errors import OutputError, ShapeError
 from canthus.formats import Record, dump
 from canthus.reader import read
@@ -43,7 +46,6 @@ from canthus.types import Image
 
 Doubles = NDArray[np.float64]
 
-TRUTH = "annot3d.npz"
 OUTLINED = ("68",)
 """Schemes whose 2D labels lie on the outline."""
 FPS = 25
@@ -236,7 +238,7 @@ def _blinks(rng: np.random.Generator, frames: int) -> Doubles:
 
 def _write(job: SceneJob, model: MorphableModel, folder: Path, seed: int) -> None:
     """Write the files of a sequence into a folder."""
-    video = folder / "vid.avi"
+    video = folder / VIDEO
     chosen = np.random.default_rng(seed).integers(max(len(job.backgrounds), 1))
     background = read(job.backgrounds[chosen]) if job.backgrounds else None
     writer = cv2.VideoWriter(
@@ -257,6 +259,7 @@ def _write(job: SceneJob, model: MorphableModel, folder: Path, seed: int) -> Non
             dump(folder / "annot" / f"{number:06d}.pts", [Record(f"{number:06d}", labels[:, :2])])
             row = {"points": frame.points[job.scheme], "pose": frame.pose, "images": np.array(f"{number:06d}")}
             row |= {f"points_{scheme}": points for scheme, points in frame.points.items()}
+            row |= {f"outline_{scheme}": frame.labels[scheme] for scheme in model.landmarks.lines}
             row |= {f"visible_{scheme}": seen for scheme, seen in frame.visible.items()}
             for name, value in row.items():
                 columns.setdefault(name, []).append(value)

@@ -45,7 +45,16 @@ def write_sheet(path: Path, folder: Path, columns: Mapping[str, NDArray[Any]], s
         )
         for row in chosen
     ]
-    good, data = cv2.imencode(".png", mosaic(tiles)[..., ::-1])
+    save(path, mosaic(tiles))
+
+
+def save(path: Path, sheet: Image) -> None:
+    """Write a sheet to a .png file.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    good, data = cv2.imencode(".png", sheet[..., ::-1])
     if not good:
         raise OutputError(f"{path}: OpenCV cannot write this picture")
     with replace_whole(path) as part:
@@ -75,9 +84,9 @@ def tile(image: Image, points: NDArray[Any], visible: NDArray[np.bool_], caption
     return small.astype(np.uint8, copy=False)
 
 
-def mosaic(tiles: list[Image]) -> Image:
-    """Tiles in rows of 20, the last row filled with black. Shape (128 R, 128 C, 3)."""
-    across = min(COLUMNS, len(tiles))
+def mosaic(tiles: list[Image], columns: int = COLUMNS) -> Image:
+    """Tiles in rows of so many, the last row filled with black. Shape (128 R, 128 C, 3)."""
+    across = min(columns, len(tiles))
     rows = -(-len(tiles) // across)
     filled = tiles + [np.zeros_like(tiles[0])] * (rows * across - len(tiles))
     return np.concatenate([np.concatenate(filled[at : at + across], 1) for at in range(0, len(filled), across)])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from canthus.geometry.pose import rotation_about
 from canthus.synth.contour import outline
 
 Doubles = NDArray[np.float64]
@@ -231,7 +232,7 @@ def _moved(
         coefficients[:, problem.identities :] = coefficients[:, problem.identities :].clip(0, 1)
     return State(
         state.scale * np.exp(step[:, 0].clip(-1, 1)),
-        _turns(step[:, 1:4]) @ state.rotation,
+        rotation_about(step[:, 1:4]) @ state.rotation,
         state.shift + step[:, 4:POSE] * state.scale[:, None],
         coefficients,
     )
@@ -262,15 +263,3 @@ def _jacobian(
     jacobian *= labels.weights[:, None, :, None]
     _turn(problem, jacobian, contact)
     return jacobian
-
-
-def _turns(vectors: Doubles) -> Doubles:
-    """The rotations (F, 3, 3) of rotation vectors (F, 3), by Rodrigues' formula."""
-    angle = np.linalg.norm(vectors, axis=-1)[:, None, None]
-    x, y, z = vectors.T
-    nothing = np.zeros_like(x)
-    cross = np.stack([nothing, -z, y, z, nothing, -x, -y, x, nothing], -1).reshape(-1, 3, 3)
-    turns: Doubles = (
-        np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * np.sinc(angle / (2 * np.pi)) ** 2 * (cross @ cross)
-    )
-    return turns

@@ -4,12 +4,9 @@ The table is an .npz that `formats.load` reads (images, points of the set's sche
 the coefficients, and for every scheme of the model points_SCHEME and visible_SCHEME. docs/face-model.md lists it all.
 """
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +18,13 @@ from canthus.formats import replace_whole
 from canthus.synth.fit import FitOptions, Fitter
 from canthus.synth.labels import points_of, visibility
 from canthus.synth.morphable import MorphableModel
+from canthus.synth.run import spread
 
 Doubles = NDArray[np.float64]
 Columns = Mapping[str, NDArray[Any]]
 
 CHUNK = 64
 """Faces a process takes at a time."""
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,20 +131,11 @@ def fit_faces(job: Job, faces: Faces2D, workers: int = 1, tick: Callable[[int], 
     starts = range(0, len(faces.images), CHUNK)
     shares = [(job, faces.points[at : at + CHUNK], faces.sizes[at : at + CHUNK]) for at in starts]
     parts = []
-    for part in _spread(shares, workers):
+    for part in spread(fit_columns, shares, workers):
         parts.append(part)
         if tick:
             tick(len(part["error"]))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _spread(shares: Sequence[tuple[Job, Doubles, Doubles]], workers: int) -> Iterator[dict[str, NDArray[Any]]]:
-    if workers == 1:
-        yield from (fit_columns(*share) for share in shares)
-        return
-    os.environ.update({name: os.environ.get(name, "1") for name in THREADS})  # read by the BLAS of the new processes
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield from pool.map(fit_columns, *zip(*shares, strict=True))
 
 
 def write_table(path: Path, faces: Faces2D, columns: Columns, job: Job) -> list[str]:

@@ -1,0 +1,74 @@
+"""How far the labels of video frames contradict each other: left against right, and frame against frame of a clip.
+
+    CANTHUS_DATA=... python benchmarks/label_consistency.py val ytf68 csv:ytf68_denoised
+
+The first set names the pictures, as PERSON_XY.jpg: frame Y of clip X. Percent of the inter-ocular distance, over the
+inner points.
+"""
+
+import os
+import re
+import sys
+from collections import defaultdict
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from canthus.data.catalogue import open_set
+from canthus.data.sample import Sample
+from canthus.reader import read
+from canthus.schemes.scheme import Scheme
+from canthus.synth.consistency import Followed, follow, skew
+
+SCHEME = Scheme.open("68")
+INNER = list(SCHEME.groups["inner"])
+
+
+def units(points: np.ndarray) -> np.ndarray:
+    """Inter-ocular distance of faces (F, 68, 2)."""
+    return np.linalg.norm(points[:, 36] - points[:, 45], axis=-1)
+
+
+def pairs(samples: list[Sample]) -> list[tuple[int, int]]:
+    """Frames of one clip, by their numbers in the list."""
+    clips = defaultdict(list)
+    for index, sample in enumerate(samples):
+        clips[re.sub(r"\db?$", "", sample.image.stem)].append(index)
+    return [pair for clip in clips.values() for pair in combinations(clip, 2)]
+
+
+def moves(followed: Followed, points: np.ndarray, pair: tuple[int, int], unit: np.ndarray) -> float:
+    """Mean miss of the inner points where half of them or more can be followed, else NaN."""
+    miss = followed.miss(points[pair[0]], points[pair[1]])[INNER] / unit[pair[1]]
+    return float(np.nanmean(miss)) if np.isfinite(miss).mean() > 0.5 else np.nan
+
+
+def main(root: Path, split: str, names: list[str]) -> None:
+    """Print a row for each set."""
+    sets = {name: list(open_set(name, root, split)) for name in names}
+    reference = sets[names[0]]
+    place = {sample.image.resolve(): index for index, sample in enumerate(reference)}
+    points = {}
+    for name, samples in sets.items():
+        points[name] = np.full((len(reference), 68, 2), np.nan)
+        for sample in samples:
+            points[name][place[sample.image.resolve()]] = sample.points
+    raw = points[names[0]].copy()
+    unit = units(raw)
+    missed: dict[str, list[float]] = {name: [] for name in names}
+    for a, b in pairs(reference):
+        followed = follow(read(reference[a].image), read(reference[b].image), raw[a], raw[b])
+        for name in names:
+            missed[name].append(moves(followed, points[name], (a, b), unit))
+    common = np.isfinite(np.array(list(missed.values()))).all(0)
+    print(f"{len(reference)} faces, {common.sum()} of {len(common)} pairs of frames followed")
+    for name in names:
+        whole = np.isfinite(points[name]).all((1, 2))
+        sides = skew(points[name][whole], unit[whole], SCHEME).mean()
+        frames = np.array(missed[name])[common].mean()
+        print(f"{name}: left-right {100 * sides:.2f}, frame-to-frame {100 * frames:.2f}")
+
+
+if __name__ == "__main__":
+    main(Path(os.environ["CANTHUS_DATA"]), sys.argv[1], sys.argv[2:])
