@@ -79,7 +79,8 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
 
 
 def test_the_recipes_that_ship_hold() -> None:
-    recipes = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+    found = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+    recipes = [path for path in found if "\nrows:" not in path.read_text()]  # ablations: test_plan.py
     assert recipes
     for recipe in recipes:
         load_recipe(recipe)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from canthus.cli.ablate import ablate
 from canthus.cli.compare import compare
 from canthus.cli.detect import detect
 from canthus.cli.evaluate import evaluate
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for verb in (detect, evaluate, compare, train, export, info):
+for verb in (detect, evaluate, compare, train, ablate, export, info):
     app.command()(verb)
 app.add_typer(synth, name="synth")
 

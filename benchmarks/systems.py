@@ -1,0 +1,109 @@
+"""The systems side by side: ms a face of every bundle, fp32 and int8, at each depth, and crops a second in training.
+
+Run by `scripts/bench systems`. One thread. All figures come from one run in which the variants take turns, so that a
+busy machine slows all of them alike; the figure is the lower quartile of the rounds.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from canthus.align.aligner import ALIGNERS, Aligner
+from canthus.nets.network import NETWORKS, configure
+from canthus.runtime.bundle import Bundle
+from canthus.train.objectives import OBJECTIVES, target_of
+from canthus.train.recipe import load_recipe
+
+MODELS = Path(__file__).parents[1] / "models"
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+def turns(rounds: int, repeats: int, variants: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Seconds of each variant: lower quartile over rounds in which they take turns."""
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for work in variants.values():
+        work()
+    for _ in range(rounds):
+        for name, work in variants.items():
+            work()
+            start = time.perf_counter()
+            for _ in range(repeats):
+                work()
+            times[name].append((time.perf_counter() - start) / repeats)
+    return {name: float(np.percentile(some, 25)) for name, some in times.items()}
+
+
+def runtime(rounds: int) -> None:
+    """Ms a face, the crop included."""
+    rng = np.random.default_rng(3)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (480, 640, 3), np.uint8), (0, 0), 3)
+    boxes = {count: np.repeat(np.array([[220, 140, 400, 330]], np.float32), count, 0) for count in (1, 32)}
+    variants: dict[str, Callable[[], object]] = {}
+    rows = []
+    for path in [None, *sorted(MODELS.glob("*.canthus"))]:
+        card = Bundle.open(path).card
+        for precision in next(iter(card.networks.values())):
+            for depth in range(1, ALIGNERS[card.system].depths + 1):
+                aligner = Aligner.open(path, precision=precision, depth=depth)
+                rows.append((card.name, precision, depth))
+                for count in (1, 32):
+                    key = f"{card.name} {precision} {depth} {count}"
+                    variants[key] = lambda a=aligner, n=count: a.align(image, boxes[n])
+    seconds = turns(rounds, 5, variants)
+    print("| model | precision | depth | ms a face, batch 1 | batch 32 | over the default at batch 1 |")
+    print("|---|---|---|---|---|---|")
+    for name, precision, depth in rows:
+        one, many = (seconds[f"{name} {precision} {depth} {count}"] / count * 1e3 for count in (1, 32))
+        ratio = one / (seconds[f"compact {precision} 1 1"] * 1e3)
+        print(f"| {name} | {precision} | {depth} | {one:.2f} | {many:.2f} | {ratio:.1f} x |")
+
+
+def training_step(stem: str, preset: str, batch: int) -> Callable[[], object]:
+    """Forward and backward of one batch in bf16."""
+    recipe = load_recipe(RECIPES / f"{stem}.yaml")
+    config = configure(stem, preset, recipe.config if preset == recipe.preset else {}, 68)
+    net: Any = NETWORKS[stem].build(config).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    crops = torch.rand(batch, 3, config.size, config.size).to(memory_format=torch.channels_last) - 0.5
+    truth = {"points": torch.rand(batch, 68, 2) * config.size, "pose": torch.full((batch, 3), torch.nan)}
+    target = target_of(truth, config.size)
+    losses = recipe.losses.model_copy(update={"heat_form": getattr(config, "maps", recipe.losses.heat_form)})
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            parts = OBJECTIVES[stem](net(crops), target, losses)
+        torch.stack([part.mean() for part in parts.values()]).sum().backward()
+        net.zero_grad()
+
+    return step
+
+
+def training(rounds: int, batch: int) -> None:
+    """Crops a second, forward and backward."""
+    presets = [
+        (stem, preset) for stem in NETWORKS for preset in ("compact", "ablation") if preset in NETWORKS[stem].presets
+    ]
+    seconds = turns(rounds, 1, {" ".join(names): training_step(*names, batch) for names in presets})
+    print(f"\n| network | preset | crops a second in training, bf16, batch {batch} |\n|---|---|---|")
+    for stem, preset in presets:
+        print(f"| {stem} | {preset} | {batch / seconds[f'{stem} {preset}']:.0f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--batch", type=int, default=48)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    runtime(options.rounds)
+    training(max(2, options.rounds // 4), options.batch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""All frames of a video of which some have labels: those of the frames between are interpolated."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+from canthus.data.sample import Sample
+from canthus.data.video import VideoFrame
+from canthus.errors import DataError
+
+
+def videos_of(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
+    """The samples of each video by its identity, frames in order.
+
+    Raises:
+        DataError: a sample is a still, or a frame comes twice.
+    """
+    videos: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if sample.frame is None:
+            raise DataError(f"{sample.image} is a still; faces are followed in videos, as those of 300vw and menpo3d")
+        videos.setdefault(sample.identity, []).append(sample)
+    for name, frames in videos.items():
+        frames.sort(key=lambda sample: sample.frame or 0)
+        if any(before.frame == after.frame for before, after in pairwise(frames)):
+            raise DataError(f"{name}: a frame has two faces; only videos of one face can be followed")
+    return videos
+
+
+def filled(samples: list[Sample]) -> list[Sample]:
+    """A video with a sample for every frame from the first that has labels to the last.
+
+    Args:
+        samples: The labelled frames of one video, in order.
+
+    Returns:
+        They, and between them samples whose points are interpolated linearly; visibility and pose are not known there.
+
+    Raises:
+        DataError: the name of a frame's picture does not end in its number, or it is not there.
+    """
+    full = samples[:1]
+    for before, after in pairwise(samples):
+        assert before.frame is not None and after.frame is not None
+        gap = after.frame - before.frame
+        full += [_between(before, after, step, step / gap) for step in range(1, gap)]
+        full.append(after)
+    return full
+
+
+def _between(before: Sample, after: Sample, step: int, share: float) -> Sample:
+    assert before.frame is not None
+    frame = before.frame + step
+    image, pixels = before.image, before.pixels
+    if isinstance(pixels, VideoFrame):
+        pixels = VideoFrame(pixels.video, pixels.index + step)
+        image = image.with_name(f"{frame + 1:06}")
+    else:
+        image = _picture(before.image, frame)
+    points = (1 - share) * before.points + share * after.points
+    return replace(before, image=image, points=points, frame=frame, pixels=pixels, visible=None, pose=None, boxes={})
+
+
+def _picture(near: Path, frame: int) -> Path:
+    """The picture of a frame (from 0) beside that of another one; files count from 1."""
+    digits = len(near.stem) - len(near.stem.rstrip("0123456789"))
+    path = near.with_name(f"{near.stem[: len(near.stem) - digits]}{frame + 1:0{digits}}{near.suffix}")
+    if not digits or not path.is_file():
+        raise DataError(f"{path}: no picture of frame {frame + 1}; extract every frame of the video there")
+    return path

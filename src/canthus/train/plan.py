@@ -1,0 +1,223 @@
+"""What an ablation is made of: one recipe, rows that change fields of it, and what each run is measured on."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from canthus.errors import RecipeError
+from canthus.train.recipe import Number, Recipe, Strict, check, check_recipe, override, read_tree
+
+
+class Measure(Strict):
+    """A column of the table.
+
+    Attributes:
+        name: Its head.
+        set: Name in the catalogue.
+        split: Part of the set.
+        options: What the reader of the set takes.
+        normaliser: What errors are divided by: "inter-ocular", or "box" = sqrt(w h) of the labels.
+        depth: Stage after which the system stops; None = all.
+        follow: Each video is followed from the box of its first face, frame by frame; labels that some frames lack are
+            interpolated.
+        limit: At most so many faces, spread evenly over the set; of each video the first ones. None = all.
+    """
+
+    name: str
+    set: str
+    split: str = "test"
+    options: dict[str, str] = Field({})
+    normaliser: Literal["inter-ocular", "box"] = "inter-ocular"
+    depth: int | None = Field(None, ge=1)
+    follow: bool = False
+    limit: int | None = Field(None, ge=1)
+
+
+class Row(Strict):
+    """A row of the table.
+
+    Attributes:
+        name: Its head.
+        set: Fields of the recipe that differ, nested or as "a.b".
+        of: The row whose runs this one measures, instead of training its own.
+        depth: Stage after which the system stops, whatever the measure.
+        against: The row that its gain is told against; None = the one before.
+        paper: The paper's figure of the first measure, or by the name of the measure; per cent.
+    """
+
+    name: str
+    set: dict[str, Any] = Field({})
+    of: str | None = None
+    depth: int | None = Field(None, ge=1)
+    against: str | None = None
+    paper: Number | dict[str, Number] | None = None
+
+
+class Ablation(Strict):
+    """A study of what each part of a system is worth.
+
+    Attributes:
+        name: Name of the study.
+        paper: Which table of which paper it repeats.
+        recipe: Fields that all runs share.
+        seeds: Every row is trained once with each.
+        rows: In the order of the table.
+        measures: Its columns.
+    """
+
+    name: str
+    paper: str = ""
+    recipe: dict[str, Any]
+    seeds: list[int] = Field([1, 2], min_length=1)
+    rows: list[Row] = Field(min_length=1)
+    measures: list[Measure] = Field(min_length=1)
+
+    def row(self, name: str) -> Row:
+        """A row by its name."""
+        return next(row for row in self.rows if row.name == name)
+
+    def base(self, row: Row) -> Row | None:
+        """The row that another one's gain is told against; None for the first."""
+        if row.against is not None:
+            return self.row(row.against)
+        place = self.rows.index(row)
+        return self.rows[place - 1] if place else None
+
+    def paper_figure(self, row: Row, measure: Measure) -> float | None:
+        """What the paper reports, per cent; None = nothing."""
+        if isinstance(row.paper, dict):
+            return row.paper.get(measure.name)
+        return row.paper if measure is self.measures[0] else None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.
+
+    Attributes:
+        row: Name of the row that is trained.
+        recipe: With its seed.
+        folder: Of the run.
+        measures: What it is measured on; each has the depth at which the system stops.
+    """
+
+    row: str
+    recipe: Recipe
+    folder: Path
+    measures: tuple[Measure, ...]
+
+
+def load_ablation(path: Path, overrides: Sequence[str] = ()) -> Ablation:
+    """Read an ablation; every row's recipe is checked.
+
+    Args:
+        path: A YAML file.
+        overrides: "a.b=c", as of a recipe: "recipe.steps=100".
+
+    Raises:
+        RecipeError: an unknown or wrong field, or a row that names another one which is not there.
+    """
+    ablation = check(Ablation, read_tree(path, overrides), str(path))
+    _check_names(ablation, path)
+    for row in ablation.rows:
+        recipe_of(ablation, row, ablation.seeds[0], str(path))
+    return ablation
+
+
+def _check_names(ablation: Ablation, path: Path) -> None:
+    names = [row.name for row in ablation.rows]
+    columns = [measure.name for measure in ablation.measures]
+    for kind, some in (("rows", [slug(name) for name in names]), ("measures", columns)):
+        if twice := {name for name in some if some.count(name) > 1}:
+            raise RecipeError(f"{path}: {kind}: two have the same name: {', '.join(sorted(twice))}")
+    for place, row in enumerate(ablation.rows):
+        for field in ("of", "against"):
+            other = getattr(row, field)
+            if other is not None and (other not in names or other == row.name):
+                raise RecipeError(f"{path}: rows.{place}.{field}: no other row is called {other!r}")
+        if row.of is not None and (row.set or ablation.row(row.of).of is not None):
+            raise RecipeError(f"{path}: rows.{place}: `of` names a row that is trained, and then `set` is empty")
+        if row.depth is not None and any(measure.depth is not None for measure in ablation.measures):
+            raise RecipeError(f"{path}: rows.{place}.depth: a measure has a depth, too; give it in one of the two")
+        if isinstance(row.paper, dict) and (unknown := set(row.paper) - set(columns)):
+            raise RecipeError(f"{path}: rows.{place}.paper: no measure is called {', '.join(sorted(unknown))}")
+
+
+def recipe_of(ablation: Ablation, row: Row, seed: int, source: str) -> Recipe:
+    """The recipe of a row that is trained.
+
+    Raises:
+        RecipeError: a field does not hold; the message names the row.
+    """
+    tree = json.loads(json.dumps(ablation.recipe))
+    for field, value in _leaves(row.set):
+        override(tree, f"{field}={json.dumps(value)}")  # JSON is YAML
+    name = f"{ablation.name}_{slug(row.name)}"
+    recipe = check_recipe({"name": name, **tree, "seed": seed}, f"{source}: row {row.name!r}")
+    if recipe.processes > 1:
+        raise RecipeError(f"{source}: processes: an ablation runs one a run; give it several runs at once (--workers)")
+    if recipe.steps % recipe.validate_every:
+        raise RecipeError(
+            f"{source}: row {row.name!r}: steps ({recipe.steps}) must be a multiple of validate_every "
+            f"({recipe.validate_every}), so that the last checkpoint is the end of the run"
+        )
+    return recipe
+
+
+def _leaves(fields: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted paths of nested fields."""
+    for name, value in fields.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield above + name, value
+
+
+def slug(name: str) -> str:
+    """A name as that of a folder: "+ sigmoid (5)" is sigmoid_5."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def measures_of(ablation: Ablation, row: Row) -> list[Measure]:
+    """The measures of a row, each with the depth at which its system stops."""
+    if row.depth is None:
+        return list(ablation.measures)
+    return [measure.model_copy(update={"depth": row.depth}) for measure in ablation.measures]
+
+
+def folder_of(out: Path, ablation: Ablation, row: Row, seed: int) -> Path:
+    """Where the run lies that a row measures."""
+    return out / slug(row.of or row.name) / str(seed)
+
+
+def jobs_of(ablation: Ablation, out: Path, only: Sequence[str] = ()) -> list[Job]:
+    """The runs that a table needs, all rows of the first seed first.
+
+    Args:
+        ablation: What is studied.
+        out: Folder of the study.
+        only: Names of rows, or their folders; empty = all.
+
+    Raises:
+        RecipeError: no row is called so.
+    """
+    wanted = [row for row in ablation.rows if not only or {row.name, slug(row.name)} & set(only)]
+    known = {name for row in ablation.rows for name in (row.name, slug(row.name))}
+    if missing := [name for name in only if name not in known]:
+        rows = ", ".join(repr(row.name) for row in ablation.rows)
+        raise RecipeError(f"no row is called {', '.join(missing)}; there are {rows}")
+    jobs = []
+    for seed in ablation.seeds:
+        for name in dict.fromkeys(row.of or row.name for row in wanted):
+            users = [row for row in wanted if name in (row.name, row.of)]
+            measures = [measure for row in users for measure in measures_of(ablation, row)]
+            distinct = tuple({measure.model_dump_json(): measure for measure in measures}.values())
+            row = ablation.row(name)
+            recipe = recipe_of(ablation, row, seed, ablation.name)
+            jobs.append(Job(name, recipe, folder_of(out, ablation, row, seed), distinct))
+    return jobs
