@@ -31,7 +31,6 @@ from canthus.nets.network import NETWORKS
 from canthus.nets.part import Part
 from canthus.runtime.bundle import Card, Crop, Precision, member_of, write_bundle
 from canthus.runtime.session import Session
-from canthus.schemes.scheme import Scheme
 from canthus.train.task import TorchBackend, load_checkpoint
 from canthus.types import Backend
 
@@ -94,7 +93,7 @@ def export(
     card = Card(
         name=recipe.name,
         system=recipe.network,
-        scheme=Scheme.open(str(config.points)).name,
+        scheme=run["scheme"],
         points=config.points,
         crop=Crop(size=config.size, extent=config.extent, mean=run["mean"]),
         networks=members,

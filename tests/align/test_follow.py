@@ -24,6 +24,16 @@ class Spots:
         return {"points": points, "scores": np.ones((count, 3), np.float32), "pose": pose}
 
 
+class Counting(Spots):
+    """Knows how often it was asked."""
+
+    calls = 0
+
+    def run(self, *inputs: NDArray[Any]) -> Mapping[str, NDArray[np.float32]]:
+        self.calls += 1
+        return super().run(*inputs)
+
+
 def system(mean: NDArray[np.float32] | None = None) -> Cropped:
     return Cropped(solver({"landmarks": Spots()}, 1), "68", 96, 1.6, mean=mean)
 
@@ -69,3 +79,14 @@ def test_a_crop_by_the_mean_shape_turns_with_the_face(angle: float) -> None:
     last = list(follow(system(mean), [picture(truth)] * 2, truth))[-1]
     assert np.abs(last.points[0] - truth).max() < 2.5
     assert last.pose[0, 2] == pytest.approx(angle + 3, abs=3)
+
+
+def test_another_system_may_start() -> None:
+    """Only the first frame is its: from points that lie 6 pixels beside the face."""
+    truth = [SHAPE + np.array([200, 100]) for _ in range(3)]
+    mean = (SHAPE / np.ptp(SHAPE, axis=0).max()).astype(np.float32)
+    starter, follower = Counting(), Counting()
+    systems = [Cropped(solver({"landmarks": net}, 1), "68", 96, 1.6, mean=mean) for net in (follower, starter)]
+    found = list(follow(systems[0], map(picture, truth), truth[0] + 6, systems[1]))
+    assert (starter.calls, follower.calls) == (1, 2)
+    assert all(np.abs(faces.points[0] - truth[0]).max() < 2.5 for faces in found)

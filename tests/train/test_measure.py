@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import cv2
@@ -60,6 +61,20 @@ def test_videos_are_followed(checkpoint: Path, root: Path) -> None:
     alone = measure(checkpoint, VIDEO.model_copy(update={"follow": False}), root)
     assert first["faces"] == 2
     assert len({round(result["nme"], 6) for result in (whole, first, alone)}) == 3
+
+
+def test_another_run_may_start_the_videos(
+    checkpoint: Path, root: Path, drawn: Path, tiny: Recipe, tmp_path: Path
+) -> None:
+    """One of other weights: the first frame is its, and what follows from it."""
+    (tmp_path / "follower").mkdir()
+    shutil.copytree(checkpoint.parent, tmp_path / "follower" / "1")
+    shutil.copytree(checkpoint.parent, tmp_path / "same" / "1")
+    fit(tiny.model_copy(update={"steps": 2, "validate_every": 2, "seed": 9}), drawn, tmp_path / "other" / "1")
+    follower = tmp_path / "follower" / "1" / "last.ckpt"
+    alone = measure(follower, VIDEO, root)
+    assert measure(follower, VIDEO.model_copy(update={"starter": "same"}), root)["nme"] == pytest.approx(alone["nme"])
+    assert measure(follower, VIDEO.model_copy(update={"starter": "other"}), root)["nme"] != pytest.approx(alone["nme"])
 
 
 def test_what_cannot_be_measured_is_named(checkpoint: Path, drawn: Path) -> None:

@@ -60,6 +60,7 @@ def test_learning_rates_over_the_run(path: Path) -> None:
         ("phases=[{share: 0.5, size: 32}]", "add up to 0.5"),
         ("phases=[{share: 1, size: 33}]", r"phases\.0\.size"),
         ("network=telepathy", "network"),
+        ("val=[{name: wild68}, {name: wild68, split: val}]", "val: a set is named twice"),
     ],
 )
 def test_wrong_fields_are_named(path: Path, override: str, message: str) -> None:

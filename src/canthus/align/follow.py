@@ -15,7 +15,9 @@ from canthus.geometry.transform import Matrix
 from canthus.types import Faces, Floats, Image
 
 
-def follow(system: Cropped, frames: Iterable[Image], first: NDArray[Any]) -> Iterator[Faces]:
+def follow(
+    system: Cropped, frames: Iterable[Image], first: NDArray[Any], starter: Cropped | None = None
+) -> Iterator[Faces]:
     """The landmarks of one face in every frame.
 
     A face that is lost - its points have no box, or one that is off the picture or more than twice its size - is looked
@@ -26,14 +28,16 @@ def follow(system: Cropped, frames: Iterable[Image], first: NDArray[Any]) -> Ite
         frames: In order, each (H, W, 3).
         first: Box of the face in the first frame, x0 y0 x1 y1, shape (4,); or its points, shape (P, 2), which a system
             whose crops are cut by a mean shape needs.
+        starter: Finds the landmarks of the first frame, so that `first` is for it; None = the same system.
 
     Yields:
         One face a frame. Its box is that of its points, its pose that of the upright picture.
     """
     given = np.asarray(first, np.float32)
-    matrix = crop_matrix(given, system.size, system.extent) if given.ndim == 1 else system.matrices(given[None])[0]
+    current = starter or system
+    matrix = crop_matrix(given, current.size, current.extent) if given.ndim == 1 else current.matrices(given[None])[0]
     for image in frames:
-        found = system.solve_at([image], [matrix])
+        found = current.solve_at([image], [matrix])
         boxes = box_of(found.points)
         yield Faces(
             points=found.points,
@@ -44,6 +48,7 @@ def follow(system: Cropped, frames: Iterable[Image], first: NDArray[Any]) -> Ite
             scheme=system.scheme,
         )
         if _is_seen(boxes[0], image):
+            current = system
             matrix = system.matrices(found.points)[0]
 
 

@@ -37,15 +37,20 @@ def measure(checkpoint: Path, wanted: Measure, root: Path) -> dict[str, Any]:
         DataError: the set is missing or empty.
         ShapeError: the system has no such depth.
     """
-    net, recipe, run = load_checkpoint(checkpoint)
-    scheme = Scheme.open(run["scheme"])
-    mean = None if run["mean"] is None else np.array(run["mean"], np.float32)
-    system = aligner_of(net, recipe.network, scheme.name, wanted.depth, mean)
+    system = _system(checkpoint, wanted.depth)
+    scheme = Scheme.open(system.scheme)
     samples = open_set(wanted.set, root, wanted.split, **wanted.options)
     if not len(samples):
         raise DataError(f"{wanted.set} {wanted.split} has no face to measure")
     with torch.autocast("cpu", enabled=False):
-        pairs = _followed(system, samples, wanted) if wanted.follow else _alone(system, samples, wanted)
+        if not wanted.follow:
+            pairs = _alone(system, samples, wanted)
+        elif wanted.starter is None:
+            pairs = _followed(system, samples, wanted)
+        else:  # runs lie as row/seed
+            other = checkpoint.parent.parent.parent / wanted.starter / checkpoint.parent.name / checkpoint.name
+            given = open_set(wanted.set, root, wanted.split, **(wanted.options | wanted.given))
+            pairs = _followed(system, samples, wanted, _system(other, wanted.depth), given)
     predicted, truth = (np.concatenate(column) for column in zip(*pairs, strict=True))
     errors = nme(predicted, truth, normalisers(truth, wanted.normaliser, scheme))
     if not np.isfinite(errors).all():
@@ -71,13 +76,26 @@ def _alone(system: Cropped, samples: Sequence[Sample], wanted: Measure) -> list[
     return pairs
 
 
-def _followed(system: Cropped, samples: Sequence[Sample], wanted: Measure) -> list[Pair]:
-    """Each video from where the first face truly is."""
+def _system(checkpoint: Path, depth: int | None) -> Cropped:
+    net, recipe, run = load_checkpoint(checkpoint)
+    mean = None if run["mean"] is None else np.array(run["mean"], np.float32)
+    return aligner_of(net, recipe.network, run["scheme"], depth, mean)
+
+
+def _followed(
+    system: Cropped,
+    samples: Sequence[Sample],
+    wanted: Measure,
+    starter: Cropped | None = None,
+    given: Sequence[Sample] = (),
+) -> list[Pair]:
+    """Each video from where the first face truly is, or with a starter from the given points of its first frame."""
     pairs = []
-    for video in videos_of(samples).values():
+    firsts = {name: _in_scheme(video[0], system.scheme).points for name, video in videos_of(given or samples).items()}
+    for name, video in videos_of(samples).items():
         frames = [_in_scheme(sample, system.scheme) for sample in filled(video)[: wanted.limit]]
         truth = np.stack([sample.points for sample in frames])
-        found = follow(system, (sample.picture() for sample in frames), truth[0])
+        found = follow(system, (sample.picture() for sample in frames), firsts[name], starter)
         pairs.append((np.concatenate([faces.points for faces in found]), truth))
     return pairs
 

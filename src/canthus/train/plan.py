@@ -26,6 +26,8 @@ class Measure(Strict):
         follow: Each video is followed from the box of its first face, frame by frame; labels that some frames lack are
             interpolated.
         limit: At most so many faces, spread evenly over the set; of each video the first ones. None = all.
+        given: Options that read the points by which a `starter` finds the first face.
+        starter: Folder of the row whose run starts each video; None = the same run.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Measure(Strict):
     depth: int | None = Field(None, ge=1)
     follow: bool = False
     limit: int | None = Field(None, ge=1)
+    given: dict[str, str] = Field({})
+    starter: str | None = None
 
 
 class Row(Strict):
@@ -47,6 +51,7 @@ class Row(Strict):
         of: The row whose runs this one measures, instead of training its own.
         depth: Stage after which the system stops, whatever the measure.
         against: The row that its gain is told against; None = the one before.
+        starter: An earlier row whose run finds the first face of each video that this one follows (element D6).
         paper: The paper's figure of the first measure, or by the name of the measure; per cent.
     """
 
@@ -55,6 +60,7 @@ class Row(Strict):
     of: str | None = None
     depth: int | None = Field(None, ge=1)
     against: str | None = None
+    starter: str | None = None
     paper: Number | dict[str, Number] | None = None
 
 
@@ -136,7 +142,7 @@ def _check_names(ablation: Ablation, path: Path) -> None:
         if twice := {name for name in some if some.count(name) > 1}:
             raise RecipeError(f"{path}: {kind}: two have the same name: {', '.join(sorted(twice))}")
     for place, row in enumerate(ablation.rows):
-        for field in ("of", "against"):
+        for field in ("of", "against", "starter"):
             other = getattr(row, field)
             if other is not None and (other not in names or other == row.name):
                 raise RecipeError(f"{path}: rows.{place}.{field}: no other row is called {other!r}")
@@ -184,10 +190,10 @@ def slug(name: str) -> str:
 
 
 def measures_of(ablation: Ablation, row: Row) -> list[Measure]:
-    """The measures of a row, each with the depth at which its system stops."""
-    if row.depth is None:
-        return list(ablation.measures)
-    return [measure.model_copy(update={"depth": row.depth}) for measure in ablation.measures]
+    """The measures of a row, each with the depth at which its system stops and the row that starts its videos."""
+    depth = {} if row.depth is None else {"depth": row.depth}
+    starter = {} if row.starter is None else {"starter": slug(row.starter)}
+    return [measure.model_copy(update=depth | (starter if measure.follow else {})) for measure in ablation.measures]
 
 
 def folder_of(out: Path, ablation: Ablation, row: Row, seed: int) -> Path:

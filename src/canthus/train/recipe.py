@@ -266,6 +266,9 @@ def check_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
         RecipeError: an unknown or wrong field, named by its path.
     """
     recipe = check(Recipe, tree, source)
+    names = [share.name for share in recipe.val]
+    if len(set(names)) < len(names):
+        raise RecipeError(f"{source}: val: a set is named twice; give one of them a folder of its own (reader:folder)")
     total = sum(phase.share for phase in recipe.phases)
     if abs(total - 1) > 1e-6:
         raise RecipeError(f"{source}: phases: the shares add up to {total:g}, not to 1")
