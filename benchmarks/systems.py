@@ -5,7 +5,6 @@ busy machine slows all of them alike; the figure is the lower quartile of the ro
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from runtime import best
 
 from canthus.align.aligner import ALIGNERS, Aligner
 from canthus.nets.network import NETWORKS, configure
@@ -22,21 +22,6 @@ from canthus.train.recipe import load_recipe
 
 MODELS = Path(__file__).parents[1] / "models"
 RECIPES = Path(__file__).parents[1] / "recipes"
-
-
-def turns(rounds: int, repeats: int, variants: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Seconds of each variant: lower quartile over rounds in which they take turns."""
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for work in variants.values():
-        work()
-    for _ in range(rounds):
-        for name, work in variants.items():
-            work()
-            start = time.perf_counter()
-            for _ in range(repeats):
-                work()
-            times[name].append((time.perf_counter() - start) / repeats)
-    return {name: float(np.percentile(some, 25)) for name, some in times.items()}
 
 
 def runtime(rounds: int) -> None:
@@ -55,7 +40,7 @@ def runtime(rounds: int) -> None:
                 for count in (1, 32):
                     key = f"{card.name} {precision} {depth} {count}"
                     variants[key] = lambda a=aligner, n=count: a.align(image, boxes[n])
-    seconds = turns(rounds, 5, variants)
+    seconds = best(rounds, variants)
     print("| model | precision | depth | ms a face, batch 1 | batch 32 | over the default at batch 1 |")
     print("|---|---|---|---|---|---|")
     for name, precision, depth in rows:
@@ -88,7 +73,7 @@ def training(rounds: int, batch: int) -> None:
     presets = [
         (stem, preset) for stem in NETWORKS for preset in ("compact", "ablation") if preset in NETWORKS[stem].presets
     ]
-    seconds = turns(rounds, 1, {" ".join(names): training_step(*names, batch) for names in presets})
+    seconds = best(rounds, {" ".join(names): training_step(*names, batch) for names in presets})
     print(f"\n| network | preset | crops a second in training, bf16, batch {batch} |\n|---|---|---|")
     for stem, preset in presets:
         print(f"| {stem} | {preset} | {batch / seconds[f'{stem} {preset}']:.0f} |")
