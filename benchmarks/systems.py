@@ -12,13 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from runtime import best
 
 from canthus.align.aligner import ALIGNERS, Aligner
 from canthus.nets.network import NETWORKS, configure
 from canthus.runtime.bundle import Bundle
 from canthus.train.objectives import OBJECTIVES, target_of
 from canthus.train.recipe import load_recipe
+from runtime import best
 
 MODELS = Path(__file__).parents[1] / "models"
 RECIPES = Path(__file__).parents[1] / "recipes"
