@@ -72,6 +72,24 @@ def test_fit_a_file(model, points, tmp_path):
     assert "no style is learnt from 5 faces" in result.output
     assert "5 faces; by yaw 5 at 0-30" in result.output
     assert len(load(tmp_path / "fits.npz")) == 5
+    assert "no contact sheet: there is no picture" in result.output
+    assert [file.name for file in tmp_path.iterdir()] == ["fits.npz"]
+
+
+def test_a_fit_comes_with_a_contact_sheet(model, points, tmp_path):
+    for index in range(3):
+        cv2.imwrite(str(points.with_name(f"{index}.png")), np.full((200, 200, 3), 90, np.uint8))
+    load_three = [Record(f"{index}.png", record.points) for index, record in enumerate(load(points)[:3])]
+    dump(points.with_name("three.csv"), load_three)
+    out = tmp_path / "fitted" / "train.npz"
+    out.parent.mkdir()
+    result = run("fit", "--model", model, "--points", points.with_name("three.csv"), "-o", out, "--no-style")
+    assert result.exit_code == 0, result.output
+    sheet = cv2.imread(str(out.with_suffix(".png")))
+    assert sheet.shape == (128, 3 * 128, 3)
+    assert (np.abs(sheet.astype(int) - 90).max(-1) > 60).any()
+    samples = open_set("fits:fitted", tmp_path, "train", scheme="68", labels="2d")
+    assert [sample.image.resolve() for sample in samples] == [points.with_name(f"{i}.png").resolve() for i in range(3)]
 
 
 def test_some_faces_fail(model, points, tmp_path):

@@ -65,8 +65,42 @@ def test_what_does_not_fit_is_told(folder):
     with pytest.raises(DataError, match="views has no labels '4d'; it has 2d, 3d, outline"):
         open_set("views", root, "train", labels="4d")
     (root / "views" / "train" / index["images"][1]).unlink()
-    with pytest.raises(DataError, match=r"000001\.png does not exist; expected"):
+    with pytest.raises(DataError, match=r"000001\.png does not exist; were pictures moved"):
         open_set("views", root, "train")
     np.savez(root / "views" / "train" / "index.npz", points_68=index["points_68"])
+    with pytest.raises(DataError, match="lacks azimuth, identities, images, kind, pose; make it again"):
+        open_set("views", root, "train")
+    (root / "views" / "train" / "index.npz").write_bytes(b"PK")
     with pytest.raises(DataError, match="is damaged"):
         open_set("views", root, "train")
+
+
+def test_tables_of_fits_are_data_sets(tmp_path, rng, picture):
+    """Photographs with points of all schemes; their azimuth comes from the rotation."""
+    picture(tmp_path / "photographs" / "a.png")
+    turn = np.deg2rad(40)
+    rotation = np.array([[[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]]).swapaxes(1, 2)
+    table = {
+        "images": np.array(["a.png"]),
+        "identities": np.array(["ann"]),
+        "pose": np.array([[40.0, 0, 0]], np.float32),
+        "rotation": rotation.astype(np.float32),
+        "folder": np.array("../photographs"),
+        "points_84": rng.uniform(0, 40, (1, 84, 3)).astype(np.float32),
+        "visible_84": rng.random((1, 84)) < 0.5,
+    }
+    (tmp_path / "fitted").mkdir()
+    np.savez(tmp_path / "fitted" / "val.npz", **table)
+    (sample,) = open_set("fits:fitted", tmp_path, "val", scheme="84")
+    assert sample.picture().shape == (40, 60, 3)
+    assert np.array_equal(sample.points, table["points_84"][0])
+    assert np.array_equal(sample.visible, table["visible_84"][0])
+    assert "half" in sample.groups
+    (flat,) = open_set("fits:fitted", tmp_path, "val", scheme="84", labels="2d")
+    assert np.array_equal(flat.points, table["points_84"][0, :, :2])
+    with pytest.raises(DataError, match="fits has no labels 'outline'; it has 2d, 3d"):
+        open_set("fits:fitted", tmp_path, "val", labels="outline")
+    del table["folder"]
+    np.savez(tmp_path / "fitted" / "val.npz", **table)
+    with pytest.raises(DataError, match="lacks folder; make it again"):
+        open_set("fits:fitted", tmp_path, "val", scheme="84")

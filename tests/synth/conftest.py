@@ -190,7 +190,7 @@ def studio(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Studio:
         cv2.imwrite(str(folder / name), (skin + rng.normal(0, 2, skin.shape)).clip(0, 255).astype(np.uint8))
     faces = Faces2D(names, tuple("abcdefabcdef"), labels, np.full((12, 2), 600.0), "68")
     job = Job(toy.path, None, "68")
-    write_table(folder / "fits.npz", faces, fit_faces(job, faces), job)
+    write_table(folder / "fits.npz", faces, fit_faces(job, faces), job, folder)
     return Studio(folder, folder / "fits.npz", poses)
 
 

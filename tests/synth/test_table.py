@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from canthus.errors import DataError, InputError, ShapeError
+from canthus.errors import DataError, InputError, OutputError, ShapeError
 from canthus.formats import load
 from canthus.synth.fit import Fitter
-from canthus.synth.table import Faces2D, Job, fit_columns, fit_faces, read_style, write_table
+from canthus.synth.table import Faces2D, Job, fit_columns, fit_faces, forget, read_style, write_table
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_processes_do_not_change_the_result(job, faces, columns):
 
 
 def test_the_table_is_read_as_points(tmp_path, job, faces, columns):
-    failures = write_table(tmp_path / "fits.npz", faces, columns, job)
+    failures = write_table(tmp_path / "fits.npz", faces, columns, job, tmp_path)
     assert failures == ["66.png: too few points: 5, a fit needs 8"]
     records = load(tmp_path / "fits.npz")
     assert [record.image for record in records] == [name for name in faces.images if name != "66.png"]
@@ -70,9 +70,9 @@ def test_a_style_is_kept(toy, tmp_path, faces, job, columns):
     shifted = fit_columns(styled, faces.points[:2], faces.sizes[:2])
     expected = Fitter(toy.model, "68").styled(style).fit(faces.points[:2])
     assert shifted["fitted"] == pytest.approx(expected.points, abs=1e-2)
-    write_table(tmp_path / "fits.npz", faces, columns, styled)
+    write_table(tmp_path / "fits.npz", faces, columns, styled, tmp_path)
     assert read_style(tmp_path / "fits.npz", 68) == style.tobytes()
-    write_table(tmp_path / "plain.npz", faces, columns, job)
+    write_table(tmp_path / "plain.npz", faces, columns, job, tmp_path)
     for path, message in {"plain.npz": "without a style", "none.npz": "not a table"}.items():
         with pytest.raises(InputError, match=message):
             read_style(tmp_path / path, 68)
@@ -81,9 +81,33 @@ def test_a_style_is_kept(toy, tmp_path, faces, job, columns):
 def test_nothing_to_write(tmp_path, job, faces):
     bad = Faces2D(("a.png",), ("",), np.full((1, 68, 2), np.nan), np.full((1, 2), np.nan), "68")
     with pytest.raises(DataError, match=r"none of the 1 faces.*a\.png: too few points"):
-        write_table(tmp_path / "fits.npz", bad, fit_faces(job, bad), job)
+        write_table(tmp_path / "fits.npz", bad, fit_faces(job, bad), job, tmp_path)
     assert not (tmp_path / "fits.npz").exists()
     with pytest.raises(ShapeError, match="'51'"):
         fit_faces(replace(job, scheme="51"), faces)
     with pytest.raises(ShapeError, match="2 images"):
         Faces2D(("a", "b"), ("", ""), np.zeros((1, 68, 2)), np.zeros((2, 2)), "68")
+
+
+def test_what_a_killed_call_has_done_is_not_done_again(tmp_path, job, faces, columns, monkeypatch):
+    parts = tmp_path / ".fits.npz.parts"
+
+    def killed(*arguments):
+        if len(list(parts.glob("*.npz"))) == 1:
+            raise KeyboardInterrupt
+        return fit_columns(*arguments)
+
+    monkeypatch.setattr("canthus.synth.table.fit_columns", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit_faces(job, faces, parts=parts)
+    calls = []
+    monkeypatch.setattr("canthus.synth.table.fit_columns", lambda *given: calls.append(1) or fit_columns(*given))
+    told = []
+    again = fit_faces(job, faces, tick=told.append, parts=parts)
+    assert (len(calls), told) == (1, [64, 6])
+    for name, value in columns.items():
+        np.testing.assert_array_equal(again[name], value, err_msg=name)
+    with pytest.raises(OutputError, match="other settings"):
+        fit_faces(replace(job, outline=False), faces, parts=parts)
+    forget(parts)
+    assert not parts.exists()

@@ -69,28 +69,32 @@ def fit(
 ) -> None:
     """Fit a face model to the 2D landmarks of a data set: pose, shape, and 3D points of every scheme.
 
-    Example: canthus synth fit --model face.npz --data wild68 --root data -o wild68-train.npz
+    Example: canthus synth fit --model face.npz --data wild68 --root data -o data/fits_wild68/train.npz
+
+    The reader `fits` reads the table as a data set (fits:fits_wild68). Beside it comes a contact sheet, train.png. A
+    run that was interrupted goes on with the same command.
 
     Exit codes: 0 all fitted; 1 some faces were not, and are listed; 2 wrong usage; 3 nothing done.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+    from canthus.data.catalogue import folder_of
     from canthus.schemes.scheme import Scheme
     from canthus.synth.fit import FitOptions
     from canthus.synth.source import open_faces, read_faces, thinned
-    from canthus.synth.table import Job, fit_faces, read_style, write_table
+    from canthus.synth.table import Job, fit_faces, forget, read_style, write_table
 
     if (data is None) == (points is None):
         raise typer.BadParameter("say what to fit: --data or --points")
     if out.suffix != ".npz":
         raise typer.BadParameter("a table is an .npz file", param_hint="--out")
     if points is not None:
-        faces = read_faces(points, scheme)
+        faces, folder = read_faces(points, scheme), points.parent
     elif root is None:
         raise typer.BadParameter("say where the data sets lie: --root, or the environment variable CANTHUS_DATA")
     else:
-        faces = open_faces(str(data), root, split)
+        faces, folder = open_faces(str(data), root, split), folder_of(str(data), root)
     faces = thinned(faces, limit)
     console = Console(stderr=True)
     offsets = b"" if style_from is None else read_style(style_from, Scheme.open(faces.scheme).count)
@@ -100,8 +104,11 @@ def fit(
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(faces.images))
-        table = fit_faces(job, faces, workers, lambda count: progress.advance(task, count))
-    failures = write_table(out, faces, table, job)
+        parts = out.with_name(f".{out.name}.parts")
+        table = fit_faces(job, faces, workers, lambda count: progress.advance(task, count), parts)
+    failures = write_table(out, faces, table, job, folder)
+    _fit_sheet(console, out, folder)
+    forget(parts)
     _tell(console, out, table, failures)
     if failures:
         raise typer.Exit(1)
@@ -198,6 +205,22 @@ def _tell_run(console: "Console", out: Path, summary: "Summary", seconds: float)
     lines += [f"  {count} {reason}" for reason, count in summary.rejected.items()]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _fit_sheet(console: "Console", out: Path, folder: Path) -> None:
+    """A contact sheet of the fits, where their pictures are files."""
+    import numpy as np
+
+    from canthus.synth.labelled import open_labelled
+    from canthus.synth.sheet import write_sheet
+
+    faces = open_labelled(out)
+    missing = [name for name in faces.columns["images"].tolist() if not (folder / name).is_file()]
+    if missing:
+        console.print(f"no contact sheet: there is no picture {folder / missing[0]}", highlight=False, soft_wrap=True)
+        return
+    columns = {**faces.columns, "azimuth": faces.azimuth, "kind": np.full(len(faces), "")}
+    write_sheet(out.with_suffix(".png"), folder, columns, extent=1.6)
 
 
 def _with_style(job: "Job", faces: "Faces2D", console: "Console") -> "Job":

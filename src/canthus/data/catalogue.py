@@ -11,7 +11,7 @@ from canthus.data.menpo2d import read_menpo2d
 from canthus.data.menpo3d import read_menpo3d
 from canthus.data.pts_folder import read_pts_folder
 from canthus.data.sample import Sample
-from canthus.data.views import read_views
+from canthus.data.views import read_fits, read_views
 from canthus.data.vw300 import read_300vw
 from canthus.data.w300 import read_300w, read_300w_private
 from canthus.data.wflw import read_wflw
@@ -32,6 +32,7 @@ DATASETS: dict[str, Reader] = {
     "cofw": read_cofw,
     "cofw68": read_cofw68,
     "csv": read_csv,
+    "fits": read_fits,
     "menpo2d": read_menpo2d,
     "menpo3d": read_menpo3d,
     "pts": read_pts_folder,

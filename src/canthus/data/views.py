@@ -1,6 +1,7 @@
-"""Reads what `canthus synth profile` and `canthus synth occlude` write: one folder a run, one run a split."""
+"""Reads what the data factory writes: runs of `canthus synth profile` and `occlude`, tables of `canthus synth fit`."""
 
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,6 +15,11 @@ TREE = """\
   train/index.npz           labels of all schemes, by canthus synth profile or occlude -o views/train
   train/images/...          the pictures
   val/..."""
+
+FITS = """\
+{folder}/
+  train.npz                 photographs with points of all schemes, by canthus synth fit -o fits/train.npz
+  val.npz"""
 
 BANDS = {"front": (0, 30), "half": (30, 60), "profile": (60, 181)}
 """Groups by azimuth, degrees."""
@@ -39,27 +45,60 @@ def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d")
         DataError: no such run, scheme or labels, the index is damaged, or a picture is missing.
     """
     path = expect(folder / split / "index.npz", folder, TREE)
+    index = _read(path, ("azimuth", "kind"))
+    return _samples(path, index, path.parent, scheme, choose(LABELS, labels, "views", "labels"), labels == "3d")
+
+
+def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") -> list[Sample]:
+    """Read a table of fits: photographs with the points of every scheme.
+
+    Args:
+        folder: The folder of the table.
+        split: Its name, as "train" for train.npz.
+        scheme: One of those in the table, as "68", "84", "39_left".
+        labels: "3d" = on the true jaw with depth in pixels; "2d" = the same without depth.
+
+    Returns:
+        As of `read_views`, without occluders.
+
+    Raises:
+        DataError: no such table, scheme or labels, the table is damaged, or a picture is missing.
+    """
+    path = expect(folder / f"{split}.npz", folder, FITS)
+    index = _read(path, ("rotation", "folder"))
+    rotation = index["rotation"].astype(np.float64)
+    index["azimuth"] = np.rad2deg(np.arctan2(rotation[:, 2, 0], rotation[:, 2, 2]))
+    index["kind"] = np.full(len(rotation), "")
+    prefix = choose({"2d": "points_", "3d": "points_"}, labels, "fits", "labels")
+    return _samples(path, index, folder / str(index["folder"]), scheme, prefix, labels == "3d")
+
+
+def _read(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
+    """The arrays of an index or a table."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             index = dict(archive)
-        prefix = choose(LABELS, labels, "views", "labels")
-        known = {name.removeprefix(prefix): name for name in index if name.startswith(prefix)}
-        points = index[choose(known, scheme, f"{path} ({labels})", "scheme")]
-        visible = index[f"visible_{scheme}"]
-        names, people, pose, azimuth, kinds = (
-            index[name] for name in ("images", "identities", "pose", "azimuth", "kind")
-        )
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise DataError(f"{path}: is damaged: {error}; make the run again") from error
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise DataError(f"{path}: is damaged: {error}; make it again") from error
+    if missing := {"images", "identities", "pose", *needed} - set(index):
+        raise DataError(f"{path}: lacks {', '.join(sorted(missing))}; make it again with this version")
+    return index
+
+
+def _samples(path: Path, index: dict[str, Any], pictures: Path, scheme: str, prefix: str, depth: bool) -> list[Sample]:
+    known = {name.removeprefix(prefix): name for name in index if name.startswith(prefix)}
+    points = index[choose(known, scheme, str(path), "scheme")]
+    visible = index[f"visible_{scheme}"]
+    names, people, pose, azimuth, kinds = (index[name] for name in ("images", "identities", "pose", "azimuth", "kind"))
     samples = []
     for row in np.flatnonzero(np.isfinite(points).all((1, 2))):
-        image = folder / split / str(names[row])
+        image = pictures / str(names[row])
         if not image.is_file():
-            raise DataError(f"{path}: {image} does not exist; expected\n{TREE.format(folder=folder)}")
+            raise DataError(f"{path}: {image} does not exist; were pictures moved, or the index?")
         samples.append(
             Sample(
                 image=image,
-                points=points[row] if labels == "3d" else points[row, :, :2],
+                points=points[row] if depth else points[row, :, :2],
                 scheme=scheme,
                 identity=str(people[row]),
                 visible=visible[row],

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from canthus.errors import OutputError
 from canthus.formats import replace_whole
+from canthus.geometry.crop import box_of, crop_matrix, warp
+from canthus.geometry.transform import apply
 from canthus.reader import read
 from canthus.types import Image
 
@@ -19,7 +21,9 @@ LIMIT = 200
 SEEN, HIDDEN = (60, 230, 90), (240, 60, 60)
 
 
-def write_sheet(path: Path, folder: Path, columns: Mapping[str, NDArray[Any]], scheme: str = "68") -> None:
+def write_sheet(
+    path: Path, folder: Path, columns: Mapping[str, NDArray[Any]], scheme: str = "68", extent: float | None = None
+) -> None:
     """Draw up to 200 pictures, evenly spread over the run, in the order of their azimuth, which is written below.
 
     Points that are seen are green, hidden ones red.
@@ -29,22 +33,23 @@ def write_sheet(path: Path, folder: Path, columns: Mapping[str, NDArray[Any]], s
         folder: Of the run.
         columns: Of its index.
         scheme: Whose points are drawn.
+        extent: Side of what is shown over that of the box of the points; None = the whole pictures.
 
     Raises:
         OutputError: the file cannot be written.
+        ReadError: a picture cannot be read.
     """
     count = len(columns["images"])
     chosen = np.linspace(0, count - 1, min(count, LIMIT)).round().astype(int)
     chosen = chosen[np.argsort(columns["azimuth"][chosen], kind="stable")]
-    tiles = [
-        tile(
-            read(folder / str(columns["images"][row])),
-            columns[f"points_{scheme}"][row],
-            columns[f"visible_{scheme}"][row],
-            f"{columns['azimuth'][row]:.0f} {columns['kind'][row]}".strip(),
-        )
-        for row in chosen
-    ]
+    tiles = []
+    for row in chosen:
+        image, points = read(folder / str(columns["images"][row])), columns[f"points_{scheme}"][row]
+        if extent is not None:
+            matrix = crop_matrix(box_of(points), 2 * SIDE, extent)
+            image, points = warp(image, matrix, 2 * SIDE), apply(matrix, points)
+        caption = f"{columns['azimuth'][row]:.0f} {columns['kind'][row]}".strip()
+        tiles.append(tile(image, points, columns[f"visible_{scheme}"][row], caption))
     save(path, mosaic(tiles))
 
 

@@ -4,9 +4,12 @@ The table is an .npz that `formats.load` reads (images, points of the set's sche
 the coefficients, and for every scheme of the model points_SCHEME and visible_SCHEME. docs/face-model.md lists it all.
 """
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from canthus.formats import replace_whole
 from canthus.synth.fit import FitOptions, Fitter
 from canthus.synth.labels import points_of, visibility
 from canthus.synth.morphable import MorphableModel
-from canthus.synth.run import spread
+from canthus.synth.run import claim, spread
 
 Doubles = NDArray[np.float64]
 Columns = Mapping[str, NDArray[Any]]
@@ -75,6 +78,17 @@ class Job:
         """The fitter that the job describes; prepared once in a process."""
         return _fitter(self)
 
+    def settings(self) -> dict[str, Any]:
+        """All that the result depends on, but for the faces; for JSON."""
+        files = [self.model, self.landmarks or self.model.with_name("landmarks.json")]
+        return {
+            "files": [sha256(path.read_bytes()).hexdigest() for path in files],
+            "scheme": self.scheme,
+            "outline": self.outline,
+            "options": asdict(self.options or FitOptions()),
+            "style": sha256(self.style).hexdigest(),
+        }
+
     @property
     def offsets(self) -> Doubles | None:
         """The style as an array (P, 3)."""
@@ -111,7 +125,9 @@ def fit_columns(job: Job, points: Doubles, sizes: Doubles) -> dict[str, NDArray[
     return {name: value.astype(np.float32) if value.dtype == np.float64 else value for name, value in columns.items()}
 
 
-def fit_faces(job: Job, faces: Faces2D, workers: int = 1, tick: Callable[[int], None] | None = None) -> Columns:
+def fit_faces(
+    job: Job, faces: Faces2D, workers: int = 1, tick: Callable[[int], None] | None = None, parts: Path | None = None
+) -> Columns:
     """Fit faces over processes; the result does not depend on how many.
 
     Args:
@@ -119,26 +135,60 @@ def fit_faces(job: Job, faces: Faces2D, workers: int = 1, tick: Callable[[int], 
         faces: What.
         workers: Processes, each with one BLAS thread; 1 = this one.
         tick: Told the number of faces done, as they are done.
+        parts: Folder that keeps what is done, so that a call that was killed can be repeated; None = nothing is kept.
 
     Returns:
         The columns of `fit_columns`, F rows.
 
     Raises:
         ShapeError: there is no face, or its scheme is not the job's.
+        OutputError: the folder holds the parts of something else, or cannot be written.
     """
     if faces.scheme != job.scheme or not len(faces.images):
         raise ShapeError(f"{len(faces.images)} faces of scheme {faces.scheme!r} for a fit of scheme {job.scheme!r}")
+    if parts is not None:
+        job.fitter()  # says what is wrong with the model before a folder is made
+        what = sha256(faces.points.tobytes() + faces.sizes.tobytes()).hexdigest()
+        claim(parts, {**job.settings(), "faces": what})
     starts = range(0, len(faces.images), CHUNK)
-    shares = [(job, faces.points[at : at + CHUNK], faces.sizes[at : at + CHUNK]) for at in starts]
-    parts = []
-    for part in spread(fit_columns, shares, workers):
-        parts.append(part)
+    files = [None if parts is None else parts / f"{at:07d}.npz" for at in starts]
+    shares = [
+        (job, faces.points[at : at + CHUNK], faces.sizes[at : at + CHUNK], file)
+        for at, file in zip(starts, files, strict=True)
+    ]
+    made = spread(_fit_part, [share for share in shares if not _is_made(share[3])], workers)
+    done = []
+    for *_, file in shares:
+        done.append(_read_part(file) if _is_made(file) else next(made))
         if tick:
-            tick(len(part["error"]))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            tick(len(done[-1]["error"]))
+    return {name: np.concatenate([part[name] for part in done]) for name in done[0]}
 
 
-def write_table(path: Path, faces: Faces2D, columns: Columns, job: Job) -> list[str]:
+def forget(parts: Path) -> None:
+    """Take the parts of a call away that has come to its end."""
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def _is_made(file: Path | None) -> bool:
+    return file is not None and file.is_file()
+
+
+def _read_part(file: Path | None) -> dict[str, NDArray[Any]]:
+    assert file is not None
+    with np.load(file, allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def _fit_part(job: Job, points: Doubles, sizes: Doubles, file: Path | None) -> dict[str, NDArray[Any]]:
+    columns = fit_columns(job, points, sizes)
+    if file is not None:
+        with replace_whole(file) as part:
+            np.savez(part, **columns)  # type: ignore[arg-type]
+    return columns
+
+
+def write_table(path: Path, faces: Faces2D, columns: Columns, job: Job, folder: Path) -> list[str]:
     """Write the faces that were fitted.
 
     Args:
@@ -146,6 +196,7 @@ def write_table(path: Path, faces: Faces2D, columns: Columns, job: Job) -> list[
         faces: What was fitted.
         columns: Of `fit_faces`.
         job: How it was fitted.
+        folder: Where the pictures lie; the table names it as seen from its own folder.
 
     Returns:
         A line for each face that was not: its image and why.
@@ -163,6 +214,7 @@ def write_table(path: Path, faces: Faces2D, columns: Columns, job: Job) -> list[
     kept["identities"] = np.array(faces.identities)[~failed]
     kept["points"] = kept[f"points_{faces.scheme}"]
     kept["scheme"] = np.array(faces.scheme)
+    kept["folder"] = np.array(os.path.relpath(folder.resolve(), path.resolve().parent))
     kept["failures"] = np.array(failures, str)
     kept["style"] = np.zeros((0, 3)) if job.offsets is None else job.offsets
     with replace_whole(path) as part:

@@ -113,7 +113,7 @@ def _poses(parts: Sequence[tuple[SetShare, Sequence[Sample]]], points: Floats, m
     """Head poses: those that the data factory wrote, else by fitting a rigid 3D face to 68 points. (L, 3)."""
     unknown = np.full(3, np.nan, np.float32)
     told = [
-        sample.pose if share.name.startswith("views") and sample.pose is not None else unknown
+        sample.pose if share.name.partition(":")[0] in ("fits", "views") and sample.pose is not None else unknown
         for share, some in parts
         for sample in some
     ]
