@@ -184,8 +184,11 @@ def test_open_passes_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
         return CornerAligner()
 
     monkeypatch.setattr(Aligner, "open", fake)
-    pipeline = Pipeline.open("a.canthus", "opencv", threads=2, precision="int8", batch=7, max_faces=3, min_face=50)
-    assert seen == {"path": "a.canthus", "device": "cpu", "threads": 2, "precision": "int8", "batch": 7}
+    pipeline = Pipeline.open(
+        "a.canthus", "opencv", threads=2, precision="int8", batch=7, depth=2, max_faces=3, min_face=50
+    )
+    asked = {"device": "cpu", "threads": 2, "precision": "int8", "batch": 7, "depth": 2}
+    assert seen == {"path": "a.canthus", **asked}
     assert (pipeline.batch, pipeline.detector.max_faces, pipeline.detector.min_face) == (7, 3, 50)
     own = CountingDetector()
     assert Pipeline.open(detector=own).detector is own

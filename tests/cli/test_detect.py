@@ -302,7 +302,7 @@ def start(bundle: Path, out: Path, arguments: list[object]) -> subprocess.Popen[
     code = "import sys; from canthus.cli import main; sys.argv[0] = 'canthus'; main()"
     process = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while process.poll() is None and len(list(out.glob("0/*.json"))) < 5 and time.monotonic() < deadline:
+    while process.poll() is None and len(list(out.glob("0/[!.]*.json"))) < 5 and time.monotonic() < deadline:
         time.sleep(0.005)
     assert process.poll() is None, (process.stderr.read() if process.stderr else b"").decode()
     return process
