@@ -43,7 +43,9 @@ class CornerAligner:
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
 
-    def align_many(self, images: Sequence[Image], boxes: Sequence[ArrayLike]) -> list[Faces]:
+    def align_many(
+        self, images: Sequence[Image], boxes: Sequence[ArrayLike], rolls: Sequence[ArrayLike] | None = None
+    ) -> list[Faces]:
         assert len(images) == len(boxes)
         self.batches.append([len(some) for some in map(np.asarray, boxes)])
         return [self._one(np.asarray(some, np.float32).reshape(-1, 4)) for some in boxes]
@@ -146,7 +148,9 @@ def test_given_boxes(files: list[Path]) -> None:
 
 def test_errors_of_the_aligner_are_not_hidden(files: list[Path]) -> None:
     class Broken(CornerAligner):
-        def align_many(self, images: Sequence[Image], boxes: Sequence[ArrayLike]) -> list[Faces]:
+        def align_many(
+            self, images: Sequence[Image], boxes: Sequence[ArrayLike], rolls: Sequence[ArrayLike] | None = None
+        ) -> list[Faces]:
             raise ShapeError("broken")
 
     with pytest.raises(ShapeError, match="broken"):

@@ -36,8 +36,10 @@ HELD_PIXELS = 100_000_000
 class BatchAligner(Protocol):
     """Finds the landmarks in several images at once: an `Aligner`."""
 
-    def align_many(self, images: Sequence[Image], boxes: Sequence[ArrayLike]) -> list[Faces]:
-        """The faces of each image (H, W, 3), in the order of its boxes (F, 4)."""
+    def align_many(
+        self, images: Sequence[Image], boxes: Sequence[ArrayLike], rolls: Sequence[ArrayLike] | None = None
+    ) -> list[Faces]:
+        """The faces of each image (H, W, 3), in the order of its boxes (F, 4); heads turned by `rolls` (F,)."""
         ...
 
 
@@ -174,9 +176,11 @@ class Pipeline:
     def _aligned(self, waiting: Sequence[Result], passes: int) -> Iterator[Result]:
         """Their landmarks; the confidence of a face is the detector's, or the aligner's where the box was given."""
         images = [result.image for result in waiting if result.image is not None]
-        found = self.aligner.align_many(images, [result.faces.boxes for result in waiting if result.image is not None])
+        given = [result.faces for result in waiting if result.image is not None]
+        rolls = [faces.pose[:, 2] for faces in given]
+        found = self.aligner.align_many(images, [faces.boxes for faces in given], rolls)
         for _ in range(passes - 1):
-            found = self.aligner.align_many(images, [_tight(faces) for faces in found])
+            found = self.aligner.align_many(images, [_tight(faces) for faces in found], rolls)
         aligned = iter(found)
         for result in waiting:
             if result.image is None:

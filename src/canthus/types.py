@@ -199,7 +199,10 @@ class FaceDetector(Protocol):
     """Finds faces in a picture."""
 
     def detect(self, image: Image) -> Faces:
-        """Boxes (F, 4) and confidence (F,) of the faces in an image (H, W, 3); its own points or none (F, 0, 2)."""
+        """Boxes (F, 4) and confidence (F,) of the faces in an image (H, W, 3); its own points or none (F, 0, 2).
+
+        The roll in `pose`, where it is not NaN, is how far the head is turned in the plane.
+        """
         ...
 
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -8,10 +9,13 @@ from canthus.data.catalogue import open_set
 from canthus.errors import BundleError, ShapeError
 from canthus.evaluate.metrics import distances, normalisers
 from canthus.geometry.crop import box_of
+from canthus.geometry.transform import apply, compose, similarity
 from canthus.reader import read
 from canthus.runtime.bundle import Bundle, write_bundle
 
 IMAGE = np.full((120, 160, 3), 90, np.uint8)
+PORTRAIT_BOX = np.float32([189, 87, 269, 169])
+"""The box of the landmarks in the portrait, by eye."""
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,34 @@ def test_a_bundle_of_an_unknown_system(tmp_path: Path) -> None:
     write_bundle(path, bundle.card.model_copy(update={"system": "telepathy"}), networks)
     with pytest.raises(BundleError, match=f"'telepathy' is not known; there are {', '.join(ALIGNERS)}"):
         Aligner.open(path)
+
+
+def test_a_turned_face_is_aligned_from_a_turned_crop() -> None:
+    """The portrait at any angle: with the roll told, the points of the upright portrait come back."""
+    portrait = read(Path(__file__).parents[2] / "examples" / "astronaut.jpg")
+    aligner = Aligner.open()
+    upright = aligner.align(portrait, PORTRAIT_BOX)
+    inter_ocular = float(np.linalg.norm(upright.points[0, 36] - upright.points[0, 45]))
+    for angle in (30.0, 90.0, -120.0, 180.0):
+        middle = compose(similarity(1, angle, (256, 256)), similarity(shift=(-229, -128)))
+        image = cv2.warpAffine(portrait, middle, (512, 512), flags=cv2.INTER_CUBIC).astype(np.uint8)
+        truth = apply(middle, upright.points[0])
+        box = box_of(truth)
+        told, blind = aligner.align(image, box, [angle]), aligner.align(image, box)
+        error, other = (np.linalg.norm(f.points[0] - truth, axis=1).mean() / inter_ocular for f in (told, blind))
+        assert error < 0.03 and (other > 2 * error or abs(angle) < 45)
+        np.testing.assert_array_equal(told.boxes[0], box)
+        turn = (told.pose[0, 2] - upright.pose[0, 2] - angle + 180) % 360 - 180
+        assert abs(turn) < 4 and np.abs(told.pose[0, :2] - upright.pose[0, :2]).max() < 6
+
+
+def test_rolls_belong_to_boxes(aligner: Aligner) -> None:
+    boxes = np.float32([[10, 10, 60, 70], [40, 20, 90, 90]])
+    plain = aligner.align(IMAGE, boxes)
+    unknown = aligner.align(IMAGE, boxes, [np.nan, 0])
+    np.testing.assert_allclose(unknown.points, plain.points, atol=1e-3)
+    with pytest.raises(ShapeError, match="rolls of"):
+        aligner.align(IMAGE, boxes, [10])
 
 
 @pytest.mark.data

@@ -107,12 +107,13 @@ class Aligner:
         """What the points mean."""
         return Scheme.open(self.card.scheme)
 
-    def align(self, image: Image, boxes: ArrayLike) -> Faces:
+    def align(self, image: Image, boxes: ArrayLike, rolls: ArrayLike | None = None) -> Faces:
         """Landmarks of the faces of one image.
 
         Args:
             image: Shape (H, W, 3), uint8, RGB.
-            boxes: Boxes of the landmarks, x0 y0 x1 y1. Shape (F, 4) or (4,).
+            boxes: Boxes of the landmarks, upright in the picture, x0 y0 x1 y1. Shape (F, 4) or (4,).
+            rolls: How far the heads are turned in the plane, as `align_many`. Shape (F,).
 
         Returns:
             F faces in the order of the boxes; an empty `Faces` for no box.
@@ -120,14 +121,18 @@ class Aligner:
         Raises:
             ShapeError: not an image, or not boxes.
         """
-        return self.align_many([image], [as_boxes(boxes)])[0]
+        return self.align_many([image], [as_boxes(boxes)], None if rolls is None else [rolls])[0]
 
-    def align_many(self, images: Sequence[Image], boxes: Sequence[ArrayLike]) -> list[Faces]:
+    def align_many(
+        self, images: Sequence[Image], boxes: Sequence[ArrayLike], rolls: Sequence[ArrayLike] | None = None
+    ) -> list[Faces]:
         """Landmarks of the faces of several images in common batches.
 
         Args:
             images: I images, each (H, W, 3).
             boxes: For each image (F, 4).
+            rolls: For each image (F,): degrees clockwise on the screen by which a head is turned; its crop is turned
+                back. NaN, or None for all: not known, the crop is upright.
 
         Returns:
             The faces of each image.
@@ -137,4 +142,8 @@ class Aligner:
         """
         if len(images) != len(boxes):
             raise ShapeError(f"{len(images)} images, but boxes for {len(boxes)}")
-        return self.system.align([as_image(image) for image in images], [as_boxes(some) for some in boxes])
+        checked = [as_boxes(some) for some in boxes]
+        turns = None if rolls is None else [np.asarray(some, np.float32).reshape(-1) for some in rolls]
+        if turns is not None and [len(some) for some in turns] != [len(some) for some in checked]:
+            raise ShapeError(f"rolls of {[len(some) for some in turns]} faces for {[len(some) for some in checked]}")
+        return self.system.align([as_image(image) for image in images], checked, turns)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from canthus.geometry.box import turned_box
 from canthus.geometry.crop import box_frames, box_of, crop_matrix, crop_of_frame, shape_frames, warp
 from canthus.geometry.transform import Matrix, apply, invert
 from canthus.schemes.scheme import Scheme
@@ -57,17 +58,26 @@ class Cropped:
         frames = box_frames(box_of(points)) if self.mean is None else shape_frames(points, self.mean)
         return crop_of_frame(frames, self.size, self.extent)
 
-    def align(self, images: Sequence[Image], boxes: Sequence[Floats]) -> list[Faces]:
+    def align(
+        self, images: Sequence[Image], boxes: Sequence[Floats], rolls: Sequence[Floats] | None = None
+    ) -> list[Faces]:
         """Landmarks of the faces of several images, batched across images and faces.
 
         Args:
             images: I pictures, each (H, W, 3).
             boxes: For each picture (F, 4).
+            rolls: How far the heads are turned in the plane, degrees clockwise on the screen; the network sees them
+                upright. NaN = not known, taken as upright; None = none is. For each picture (F,).
 
         Returns:
             For each picture its `Faces`, in the order of its boxes.
         """
-        owners = [(image, box) for image, some in zip(images, boxes, strict=True) for box in some]
+        turns = [np.full(len(some), np.nan, np.float32) for some in boxes] if rolls is None else rolls
+        owners = [
+            (image, box, roll)
+            for image, some, angles in zip(images, boxes, turns, strict=True)
+            for box, roll in zip(some, angles, strict=True)
+        ]
         parts = [self._some(owners[start : start + self.batch]) for start in range(0, len(owners), self.batch)]
         if not parts:
             return [Faces.empty(self.scheme, Scheme.open(self.scheme).count) for _ in images]
@@ -77,15 +87,17 @@ class Cropped:
         ends = np.cumsum([len(some) for some in boxes])
         return [faces[end - len(some) : end] for end, some in zip(ends.tolist(), boxes, strict=True)]
 
-    def _some(self, owners: Sequence[tuple[Image, NDArray[Any]]]) -> Faces:
-        matrices = [crop_matrix(box, self.size, self.extent) for _, box in owners]
-        found = self.solve_at([image for image, _ in owners], matrices)
+    def _some(self, owners: Sequence[tuple[Image, NDArray[Any], Any]]) -> Faces:
+        boxes, rolls = np.stack([box for _, box, _ in owners]), np.array([roll for _, _, roll in owners], np.float32)
+        squares, angles = turned_box(boxes, rolls), np.nan_to_num(rolls).tolist()
+        matrices = [crop_matrix(s, self.size, self.extent, a) for s, a in zip(squares, angles, strict=True)]
+        found = self.solve_at([image for image, _, _ in owners], matrices)
         return Faces(
             points=found.points,
-            boxes=np.stack([box for _, box in owners]),
+            boxes=boxes,
             scores=found.scores,
             confidence=found.scores.mean(1),
-            pose=np.full((len(owners), 3), np.nan, np.float32) if found.pose is None else found.pose,
+            pose=pose_in_image(found, matrices),
             scheme=self.scheme,
         )
 
@@ -102,3 +114,21 @@ class Cropped:
         crops = [warp(image, matrix, self.size) for image, matrix in zip(images, matrices, strict=True)]
         found = self.solve(np.stack(crops))
         return found._replace(points=apply(invert(np.stack(matrices)), found.points))
+
+
+def pose_in_image(found: Solved, matrices: Sequence[Matrix]) -> Floats:
+    """Yaw, pitch, roll of faces in the picture, from those in their crops.
+
+    Args:
+        found: What a system found in N crops.
+        matrices: From image pixels to crop pixels, each (2, 3).
+
+    Returns:
+        Degrees, the roll in -180..180; NaN where the system does not tell. Shape (N, 3).
+    """
+    if found.pose is None:
+        return np.full((len(matrices), 3), np.nan, np.float32)
+    pose = found.pose.copy()
+    turn = np.degrees([np.arctan2(matrix[1, 0], matrix[0, 0]) for matrix in matrices])  # what the crops add
+    pose[:, 2] = (pose[:, 2] - turn + 180) % 360 - 180
+    return pose

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus.align.cropped import Cropped
+from canthus.align.cropped import Cropped, pose_in_image
 from canthus.geometry.crop import box_of, crop_matrix
-from canthus.geometry.transform import Matrix
 from canthus.types import Faces, Floats, Image
 
 
@@ -44,17 +43,12 @@ def follow(
             boxes=boxes,
             scores=found.scores,
             confidence=found.scores.mean(1),
-            pose=np.full((1, 3), np.nan, np.float32) if found.pose is None else found.pose - _turn(matrix),
+            pose=pose_in_image(found, [matrix]),
             scheme=system.scheme,
         )
         if _is_seen(boxes[0], image):
             current = system
             matrix = system.matrices(found.points)[0]
-
-
-def _turn(matrix: Matrix) -> Floats:
-    """Yaw, pitch, roll that a crop adds: it turns the face by so many degrees. Shape (3,)."""
-    return np.array([0, 0, np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))], np.float32)
 
 
 def _is_seen(box: Floats, image: Image) -> bool:
