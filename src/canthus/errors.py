@@ -3,6 +3,7 @@
 EXTRAS = {
     "train": "training",
     "export": "export to ONNX",
+    "mtcnn": "the detector mtcnn-runtime",
     "report": "evaluation reports and .mat files",
     "video": "video",
     "serve": "the web service",

@@ -97,6 +97,8 @@ class Aligner:
         if batch < 1:
             raise ShapeError(f"a batch holds at least one face, not {batch}")
         card = bundle.card
+        if card.crop is None:
+            raise BundleError(f"{bundle.path}: the card does not tell the crop; export the checkpoint again")
         networks = {name: Session(bundle.network(name, precision), device, threads) for name in card.networks}
         solve = solver_of(card.system, networks, depth)
         mean = None if card.crop.mean is None else np.array(card.crop.mean, np.float32)

@@ -34,7 +34,7 @@ def info(
     rows = {
         "bundle": f"{bundle.path} ({bundle.path.stat().st_size / 2**20:.2f} MB, hashes checked)",
         "model": f"{card.name}: {card.points} points, scheme {card.scheme}, system {card.system}",
-        "crop": f"{card.crop.size} px, {card.crop.extent} x the box",
+        "crop": f"{card.crop.size} px, {card.crop.extent} x the box" if card.crop else "whole pictures",
         "precisions": ", ".join(next(iter(card.networks.values()))),
         "trained on": ", ".join(card.data),
         "paper": card.paper,

@@ -25,9 +25,9 @@ def train(
     Writes last.ckpt, best.ckpt, card.json and TensorBoard logs (tensorboard --logdir runs).
     """
     from canthus.errors import DataError, need
-    from canthus.train.recipe import load_recipe
+    from canthus.train.detection.recipe import load_run
 
-    checked = load_recipe(recipe, override or [])
+    checked = load_run(recipe, override or [])
     if root is None:
         raise DataError("where are the data sets? Give their folder with --root or in CANTHUS_DATA")
     try:

@@ -1,14 +1,24 @@
 """Face detectors by name."""
 
 from collections.abc import Callable
+from inspect import Parameter, signature
 from typing import Any
 
 from canthus.detect.given import GivenBoxes
+from canthus.detect.mtcnn import MtcnnDetector
 from canthus.detect.opencv import OpenCVDetector
+from canthus.detect.own import OwnDetector, open_own
+from canthus.detect.whole import WholePicture
 from canthus.errors import InputError
 from canthus.types import FaceDetector
 
-DETECTORS: dict[str, Callable[..., FaceDetector]] = {"given": GivenBoxes, "opencv": OpenCVDetector}
+DETECTORS: dict[str, Callable[..., FaceDetector]] = {
+    "given": GivenBoxes,
+    "mtcnn": MtcnnDetector,
+    "none": WholePicture,
+    "opencv": OpenCVDetector,
+    "own": open_own,
+}
 """Detector by name; called with its options."""
 DEFAULT = "opencv"
 
@@ -25,13 +35,27 @@ class Detector:
 
         Args:
             name: A key of `DETECTORS`; None = `DEFAULT`.
-            **options: Of the detector: `OpenCVDetector`, `GivenBoxes`.
+            **options: Of the detector: `OwnDetector`, `OpenCVDetector`, `MtcnnDetector`, `GivenBoxes`.
 
         Raises:
-            InputError: there is no detector of this name, or what it needs is missing.
+            InputError: there is no detector of this name, it has no such option, or what it needs is missing.
             ShapeError: an option is out of its range.
         """
         chosen = DEFAULT if name is None else name
         if chosen not in DETECTORS:
             raise InputError(f"no detector is called {chosen!r}; there are {', '.join(DETECTORS)}")
+        known = options_of(chosen)
+        if unknown := [option for option in options if option not in known]:
+            raise InputError(f"the detector {chosen} has no {', '.join(unknown)}; it has {', '.join(known) or 'no options'}")
         return DETECTORS[chosen](**options)
+
+
+def options_of(name: str) -> list[str]:
+    """Names of the options of a detector."""
+    makers = [DETECTORS[name], OwnDetector.__init__] if name == "own" else [DETECTORS[name]]
+    return [
+        option.name
+        for maker in makers
+        for option in signature(maker).parameters.values()
+        if option.kind is not Parameter.VAR_KEYWORD and option.name not in ("self", "network")
+    ]

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
 from canthus.errors import RecipeError
 from canthus.nets import cascaded_cnn, compact, local_global
 from canthus.nets.part import Part
+
+Config = TypeVar("Config", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,15 @@ def configure(stem: str, preset: str, fields: Mapping[str, Any], points: int) ->
     Raises:
         RecipeError: no such preset or field.
     """
-    presets = NETWORKS[stem].presets
+    return configured(NETWORKS[stem].presets, stem, preset, {**fields, "points": points})
+
+
+def configured(presets: Mapping[str, Config], stem: str, preset: str, fields: Mapping[str, Any]) -> Config:
+    """One of the configs of a network with some fields changed, as `configure`."""
     if preset not in presets:
         raise RecipeError(f"{stem} has no preset {preset!r}; there are {', '.join(presets)}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     try:
-        return replace(presets[preset], **{**values, "points": points})
+        return replace(presets[preset], **values)
     except TypeError as error:
         raise RecipeError(f"config of {stem}: {error}") from error

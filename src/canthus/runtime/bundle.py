@@ -60,7 +60,7 @@ class Card(Strict):
         system: Stem of the system in `align/`.
         scheme: Name of the landmark scheme.
         points: Number of points.
-        crop: What the first network sees.
+        crop: What the first network sees; None = whole pictures.
         networks: For each network of the system the file of each precision.
         paper: What it implements.
         data: What it was trained on.
@@ -76,7 +76,7 @@ class Card(Strict):
     system: str
     scheme: str
     points: int = Field(gt=0)
-    crop: Crop
+    crop: Crop | None
     networks: dict[str, dict[Precision, Member]]
     paper: str
     data: list[str]
@@ -151,9 +151,31 @@ class Bundle:
         return data
 
 
-def default_bundle() -> Path:
-    """The bundle that ships in the package."""
-    return Path(str(files("canthus.runtime") / "default.canthus"))
+def default_bundle(stem: str = "default") -> Path:
+    """Where the bundle of this stem is in the package, if it ships: "default", "detector", "face_score"."""
+    return Path(str(files("canthus.runtime") / f"{stem}.canthus"))
+
+
+def open_system(system: str, path: str | Path | None = None) -> Bundle:
+    """Read the card of a bundle that must hold a certain system beside the aligners.
+
+    Args:
+        system: "detector" or "face_score".
+        path: The file; None = the one in the package.
+
+    Raises:
+        BundleError: it is missing, damaged, or holds another system.
+    """
+    place = default_bundle(system) if path is None else Path(path)
+    if not place.is_file():
+        lack = f"{place}: no such bundle" if path else f"this version of canthus ships no bundle of the {system}"
+        raise BundleError(
+            f"{lack}; train it (canthus train recipes/{system}.yaml), make a bundle of it (canthus export) and give that"
+        )
+    bundle = Bundle.open(place)
+    if bundle.card.system != system:
+        raise BundleError(f"{place}: holds the system {bundle.card.system!r}, not a {system}")
+    return bundle
 
 
 def member_of(file: str, data: bytes) -> Member:

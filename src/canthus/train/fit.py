@@ -26,16 +26,25 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset
 
-from canthus.data.catalogue import folder_of, open_set
-from canthus.errors import DataError, OutputError
+from canthus.data.catalogue import folder_of
+from canthus.errors import OutputError
 from canthus.formats import replace_whole
-from canthus.train.loader import Stream, load_pool
-from canthus.train.recipe import Recipe, SetShare
-from canthus.train.task import Task
+from canthus.train.detection.job import detector, face_score
+from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
+from canthus.train.job import Job, Place, landmarks
+from canthus.train.recipe import Recipe, Run, SetShare
+
+
+JOBS: dict[type[Run], Callable[[Any, Place], Job]] = {
+    DetectorRecipe: detector,
+    FaceScoreRecipe: face_score,
+    Recipe: landmarks,
+}
+"""How a run is made ready, by the kind of its recipe."""
 
 
 def fit(
-    recipe: Recipe,
+    recipe: Run,
     root: Path,
     out: Path,
     resume: bool = False,
@@ -48,7 +57,7 @@ def fit(
     Args:
         recipe: What to train on what.
         root: Folder of the data sets.
-        out: Folder of the run: `last.ckpt`, `best.ckpt` (lowest validation error), `card.json`, TensorBoard logs. The
+        out: Folder of the run: `last.ckpt`, `best.ckpt` (best in validation), `card.json`, TensorBoard logs. The
             weights in the checkpoints are the moving averages.
         resume: Go on from `last.ckpt` in `out`.
         threads: Of each process on the CPU; None = the cores, shared among the processes.
@@ -76,22 +85,21 @@ def fit(
         torch.set_num_threads(threads or max(1, _cores() // recipe.processes))
     lightning.seed_everything(recipe.seed, verbose=False)
 
-    val = {share.name: open_set(share.name, root, share.split, **share.options) for share in recipe.val}
-    pool = load_pool(recipe, root)
-    schemes = {sample.scheme for samples in val.values() for sample in samples}
-    if len(schemes) != 1:
-        raise DataError(f"the sets of a recipe must share one scheme, these have {sorted(schemes)}")
-    scheme = schemes.pop()
-    task = Task(recipe, scheme, val, pool.mean)
-    stream = Stream(pool, recipe, task.config.extent, scheme, worker, first)
+    job = JOBS[type(recipe)](recipe, Place(root, out, worker, first))
 
-    best = ModelCheckpoint(out, "best", monitor="val/nme", mode="min", enable_version_counter=False)
+    best = ModelCheckpoint(out, "best", monitor=job.monitor, mode=job.mode, enable_version_counter=False)
     latest = ModelCheckpoint(out, "last", every_n_train_steps=recipe.validate_every, enable_version_counter=False)
-    callbacks: list[Any] = [EMAWeightAveraging(decay=recipe.optimiser.ema), best, latest, LearningRateMonitor("step")]
+    callbacks: list[Any] = [
+        EMAWeightAveraging(decay=recipe.optimiser.ema),
+        best,
+        latest,
+        LearningRateMonitor("step"),
+        *job.callbacks,
+    ]
     if watch is not None:
         callbacks.append(_Watch(watch))
     if recipe.patience:
-        callbacks.append(EarlyStopping("val/nme", patience=recipe.patience, mode="min"))
+        callbacks.append(EarlyStopping(job.monitor, patience=recipe.patience, mode=job.mode))
     trainer = lightning.Trainer(
         accelerator="cpu" if recipe.accelerator == "cpu" else "gpu",
         devices=recipe.processes,
@@ -111,8 +119,8 @@ def fit(
     )
     started, code = time.time(), commit()
     trainer.fit(
-        task,
-        DataLoader(stream, batch_size=None, num_workers=recipe.workers, pin_memory=recipe.accelerator == "cuda"),
+        job.task,
+        DataLoader(job.stream, batch_size=None, num_workers=recipe.workers, pin_memory=recipe.accelerator == "cuda"),
         DataLoader(_Once(), batch_size=None),
         ckpt_path=str(last) if going_on else None,
     )
@@ -120,8 +128,7 @@ def fit(
         raise KeyboardInterrupt
     errors = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
     run = {"commit": code, "first_step": first, "minutes": (time.time() - started) / 60, "last": errors}
-    points = {"scheme": scheme, "mean": None if pool.mean is None else pool.mean.round(4).tolist()}
-    _write_card(out, recipe, points, root, run)
+    _write_card(out, recipe, job.card, root, run)
     return Path(best.best_model_path or last)
 
 
@@ -146,12 +153,12 @@ class _Once(Dataset[int]):
 
 
 @rank_zero_only
-def _write_card(out: Path, recipe: Recipe, points: dict[str, Any], root: Path, run: dict[str, Any]) -> None:
+def _write_card(out: Path, recipe: Run, told: dict[str, Any], root: Path, run: dict[str, Any]) -> None:
     path = out / "card.json"
     earlier = json.loads(path.read_text())["runs"] if path.exists() else []
     card = {
         "recipe": recipe.model_dump(mode="json"),
-        **points,
+        **told,
         "command": sys.argv,
         "packages": {
             name: version(name) for name in ("canthus", "torch", "lightning", "numpy", "opencv-python-headless")

@@ -151,8 +151,8 @@ class Phase(Strict):
     size: int = Field(gt=0, multiple_of=16)
 
 
-class Recipe(Strict):
-    """A training run.
+class Run(Strict):
+    """What every training run has.
 
     Attributes:
         name: Name of the run and of the bundle made from it.
@@ -162,16 +162,11 @@ class Recipe(Strict):
         start: Weights of earlier runs that this one starts from; the rest is random.
         sets: The mixture that is trained on.
         val: What is validated on; the first one decides.
-        measure: What errors in validation are divided by: "inter-ocular", or "box" = sqrt(w h) of the labels.
-        crop: How crops are cut: around the "box" of the points, or by the similarity that brings the points nearest to
-            their mean "shape" (local_global, section 3.4).
-        emphasis: How much rare shapes are preferred: weight = (distance to the mean shape / median) ** emphasis.
-        pose_model: Face model file under the data root from which head poses are fitted; None = no pose labels.
-        phases: Sizes of the crops over the run; their shares add up to 1.
+        phases: Sizes of the pictures over the run; their shares add up to 1.
         steps: Optimiser steps.
         batch: Samples a step and process.
         processes: Processes that share the work (one thread each on a CPU).
-        workers: Processes that prepare the crops for each of them; 0 = it does so itself. A GPU wants several.
+        workers: Processes that prepare the pictures for each of them; 0 = it does so itself. A GPU wants several.
         accelerator: "cpu" or "cuda".
         precision: "bf16-mixed" or "32-true".
         validate_every: Steps between validations.
@@ -180,18 +175,13 @@ class Recipe(Strict):
     """
 
     name: str
-    network: Literal["compact", "local_global", "cascaded_cnn"] = "compact"
+    network: str
     preset: str = "compact"
     config: dict[str, Any] = {}
     start: list[Start] = []
     sets: list[SetShare] = Field(min_length=1)
     val: list[SetShare] = Field(min_length=1)
-    measure: Literal["inter-ocular", "box"] = "inter-ocular"
-    crop: Literal["box", "shape"] = "box"
-    emphasis: Number = Field(0.0, ge=0)
-    pose_model: str | None = None
     augment: Augment = Augment()
-    losses: Losses = Losses()
     optimiser: Optimiser = Optimiser()
     phases: list[Phase] = Field(min_length=1)
     steps: int = Field(gt=0)
@@ -215,13 +205,35 @@ class Recipe(Strict):
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, self.steps - warmup))))
 
     def size_at(self, step: int) -> int:
-        """Side of the crops at a step."""
+        """Side of the pictures at a step."""
         done = 0.0
         for phase in self.phases:
             done += phase.share
             if step < done * self.steps - 1e-6:
                 return phase.size
         return self.phases[-1].size
+
+
+class Recipe(Run):
+    """A training run of a system of landmarks; the phases are those of its crops.
+
+    Attributes:
+        measure: What errors in validation are divided by: "inter-ocular", or "box" = sqrt(w h) of the labels.
+        crop: How crops are cut: around the "box" of the points, or by the similarity that brings the points nearest to
+            their mean "shape" (local_global, section 3.4).
+        emphasis: How much rare shapes are preferred: weight = (distance to the mean shape / median) ** emphasis.
+        pose_model: Face model file under the data root from which head poses are fitted; None = no pose labels.
+    """
+
+    network: Literal["compact", "local_global", "cascaded_cnn"] = "compact"
+    measure: Literal["inter-ocular", "box"] = "inter-ocular"
+    crop: Literal["box", "shape"] = "box"
+    emphasis: Number = Field(0.0, ge=0)
+    pose_model: str | None = None
+    losses: Losses = Losses()
+
+
+Kind = TypeVar("Kind", bound=Run)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -265,7 +277,12 @@ def check_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
     Raises:
         RecipeError: an unknown or wrong field, named by its path.
     """
-    recipe = check(Recipe, tree, source)
+    return check_run(Recipe, tree, source)
+
+
+def check_run(kind: type[Kind], tree: Mapping[str, Any], source: str) -> Kind:
+    """Check the fields of a recipe of a kind, as `check_recipe`."""
+    recipe = check(kind, tree, source)
     names = [share.name for share in recipe.val]
     if len(set(names)) < len(names):
         raise RecipeError(f"{source}: val: a set is named twice; give one of them a folder of its own (reader:folder)")

@@ -1,8 +1,7 @@
 """The training step as a Lightning module; validation runs the shipped aligner over the torch network."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -21,15 +20,9 @@ from canthus.evaluate.metrics import distances, normalisers
 from canthus.nets.network import NETWORKS, configure
 from canthus.schemes.scheme import Scheme
 from canthus.train.objectives import OBJECTIVES, target_of
+from canthus.train.optimiser import optimisers_of
 from canthus.train.recipe import Recipe, Start, check_recipe
 from canthus.types import Floats
-
-OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
-    "adamw": torch.optim.AdamW,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": partial(torch.optim.SGD, momentum=0.9),
-}
-
 
 class TorchBackend:
     """A torch module as the engine of an aligner."""
@@ -79,14 +72,8 @@ class Task(lightning.LightningModule):
                 self.log("val/nme", error, batch_size=len(samples), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """The recipe's optimiser, no decay on norms and biases, and its learning rates."""
-        settings = self.recipe.optimiser
-        matrices = [p for p in self.net.parameters() if p.ndim > 1]
-        vectors = [p for p in self.net.parameters() if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": settings.decay}, {"params": vectors, "weight_decay": 0.0}]
-        optimiser = OPTIMISERS[settings.kind](groups, lr=settings.rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self.recipe.rate_at)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """The recipe's optimiser and its learning rates."""
+        return optimisers_of(self.net, self.recipe)
 
 
 def weights_of(checkpoint: Path) -> dict[str, Tensor]:

@@ -1,0 +1,147 @@
+"""Pictures without a face: what lies around faces in photographs, and made ones (noise, patterns, shuffled pieces)."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+
+from canthus.detect.opencv import OpenCVDetector
+from canthus.train.detection.pool import FacePool
+from canthus.types import Image
+
+Random = np.random.Generator
+
+MARGIN = 0.25
+"""How far from a face's box its surroundings begin, in sides of the box: hair and ears go with the face."""
+LEAST = 24
+"""Shorter side of a piece of the surroundings, in pixels."""
+
+
+def make_backdrops(pool: FacePool, count: int, side: int, rng: Random) -> list[Image]:
+    """Backdrops of all kinds.
+
+    Args:
+        pool: Photographs whose surroundings and pieces are used.
+        count: How many.
+        side: Their side in pixels.
+        rng: Randomness.
+
+    Returns:
+        Pictures (side, side, 3).
+    """
+    kinds: list[Callable[[FacePool, int, Random], Image]] = [surroundings, surroundings, noise, pattern, shuffled]
+    return [kinds[index % len(kinds)](pool, side, rng) for index in range(count)]
+
+
+def surroundings(pool: FacePool, side: int, rng: Random) -> Image:
+    """A piece of a photograph beside the face, mirrored until it fills the picture. (side, side, 3).
+
+    Pieces in which OpenCV's cascades see anything are left out: people nobody has labelled stand there.
+    """
+    cascades = _cascades()
+    for _ in range(20):
+        index = int(rng.integers(len(pool.images)))
+        image, box = pool.images[index], pool.boxes[index]
+        height, width = image.shape[:2]
+        margin = MARGIN * float((box[2:] - box[:2]).max())
+        x0, y0, x1, y1 = box + margin * np.array([-1, -2, 1, 1])  # hair above
+        strips = [(0, 0, x0, height), (x1, 0, width, height), (0, 0, width, y0), (0, y1, width, height)]
+        whole = [tuple(int(value) for value in strip) for strip in strips]
+        usable = [strip for strip in whole if min(strip[2] - strip[0], strip[3] - strip[1]) >= LEAST]
+        if usable:
+            left, top, right, bottom = usable[int(rng.integers(len(usable)))]
+            piece = np.ascontiguousarray(image[top:bottom, left:right])
+            if len(cascades.detect(piece)):
+                continue
+            grow = float(np.exp(rng.uniform(0, np.log(4))))
+            size = max(LEAST, round(piece.shape[1] * grow)), max(LEAST, round(piece.shape[0] * grow))
+            return _filled(cv2.resize(piece, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False), side)
+    return noise(pool, side, rng)
+
+
+def noise(pool: FacePool, side: int, rng: Random) -> Image:
+    """Coloured noise of several scales, or a smooth gradient where only the coarse ones are strong. (side, side, 3)."""
+    picture = np.zeros((side, side, 3), np.float32)
+    decay = rng.uniform(0.3, 1.2)
+    for octave in range(1, 8):
+        cells = min(side, 2**octave)
+        grain = rng.normal(0, 1, (cells, cells, 3 if rng.random() < 0.5 else 1)).astype(np.float32)
+        large = cv2.resize(np.broadcast_to(grain, (cells, cells, 3)), (side, side), interpolation=cv2.INTER_CUBIC)
+        picture += large * decay**octave
+    picture = picture / max(float(picture.std()), 1e-3) * rng.uniform(10, 60) + rng.uniform(40, 215, 3)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def pattern(pool: FacePool, side: int, rng: Random) -> Image:
+    """Stripes, checks, discs and lines in random colours. (side, side, 3)."""
+    picture = np.empty((side, side, 3), np.uint8)
+    picture[:] = rng.integers(0, 256, 3)
+    kind = int(rng.integers(3))
+    period = int(rng.integers(4, max(6, side // 4)))
+    colour = rng.integers(0, 256, 3)
+    if kind == 0:
+        rows, columns = np.mgrid[:side, :side]
+        slope = rng.uniform(-2, 2)
+        picture[((columns + slope * rows) // period % 2).astype(bool)] = colour
+    elif kind == 1:
+        rows, columns = np.mgrid[:side, :side] // period
+        picture[((rows + columns) % 2).astype(bool)] = colour
+    shapes = int(rng.integers(5, 60))
+    for _ in range(shapes):
+        centre = tuple(rng.integers(0, side, 2).tolist())
+        tint = rng.integers(0, 256, 3).tolist()
+        if rng.random() < 0.5:
+            axes = tuple(rng.integers(2, max(3, side // 6), 2).tolist())
+            cv2.ellipse(picture, centre, axes, float(rng.uniform(0, 180)), 0, 360, tint, -1, cv2.LINE_AA)
+        else:
+            end = tuple(rng.integers(0, side, 2).tolist())
+            cv2.line(picture, centre, end, tint, int(rng.integers(1, 8)), cv2.LINE_AA)
+    return picture
+
+
+def shuffled(pool: FacePool, side: int, rng: Random) -> Image:
+    """Pieces of photographs, too small to show a face, in a random order: parts of faces are no faces. (side, side, 3)."""
+    index = int(rng.integers(len(pool.images)))
+    box = pool.boxes[index]
+    tile = max(6, int(rng.uniform(0.15, 0.3) * float((box[2:] - box[:2]).max())))
+    image = pool.images[index]
+    rows, columns = image.shape[0] // tile, image.shape[1] // tile
+    if min(rows, columns) < 1:
+        return noise(pool, side, rng)
+    whole = image[: rows * tile, : columns * tile]
+    pieces = whole.reshape(rows, tile, columns, tile, 3).swapaxes(1, 2).reshape(-1, tile, tile, 3)
+    shown = -(-side // tile)
+    chosen = pieces[rng.integers(0, len(pieces), shown * shown)]
+    sheet = chosen.reshape(shown, shown, tile, tile, 3).swapaxes(1, 2).reshape(shown * tile, shown * tile, 3)
+    return np.ascontiguousarray(sheet[:side, :side])
+
+
+def vary_backdrop(backdrops: Sequence[Image], size: int, rng: Random) -> Image:
+    """A window of one of the backdrops, mirrored, turned by right angles, tinted. (size, size, 3)."""
+    picture = backdrops[int(rng.integers(len(backdrops)))]
+    room = picture.shape[0] - size
+    x, y = rng.integers(0, room + 1, 2)
+    window = np.rot90(picture[y : y + size, x : x + size], int(rng.integers(4)))
+    if rng.random() < 0.5:
+        window = window[:, ::-1]
+    ramp = np.arange(256, dtype=np.float32)[:, None]
+    table = np.clip(ramp * rng.uniform(0.6, 1.3, 3) + rng.uniform(-25, 25, 3), 0, 255).astype(np.uint8)
+    return cv2.LUT(np.ascontiguousarray(window), table[None]).astype(np.uint8, copy=False)
+
+
+@cache
+def _cascades() -> OpenCVDetector:
+    return OpenCVDetector(threshold=0.0, min_face=20)
+
+
+def _filled(piece: Image, side: int) -> Image:
+    """The top left part of a picture, or the picture mirrored at its borders until it is large enough."""
+    height, width = piece.shape[:2]
+    rows, columns = (_mirrored(length, side) for length in (height, width))
+    return np.ascontiguousarray(piece[rows][:, columns])
+
+
+def _mirrored(length: int, side: int) -> np.ndarray:
+    place = np.arange(side) % (2 * length)
+    return np.where(place < length, place, 2 * length - 1 - place)

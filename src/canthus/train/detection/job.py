@@ -1,0 +1,87 @@
+"""Runs of the detector and of the face score, made ready for `fit`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from canthus.errors import RecipeError
+from canthus.nets import detector as nets_detector
+from canthus.nets import face_score as nets_score
+from canthus.nets.network import configured
+from canthus.train.detection.backdrops import make_backdrops
+from canthus.train.detection.loader import Endless, SceneBatches
+from canthus.train.detection.mining import Bank, Miner
+from canthus.train.detection.pool import load_faces
+from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
+from canthus.train.detection.scenes import Maker, Scene
+from canthus.train.detection.score_loader import CropBatches, Crops
+from canthus.train.detection.task import ANGLES, DetectorTask, FaceScoreTask
+from canthus.train.job import Job, Place
+from canthus.train.recipe import Augment
+from canthus.types import Image
+
+BUILD, VALIDATION = 2**31, 2**31 + 1
+"""Places in the sequence of random numbers of a seed, beyond any step."""
+PLAIN = Augment(flip=0, light=0, grey=0, blur=0, shrink=0, jpeg=0, noise=0, occlude=0, stretch=1)
+"""Pictures of validation are as they are."""
+
+
+def detector(recipe: DetectorRecipe, place: Place) -> Job:
+    """A run of the detector; the highest average precision, mean over the angles, wins.
+
+    Raises:
+        DataError: a set is missing or incomplete.
+        RecipeError: the network has no such config.
+    """
+    side = max(phase.size for phase in recipe.phases)
+    config = configured(nets_detector.PRESETS, recipe.network, recipe.preset, recipe.config)
+    pool = load_faces(recipe.sets, place.root, recipe.scenes.held)
+    rng = np.random.default_rng((recipe.seed, BUILD, place.process))
+    maker = Maker(pool, make_backdrops(pool, recipe.scenes.backdrops, side + side // 8, rng), recipe.scenes, recipe.augment)
+    bank = Bank(place.out, place.process, recipe.mining.every)
+    batches = SceneBatches(maker, recipe, place.process, bank)
+    task = DetectorTask(recipe, config, *validation(recipe, place))
+    card = {"scheme": "5", "mean": None}
+    return Job(task, Endless(batches, place.first), "val/ap", "max", card, [Miner(maker, recipe, bank)])
+
+
+def validation(recipe: DetectorRecipe, place: Place) -> tuple[Mapping[int, list[Scene]], list[Image]]:
+    """The same mosaics at every angle, made of the sets of validation, and pictures without a face."""
+    side = recipe.phases[-1].size
+    pool = load_faces(recipe.val, place.root, recipe.scenes.held)
+    count = recipe.val_pictures
+    backdrops = make_backdrops(pool, max(count, 8), side + side // 8, np.random.default_rng((recipe.seed, VALIDATION)))
+    maker = Maker(pool, backdrops, recipe.scenes, PLAIN)
+    scenes = {}
+    for angle in ANGLES:
+        rng = np.random.default_rng((recipe.seed, VALIDATION, 1))
+        scenes[angle] = [maker.scene(side, rng, angle) for _ in range(count)]
+    rng = np.random.default_rng((recipe.seed, VALIDATION, 2))
+    return scenes, [maker.empty(side, rng) for _ in range(count)]
+
+
+def face_score(recipe: FaceScoreRecipe, place: Place) -> Job:
+    """A run of the third stage; the largest area under the ROC wins.
+
+    Raises:
+        DataError: a set is missing or incomplete.
+        RecipeError: the network has no such config, or the phases are not one of its size.
+    """
+    config = configured(nets_score.PRESETS, recipe.network, recipe.preset, recipe.config)
+    if {phase.size for phase in recipe.phases} != {config.size}:
+        raise RecipeError(f"phases: the face score sees crops of {config.size} pixels, in one phase of that size")
+    rng = np.random.default_rng((recipe.seed, BUILD, place.process))
+    crops = _crops(recipe, place, config, rng, val=False)
+    batches = CropBatches(crops, recipe, place.process)
+    rng = np.random.default_rng((recipe.seed, VALIDATION))
+    other = _crops(recipe, place, config, rng, val=True)
+    makers = {"around": other.around, "beside": other.beside, "background": other.background}
+    val = {kind: [make(rng) for _ in range(recipe.val_crops)] for kind, make in makers.items()}
+    task = FaceScoreTask(recipe, config, val)
+    return Job(task, Endless(batches, place.first), "val/auc", "max", {"scheme": "5", "mean": None})
+
+
+def _crops(recipe: FaceScoreRecipe, place: Place, config: Any, rng: np.random.Generator, *, val: bool) -> Crops:
+    pool = load_faces(recipe.val if val else recipe.sets, place.root, recipe.held)
+    return Crops(pool, make_backdrops(pool, recipe.backdrops, 3 * config.size, rng), config, recipe)

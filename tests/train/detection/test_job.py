@@ -1,0 +1,79 @@
+"""Runs of the detector and of the face score from recipe to checkpoint, at a tiny size."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from canthus.errors import RecipeError
+from canthus.train.detection.job import validation
+from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
+from canthus.train.detection.task import ANGLES
+from canthus.train.fit import fit
+from canthus.train.job import Place
+from canthus.train.task import weights_of
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(drawn: Path, small: DetectorRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    fit(small, drawn, out)
+    return out
+
+
+def test_a_run_tells_recall_and_precision_at_every_angle(run: Path) -> None:
+    told = json.loads((run / "card.json").read_text())["runs"][0]["last"]
+    for angle in ANGLES:
+        assert 0 <= told[f"val/recall_{angle}"] <= 100 and 0 <= told[f"val/precision_{angle}"] <= 100
+    assert {"val/ap", "val/false"} <= told.keys()
+    assert {"best.ckpt", "last.ckpt"} <= {file.name for file in run.iterdir()}
+
+
+def test_false_detections_are_mined(run: Path) -> None:
+    assert sorted(file.name for file in (run / "negatives").iterdir()) == ["4-0.npz", "8-0.npz"]
+    with np.load(run / "negatives" / "4-0.npz") as archive:
+        assert archive["pieces"].shape[1:] == (96, 96, 3)
+
+
+def test_a_resumed_run_ends_where_one_that_was_not_stopped_does(
+    run: Path, drawn: Path, small: DetectorRecipe, tmp_path: Path
+) -> None:
+    """Up to the moving averages, which resuming starts anew, the same batches are seen: the run goes to the same step."""
+    fit(small.model_copy(update={"steps": 4}), drawn, tmp_path)
+    fit(small, drawn, tmp_path, resume=True)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=False)["global_step"] == 8
+    assert [entry["first_step"] for entry in json.loads((tmp_path / "card.json").read_text())["runs"]] == [0, 4]
+
+
+def test_the_same_seed_gives_the_same_weights(run: Path, drawn: Path, small: DetectorRecipe, tmp_path: Path) -> None:
+    fit(small, drawn, tmp_path)
+    ours, theirs = weights_of(run / "last.ckpt"), weights_of(tmp_path / "last.ckpt")
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_scenes_of_validation_are_fixed_and_turned(drawn: Path, small: DetectorRecipe, tmp_path: Path) -> None:
+    place = Place(drawn, tmp_path, 0, 0)
+    (scenes, empty), (again, _) = validation(small, place), validation(small, place._replace(process=1))
+    assert set(scenes) == set(ANGLES) and len(empty) == small.val_pictures
+    for angle in ANGLES:
+        for one, other in zip(scenes[angle], again[angle], strict=True):
+            assert np.array_equal(one.image, other.image)
+            off = (one.rolls - angle + 180) % 360 - 180
+            assert np.abs(off).max(initial=0) < 10  # drawn faces hardly lean
+
+
+def test_the_face_score_learns(drawn: Path, small_score: FaceScoreRecipe, tmp_path: Path) -> None:
+    fit(small_score, drawn, tmp_path)
+    told = json.loads((tmp_path / "card.json").read_text())["runs"][0]["last"]
+    assert told["val/auc_background"] > 90 and 0 <= told["val/threshold"] <= 1
+    wrong = small_score.model_copy(update={"config": {"size": 64}})
+    with pytest.raises(RecipeError, match="crops of 64 pixels"):
+        fit(wrong, drawn, tmp_path / "wrong")
