@@ -178,7 +178,7 @@ def run_parts(parts: Sequence[Part], crops: NDArray[np.uint8], engines: Mapping[
         crops: Shape (N, S, S, 3).
         engines: What runs each part; None = torch.
     """
-    known: dict[str, NDArray[Any]] = {"crops": crops}
+    known: dict[str, NDArray[Any]] = {parts[0].inputs[0]: crops}
     flow = []
     for part in parts:
         engine = TorchBackend(part.module, part.outputs) if engines is None else engines[part.name]
@@ -192,11 +192,21 @@ def run_parts(parts: Sequence[Part], crops: NDArray[np.uint8], engines: Mapping[
 def to_onnx(parts: Sequence[Part], size: int) -> dict[str, bytes]:
     """ONNX bytes of each part by its name, for crops (N, S, S, 3); N stays open."""
     flow = run_parts(parts, np.zeros((2, size, size, 3), np.uint8))
-    return {part.name: _part_to_onnx(part, given) for part, (given, _) in zip(parts, flow, strict=True)}
-
-
-def _part_to_onnx(part: Part, given: Mapping[str, NDArray[Any]]) -> bytes:
     faces = torch.export.Dim("faces")
+    return {
+        part.name: part_to_onnx(part, given, tuple({0: faces} for _ in part.inputs))
+        for part, (given, _) in zip(parts, flow, strict=True)
+    }
+
+
+def part_to_onnx(part: Part, given: Mapping[str, NDArray[Any]], open_sides: tuple[dict[int, Any], ...]) -> bytes:
+    """ONNX bytes of a part.
+
+    Args:
+        part: What is exported.
+        given: Inputs by name.
+        open_sides: For each input which of its sides stay open: torch.export.Dim by number.
+    """
     with _quiet():
         program = torch.onnx.export(
             part.module,
@@ -205,7 +215,7 @@ def _part_to_onnx(part: Part, given: Mapping[str, NDArray[Any]]) -> bytes:
             external_data=False,
             input_names=list(part.inputs),
             output_names=list(part.outputs),
-            dynamic_shapes=tuple({0: faces} for _ in part.inputs),
+            dynamic_shapes=open_sides,
             verbose=False,
         )
     assert program is not None

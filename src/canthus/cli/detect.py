@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from canthus.writer import ResultFolder
 
 
+OF_DETECTOR = "the detector's"
+
+
 class Device(StrEnum):
     """Where the network runs."""
 
@@ -37,13 +40,26 @@ def detect(
     overlay: Annotated[bool, typer.Option(help="Draw the faces onto the images as well.")] = False,
     boxes: Annotated[Path | None, typer.Option(help="Where the faces are, .csv or .json; none is looked for.")] = None,
     boxes_columns: Annotated[str, typer.Option(help="Beginning of the columns of boxes: tight_ for tight_x0.")] = "",
-    detector: Annotated[str | None, typer.Option(show_default="opencv", help="What looks for faces.")] = None,
-    min_face: Annotated[float, typer.Option(min=1, help="Smallest face, longer side of the box in pixels.")] = 32,
+    detector: Annotated[
+        str | None, typer.Option(show_default="opencv", help="What looks for faces: own, opencv, mtcnn or none.")
+    ] = None,
+    detector_model: Annotated[
+        Path | None, typer.Option(show_default="the one in the package", help="A bundle of the detector own.")
+    ] = None,
+    min_face: Annotated[
+        float | None, typer.Option(min=1, show_default=OF_DETECTOR, help="Smallest face, longer side in pixels.")
+    ] = None,
     max_faces: Annotated[int | None, typer.Option(min=1, help="Faces an image at most, the most certain.")] = None,
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Confidence from which a face counts.")] = 0.3,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, show_default=OF_DETECTOR, help="Confidence from which a face counts.")
+    ] = None,
+    overlap: Annotated[
+        float | None, typer.Option(min=0, max=1, show_default=OF_DETECTOR, help="Boxes that overlap more are one face.")
+    ] = None,
     max_side: Annotated[
-        int, typer.Option(min=24, help="Larger images are shrunk to it to look for faces; raise it for small faces.")
-    ] = 960,
+        int | None,
+        typer.Option(min=32, show_default=OF_DETECTOR, help="Larger images are shrunk to it to look for faces."),
+    ] = None,
     model: Annotated[Path | None, typer.Option(show_default="the one in the package", help="A bundle.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.cpu,
     threads: Annotated[int, typer.Option(min=0, help="Threads on the CPU; 0 = all cores.")] = 0,
@@ -66,7 +82,7 @@ def detect(
     import cv2
     from rich.console import Console
 
-    from canthus.detect.detector import DETECTORS
+    from canthus.detect.detector import DEFAULT, DETECTORS, Detector, options_of
     from canthus.detect.given import BoxFile
     from canthus.pipeline import Pipeline
     from canthus.reader import root_of
@@ -80,25 +96,38 @@ def detect(
     named = [name for name in DETECTORS if name != "given"]
     if detector not in (None, *named):
         raise typer.BadParameter(f"{detector!r} is not one of {', '.join(named)}", param_hint="--detector")
+    asked = {
+        "bundle": detector_model,
+        "min_face": min_face,
+        "max_faces": max_faces,
+        "threshold": threshold,
+        "overlap": overlap,
+        "max_side": max_side,
+    }
+    options = {name: value for name, value in asked.items() if value is not None}
+    if foreign := sorted(options.keys() - set(options_of(detector or DEFAULT))):
+        flags = ", ".join("--detector-model" if name == "bundle" else f"--{name.replace('_', '-')}" for name in foreign)
+        raise typer.BadParameter(f"the detector {detector or DEFAULT} has no {flags}", param_hint="--detector")
     if overlay and out.resolve() in {Path(path).resolve() for path in paths}:
         raise typer.BadParameter("overlays and the images they show need different folders", param_hint="--out")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # canthus itself says what is wrong with a file
     cv2.setNumThreads(threads or -1)
     files = _images(paths, out)
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
-    options = {"min_face": min_face, "max_faces": max_faces, "threshold": threshold, "max_side": max_side}
+    engine = {"device": device.value, "threads": threads} if detector == "own" else {}
     pipeline = Pipeline.open(
         model,
-        detector,
+        Detector.open(detector, **options, **engine),
         device=device.value,
         threads=threads,
         precision=precision.value,
         batch=batch,
         passes=passes,
         depth=depth,
-        **options,
     )
-    settings = _settings(model, boxes, [precision, detector, passes, depth, options, boxes_columns])
+    settings = _settings(
+        model, boxes, [precision, detector, passes, depth, options, boxes_columns, _stamp(detector_model)]
+    )
     console, report = Console(stderr=True), Report()
     with ResultFolder(out, files, root_of(paths), chosen, overlay=overlay, settings=settings, resume=resume) as sink:
         todo = [file for file in files if not sink.done(file)]
@@ -165,6 +194,11 @@ def _settings(model: Path | None, boxes: Path | None, others: list[object]) -> s
     text = [__version__, Bundle.open(model).card.model_dump_json(), *map(str, others)]
     content = b"" if boxes is None else boxes.read_bytes()
     return sha256("\n".join(text).encode() + content).hexdigest()[:16]
+
+
+def _stamp(file: Path | None) -> object:
+    """What changes when a file does."""
+    return None if file is None else (file.stat().st_size, file.stat().st_mtime_ns)
 
 
 def _write(results: "Iterable[Result]", count: int, sink: "ResultFolder", report: Report, console: "Console") -> None:

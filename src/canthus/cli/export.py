@@ -18,19 +18,26 @@ def export(
 ) -> None:
     """Make a bundle of a checkpoint, and prove that it gives the same points.
 
+    A run of the detector or of the face score needs no data sets, and has no int8 variant and no extent.
+
     Example: canthus export runs/compact/best.ckpt --root data -o compact.canthus
     """
     import json
 
     from canthus.errors import DataError, need
 
-    if root is None:
-        raise DataError("where are the data sets? Give their folder with --root or in CANTHUS_DATA")
     try:
         from canthus.export import export as make
+        from canthus.export_faces import EXPORTS, export_faces, kind_of
     except ModuleNotFoundError as error:
         raise need("export") from error
     figures = json.loads(measured.read_text()) if measured else []
-    card = make(checkpoint, root, out, int8=int8, extent=extent, measured=figures)
-    size = out.stat().st_size / 2**20
-    print(f"{out}: {card.name}, {size:.2f} MB, at most {card.training['parity_px']} px from torch")
+    if kind_of(checkpoint) in EXPORTS:
+        card = export_faces(checkpoint, out, figures)
+        parity = f"{card.training['parity']} from torch"
+    else:
+        if root is None:
+            raise DataError("where are the data sets? Give their folder with --root or in CANTHUS_DATA")
+        card = make(checkpoint, root, out, int8=int8, extent=extent, measured=figures)
+        parity = f"{card.training['parity_px']} px from torch"
+    print(f"{out}: {card.name}, {out.stat().st_size / 2**20:.2f} MB, at most {parity}")

@@ -46,7 +46,9 @@ class Detector:
             raise InputError(f"no detector is called {chosen!r}; there are {', '.join(DETECTORS)}")
         known = options_of(chosen)
         if unknown := [option for option in options if option not in known]:
-            raise InputError(f"the detector {chosen} has no {', '.join(unknown)}; it has {', '.join(known) or 'no options'}")
+            raise InputError(
+                f"the detector {chosen} has no {', '.join(unknown)}; it has {', '.join(known) or 'no options'}"
+            )
         return DETECTORS[chosen](**options)
 
 

@@ -165,7 +165,12 @@ class OwnDetector:
 
 
 def open_own(
-    *, bundle: str | Path | None = None, device: Device = "cpu", threads: int = 1, precision: Precision = "fp32", **options: Any
+    *,
+    bundle: str | Path | None = None,
+    device: Device = "cpu",
+    threads: int = 1,
+    precision: Precision = "fp32",
+    **options: Any,
 ) -> OwnDetector:
     """Load the detector.
 
@@ -180,7 +185,9 @@ def open_own(
         BundleError: there is no such bundle, or it holds something else.
         ShapeError: an option is out of its range.
     """
-    return OwnDetector(Session(open_system("detector", bundle).network("detector", precision), device, threads), **options)
+    return OwnDetector(
+        Session(open_system("detector", bundle).network("detector", precision), device, threads), **options
+    )
 
 
 def padded(image: Image) -> Image:

@@ -58,9 +58,7 @@ class Detector(nn.Module):
             for inside, width, depth in zip((c4, c8, c16), (c8, c16, c32), config.depths, strict=True)
         )
         self.sides = nn.ModuleList(ConvNorm(width, config.head, 1, activate=False) for width in (c8, c16, c32))
-        self.head = nn.Sequential(
-            nn.ReLU(), ConvNorm(config.head, config.head), nn.Conv2d(config.head, CHANNELS, 1)
-        )
+        self.head = nn.Sequential(nn.ReLU(), ConvNorm(config.head, config.head), nn.Conv2d(config.head, CHANNELS, 1))
         last = self.head[2]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         nn.init.normal_(last.weight, std=0.01)

@@ -34,7 +34,6 @@ from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.job import Job, Place, landmarks
 from canthus.train.recipe import Recipe, Run, SetShare
 
-
 JOBS: dict[type[Run], Callable[[Any, Place], Job]] = {
     DetectorRecipe: detector,
     FaceScoreRecipe: face_score,

@@ -24,6 +24,7 @@ from canthus.train.optimiser import optimisers_of
 from canthus.train.recipe import Recipe, Start, check_recipe
 from canthus.types import Floats
 
+
 class TorchBackend:
     """A torch module as the engine of an aligner."""
 

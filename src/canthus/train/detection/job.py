@@ -38,7 +38,9 @@ def detector(recipe: DetectorRecipe, place: Place) -> Job:
     config = configured(nets_detector.PRESETS, recipe.network, recipe.preset, recipe.config)
     pool = load_faces(recipe.sets, place.root, recipe.scenes.held)
     rng = np.random.default_rng((recipe.seed, BUILD, place.process))
-    maker = Maker(pool, make_backdrops(pool, recipe.scenes.backdrops, side + side // 8, rng), recipe.scenes, recipe.augment)
+    maker = Maker(
+        pool, make_backdrops(pool, recipe.scenes.backdrops, side + side // 8, rng), recipe.scenes, recipe.augment
+    )
     bank = Bank(place.out, place.process, recipe.mining.every)
     batches = SceneBatches(maker, recipe, place.process, bank)
     task = DetectorTask(recipe, config, *validation(recipe, place))

@@ -13,7 +13,6 @@ import lightning
 import numpy as np
 from lightning.pytorch.callbacks import Callback
 
-from canthus.detect.own import OwnDetector
 from canthus.formats import replace_whole
 from canthus.geometry.crop import crop_matrix, warp
 from canthus.train.detection.recipe import DetectorRecipe

@@ -28,7 +28,9 @@ def focal_loss(logits: Tensor, truth: Tensor, alpha: float, gamma: float) -> Ten
 
 def overlap_loss(boxes: Tensor, truth: Tensor) -> Tensor:
     """1 - generalised intersection over union [Rezatofighi et al., 2019]. (M, 4), (M, 4) -> (M,), 0..2."""
-    shared = (torch.minimum(boxes[:, 2:], truth[:, 2:]) - torch.maximum(boxes[:, :2], truth[:, :2])).clamp(min=0).prod(1)
+    shared = (
+        (torch.minimum(boxes[:, 2:], truth[:, 2:]) - torch.maximum(boxes[:, :2], truth[:, :2])).clamp(min=0).prod(1)
+    )
     union = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (truth[:, 2:] - truth[:, :2]).prod(1) - shared
     hull = (torch.maximum(boxes[:, 2:], truth[:, 2:]) - torch.minimum(boxes[:, :2], truth[:, :2])).prod(1)
     return 1 - shared / union + (hull - union) / hull

@@ -59,7 +59,9 @@ def load_faces(shares: Sequence[SetShare], root: Path, held: int) -> FacePool:
     for share in shares:
         some = [s for s in open_set(share.name, root, share.split, **share.options) if np.isfinite(s.points).all()]
         if not some or some[0].scheme != SCHEME:
-            raise DataError(f"{share.name} {share.split}: the detector learns from sets of {SCHEME} points; this has none")
+            raise DataError(
+                f"{share.name} {share.split}: the detector learns from sets of {SCHEME} points; this has none"
+            )
         samples += some
         chance.append(np.full(len(some), share.weight / len(some)))
     with ThreadPoolExecutor(4) as threads:

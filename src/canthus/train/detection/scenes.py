@@ -65,9 +65,7 @@ class Maker:
     settings: Scenes
     augment: Augment
 
-    def scene(
-        self, size: int, rng: Random, angle: float | None = None, distractors: Sequence[Image] = ()
-    ) -> Scene:
+    def scene(self, size: int, rng: Random, angle: float | None = None, distractors: Sequence[Image] = ()) -> Scene:
         """Make one.
 
         Args:

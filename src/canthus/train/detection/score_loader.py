@@ -46,7 +46,9 @@ class Crop(NamedTuple):
 class Crops:
     """Makes crops of each kind."""
 
-    def __init__(self, pool: FacePool, backdrops: list[Image], config: FaceScoreConfig, recipe: FaceScoreRecipe) -> None:
+    def __init__(
+        self, pool: FacePool, backdrops: list[Image], config: FaceScoreConfig, recipe: FaceScoreRecipe
+    ) -> None:
         """Take the faces and what is none."""
         self.pool, self.backdrops, self.config, self.recipe = pool, backdrops, config, recipe
         self.frames: Matrix = box_frames(pool.boxes)
@@ -81,9 +83,7 @@ class Crops:
 
     def _jittered(self, rng: Random) -> tuple[Matrix, int]:
         index = int(rng.choice(len(self.pool.images), p=self.pool.chance))
-        matrix, _ = jitter_matrix(
-            self.frames[index], self.config.size, self.config.extent, self.recipe.augment, rng
-        )
+        matrix, _ = jitter_matrix(self.frames[index], self.config.size, self.config.extent, self.recipe.augment, rng)
         return matrix, index
 
     def _cut(self, matrix: Matrix, index: int, rng: Random, *, face: bool) -> Crop:

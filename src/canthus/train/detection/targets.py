@@ -44,7 +44,10 @@ def assign(centre: Tensor, stride: Tensor, boxes: Tensor) -> Assigned:
     """
     there = boxes.isfinite().all(-1)  # (N, K)
     known = torch.where(there[..., None], boxes, torch.full_like(boxes, -1e4))
-    middle, side = (known[..., :2] + known[..., 2:]) / 2, (known[..., 2:] - known[..., :2]).amax(-1)  # (N, K, 2), (N, K)
+    middle, side = (
+        (known[..., :2] + known[..., 2:]) / 2,
+        (known[..., 2:] - known[..., :2]).amax(-1),
+    )  # (N, K, 2), (N, K)
     apart = centre[None, :, None] - middle[:, None]  # (N, C, K, 2)
     distance = apart.norm(dim=-1)  # (N, C, K)
     low, high = (torch.tensor([RANGES[step][end] for step in STRIDES], device=boxes.device) for end in (0, 1))

@@ -1,0 +1,85 @@
+"""Which cells answer for which face, and the losses of what they say."""
+
+import math
+
+import pytest
+import torch
+
+from canthus.geometry.box import overlaps
+from canthus.nets.detector import Found, cells
+from canthus.train.detection.objectives import detector, focal_loss, overlap_loss
+from canthus.train.detection.recipe import DetectorLosses
+from canthus.train.detection.targets import NEAR, assign
+
+NOTHING = [math.nan] * 4
+
+
+def test_faces_go_to_the_strides_of_their_size() -> None:
+    centre, stride = cells(320, 320)
+    boxes = torch.tensor(
+        [[[100, 100, 130, 130], [200, 200, 280, 290], NOTHING], [[10, 10, 290, 300], NOTHING, NOTHING]]
+    )
+    found = assign(centre, stride, boxes)
+    for row, number, wanted in ((0, 0, {8.0}), (0, 1, {16.0}), (1, 0, {32.0})):
+        mine = found.positive[row] & (found.face[row] == number)
+        assert set(stride[mine].tolist()) == wanted
+        middle = (boxes[row, number, :2] + boxes[row, number, 2:]) / 2
+        assert ((centre[mine] - middle).norm(dim=1) <= NEAR * stride[mine]).all() and 3 <= mine.sum() <= 6
+    assert (found.counted | ~found.positive).all()
+    ignored = ~found.counted[0]
+    assert ignored.any() and ((centre[0 * ignored.nonzero()[:, 0]] >= 0).all())
+    assert found.counted[0][(centre[:, 0] < 80) & (centre[:, 1] < 80)].all()
+
+
+def test_every_face_of_any_size_has_cells() -> None:
+    centre, stride = cells(320, 320)
+    for side in range(12, 300, 7):
+        for shift in (0.0, 3.3, 9.1):
+            box = torch.tensor([[[5 + shift, 7, 5 + shift + side, 7 + side * 0.9]]])
+            assert assign(centre, stride, box).positive.any(), side
+
+
+def test_the_nearer_face_wins() -> None:
+    centre, stride = cells(64, 64)
+    boxes = torch.tensor([[[10.0, 10, 34, 34], [18, 10, 42, 34]]])
+    found = assign(centre, stride, boxes)
+    middle = (boxes[0, :, :2] + boxes[0, :, 2:]) / 2
+    distance = (centre[:, None] - middle[None]).norm(dim=-1)
+    chosen = found.positive[0]
+    assert torch.equal(found.face[0][chosen], distance[chosen].argmin(1))
+
+
+def test_overlap_loss() -> None:
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 4, 4], [0, 0, 2, 2]])
+    truth = torch.tensor([[0.0, 0, 10, 10], [2, 0, 6, 4], [8, 0, 10, 2]])
+    iou = torch.from_numpy(overlaps(boxes.numpy(), truth.numpy()).diagonal().copy()).float()
+    hull = torch.tensor([100.0, 24, 20])
+    union = torch.tensor([100.0, 24, 8])
+    torch.testing.assert_close(overlap_loss(boxes, truth), 1 - iou + (hull - union) / hull)
+
+
+def test_focal_loss_is_the_cross_entropy_where_gamma_is_zero() -> None:
+    logits, truth = torch.randn(50), (torch.rand(50) > 0.5).float()
+    wanted = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") / 2
+    torch.testing.assert_close(focal_loss(logits, truth, 0.5, 0), wanted)
+    assert (focal_loss(logits, truth, 0.5, 2) <= wanted).all()
+
+
+@pytest.mark.parametrize("faces", [0, 2])
+def test_what_is_right_costs_nothing(faces: int) -> None:
+    centre, stride = cells(96, 96)
+    boxes = torch.tensor([[[10.0, 12, 40, 44], [50, 40, 90, 85]]])
+    if not faces:
+        boxes = torch.full_like(boxes, math.nan)
+    points, rolls = torch.rand(1, 2, 5, 2) * 40 + 20, torch.tensor([[30.0, -170]])
+    assigned = assign(centre, stride, boxes)
+    angle = torch.deg2rad(rolls[0, assigned.face[0]])
+    found = Found(
+        torch.where(assigned.positive, 30.0, -30.0),
+        boxes[:, assigned.face[0]],
+        points[:, assigned.face[0]],
+        torch.stack([angle.sin(), angle.cos()], 1)[None],
+    )
+    batch = {"pictures": torch.zeros(1, 96, 96, 3), "boxes": boxes, "points": points, "rolls": rolls}
+    for name, value in detector(found, batch, DetectorLosses()).items():
+        assert float(value) == pytest.approx(0, abs=1e-5), name
