@@ -1,4 +1,4 @@
-"""Bundles of the detector and of the face score: what the runtime says is what torch says, whatever the picture's size."""
+"""Bundles of the detector and of the face score: the runtime says what torch says, whatever the picture's size."""
 
 import json
 from pathlib import Path
@@ -105,8 +105,8 @@ def test_a_network_that_differs_is_no_bundle(net: nets.Detector) -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="best.ckpt does not exist"):
+    with pytest.raises(InputError, match=r"best\.ckpt does not exist"):
         kind_of(tmp_path / "best.ckpt")
     (tmp_path / "best.ckpt").write_bytes(b"")
-    with pytest.raises(InputError, match="card.json does not exist"):
+    with pytest.raises(InputError, match=r"card\.json does not exist"):
         kind_of(tmp_path / "best.ckpt")

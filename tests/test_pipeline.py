@@ -198,7 +198,7 @@ def test_open_passes_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Pipeline.open(detector=own).detector is own
     with pytest.raises(InputError, match="min_face"):
         Pipeline.open(detector=own, min_face=50)
-    with pytest.raises(InputError, match=r"no detector is called 'hal'; there are given, opencv"):
+    with pytest.raises(InputError, match=r"no detector is called 'hal'; there are given, mtcnn, none, opencv, own"):
         Pipeline.open(detector="hal")
 
 

@@ -212,8 +212,10 @@ def test_results_can_be_boxes_again(detect, tmp_path: Path) -> None:  # type: ig
     [
         (["--format", "xml"], "'xml' is not some of json, csv, pts"),
         (["--format", ""], "is not some of"),
-        (["--detector", "hal"], "'hal' is not one of opencv"),
-        (["--detector", "given"], "'given' is not one of opencv"),
+        (["--detector", "hal"], "'hal' is not one of mtcnn, none, opencv, own"),
+        (["--detector", "given"], "'given' is not one of mtcnn"),
+        (["--detector", "none", "--threshold", "0.4"], "the detector none has no --threshold"),
+        (["--detector-model", "own.canthus"], "the detector opencv has no --detector-model"),
         (["--boxes-columns", "tight_"], "names the columns of a file that --boxes gives"),
         (["--precision", "fp8"], "fp8"),
         (["--device", "abacus"], "abacus"),
@@ -284,6 +286,16 @@ def test_options_of_the_detector(detect, tmp_path: Path) -> None:  # type: ignor
     for options, faces in (([], 2), (["--max-faces", 1], 1), (["--min-face", 160], 0)):
         code, said = detect(tmp_path / "two.png", "-o", tmp_path / "out", *options)
         assert code == 0 and f"faces {faces}" in said
+
+
+def test_other_detectors(detect, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out, other, bundle = tmp_path / "out", tmp_path / "other", tmp_path / "gone.canthus"
+    code, said = detect(PORTRAIT, "-o", out, "--detector", "none", "--passes", 1)
+    assert code == 0 and "faces 1" in said
+    np.testing.assert_allclose(load(out / "astronaut.json")[0].box, [-0.5, -0.5, 511.5, 511.5])
+    code, said = detect(PORTRAIT, "-o", other, "--detector", "own", "--detector-model", bundle)
+    assert code == 3 and "gone.canthus: no such bundle" in said and "recipes/detector.yaml" in said
+    assert not other.exists()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The adapter against a stand-in of the package: order of channels, points and boxes; what it says where it is missing."""
+"""The adapter against a stand-in of the package: order of channels, points and boxes; what is missing."""
 
 import sys
 from types import SimpleNamespace

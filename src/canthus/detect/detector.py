@@ -46,15 +46,14 @@ class Detector:
             raise InputError(f"no detector is called {chosen!r}; there are {', '.join(DETECTORS)}")
         known = options_of(chosen)
         if unknown := [option for option in options if option not in known]:
-            raise InputError(
-                f"the detector {chosen} has no {', '.join(unknown)}; it has {', '.join(known) or 'no options'}"
-            )
+            there = ", ".join(known) or "no options"
+            raise InputError(f"the detector {chosen} has no {', '.join(unknown)}; it has {there}")
         return DETECTORS[chosen](**options)
 
 
 def options_of(name: str) -> list[str]:
     """Names of the options of a detector."""
-    makers = [DETECTORS[name], OwnDetector.__init__] if name == "own" else [DETECTORS[name]]
+    makers: list[Any] = [DETECTORS[name], OwnDetector] if name == "own" else [DETECTORS[name]]
     return [
         option.name
         for maker in makers

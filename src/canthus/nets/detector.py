@@ -112,7 +112,7 @@ def decode(maps: tuple[Tensor, ...]) -> Found:
     centre, stride = cells(height, width, maps[0].device)
     flat = torch.cat([one.flatten(2) for one in maps], 2).transpose(1, 2).float()  # (N, C, 17)
     sides = stride[:, None] * flat[..., 1:5].clamp(max=6).exp()  # left, top, right, bottom
-    places = flat[..., 5:15].unflatten(2, (5, 2)) * stride[:, None, None] + centre[:, None]
+    places = flat[..., 5:15].reshape(*flat.shape[:2], 5, 2) * stride[:, None, None] + centre[:, None]
     box = torch.cat([centre - sides[..., :2], centre + sides[..., 2:]], 2)
     return Found(flat[..., 0], box, places, flat[..., 15:])
 

@@ -71,7 +71,7 @@ class FaceScore(nn.Module):
         """Crops (N, 3, S, S), values in -.5 .. .5."""
         out = self.head(self.body(crops)).float()
         half = torch.tensor([-0.5, -0.5, 0.5, 0.5], device=out.device) / self.config.extent
-        return Prediction(out[:, 0], out[:, 1:5] + half, out[:, 5:].unflatten(1, (5, 2)))
+        return Prediction(out[:, 0], out[:, 1:5] + half, out[:, 5:].reshape(-1, 5, 2))
 
 
 class Deployed(nn.Module):

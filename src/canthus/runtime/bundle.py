@@ -170,7 +170,8 @@ def open_system(system: str, path: str | Path | None = None) -> Bundle:
     if not place.is_file():
         lack = f"{place}: no such bundle" if path else f"this version of canthus ships no bundle of the {system}"
         raise BundleError(
-            f"{lack}; train it (canthus train recipes/{system}.yaml), make a bundle of it (canthus export) and give that"
+            f"{lack}; train it (canthus train recipes/{system}.yaml), make a bundle of it (canthus export)"
+            " and give that (canthus detect: --detector-model)"
         )
     bundle = Bundle.open(place)
     if bundle.card.system != system:

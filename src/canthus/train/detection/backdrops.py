@@ -69,8 +69,8 @@ def noise(pool: FacePool, side: int, rng: Random) -> Image:
         grain = rng.normal(0, 1, (cells, cells, 3 if rng.random() < 0.5 else 1)).astype(np.float32)
         large = cv2.resize(np.broadcast_to(grain, (cells, cells, 3)), (side, side), interpolation=cv2.INTER_CUBIC)
         picture += large * decay**octave
-    picture = picture / max(float(picture.std()), 1e-3) * rng.uniform(10, 60) + rng.uniform(40, 215, 3)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    tinted = picture / max(float(picture.std()), 1e-3) * rng.uniform(10, 60) + rng.uniform(40, 215, 3)
+    return np.clip(tinted, 0, 255).astype(np.uint8)
 
 
 def pattern(pool: FacePool, side: int, rng: Random) -> Image:
@@ -101,7 +101,7 @@ def pattern(pool: FacePool, side: int, rng: Random) -> Image:
 
 
 def shuffled(pool: FacePool, side: int, rng: Random) -> Image:
-    """Pieces of photographs, too small to show a face, in a random order: parts of faces are no faces. (side, side, 3)."""
+    """Pieces of photographs in a random order, too small to show a face. (side, side, 3)."""
     index = int(rng.integers(len(pool.images)))
     box = pool.boxes[index]
     tile = max(6, int(rng.uniform(0.15, 0.3) * float((box[2:] - box[:2]).max())))

@@ -37,7 +37,7 @@ class Endless(IterableDataset[dict[str, Tensor]]):
 
 
 class SceneBatches:
-    """Scenes: `pictures` (N, S, S, 3) uint8, `boxes` (N, K, 4), `points` (N, K, 5, 2), `rolls` (N, K); NaN = no face."""
+    """Scenes: `pictures` (N, S, S, 3) uint8, `boxes` (N, K, 4), `points` (N, K, 5, 2), `rolls` (N, K), NaN = none."""
 
     def __init__(self, maker: Maker, recipe: DetectorRecipe, process: int, bank: Bank) -> None:
         """Take the maker of scenes, and where mined negatives are found."""

@@ -12,7 +12,9 @@ from pathlib import Path
 import lightning
 import numpy as np
 from lightning.pytorch.callbacks import Callback
+from torch import nn
 
+from canthus.errors import DataError
 from canthus.formats import replace_whole
 from canthus.geometry.crop import crop_matrix, warp
 from canthus.train.detection.recipe import DetectorRecipe
@@ -55,6 +57,8 @@ class Bank:
 def _pieces(paths: tuple[Path, ...]) -> Sequence[Image]:
     found: list[Image] = []
     for path in paths:
+        if not path.is_file():
+            raise DataError(f"{path} is missing: what a search has found; begin the run anew, or set mining.every=0")
         with np.load(path) as archive:
             found += list(archive["pieces"])
     return found
@@ -76,6 +80,7 @@ class Miner(Callback):
         rng = np.random.default_rng((self.recipe.seed, step, self.bank.process, 1))
         size = self.recipe.size_at(step)
         pictures = [self.maker.empty(size, rng) for _ in range(settings.pictures)]
+        assert isinstance(module.net, nn.Module)
         with detector_of(module.net, settings.least) as detector:
             found = detector.detect_many(pictures)
         self.bank.add(step, hardest(pictures, found, settings.keep, settings.ceiling))

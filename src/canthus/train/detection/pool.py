@@ -59,9 +59,7 @@ def load_faces(shares: Sequence[SetShare], root: Path, held: int) -> FacePool:
     for share in shares:
         some = [s for s in open_set(share.name, root, share.split, **share.options) if np.isfinite(s.points).all()]
         if not some or some[0].scheme != SCHEME:
-            raise DataError(
-                f"{share.name} {share.split}: the detector learns from sets of {SCHEME} points; this has none"
-            )
+            raise DataError(f"{share.name} {share.split}: it has no faces with {SCHEME} points to learn from")
         samples += some
         chance.append(np.full(len(some), share.weight / len(some)))
     with ThreadPoolExecutor(4) as threads:
@@ -72,7 +70,7 @@ def load_faces(shares: Sequence[SetShare], root: Path, held: int) -> FacePool:
 
 
 def rolls_of(points: Floats) -> Floats:
-    """In-plane angles of heads: that of the similarity which brings the mean face nearest. (L, 68, 2) -> (L,) degrees."""
+    """In-plane angles of heads, by the similarity from the mean face. (L, 68, 2) -> (L,) degrees."""
     frames = shape_frames(points, unit_mean(points))
     return -np.degrees(np.arctan2(frames[:, 1, 0], frames[:, 0, 0])).astype(np.float32)
 

@@ -1,7 +1,7 @@
 """Pictures for the detector: faces at any rotation and scale, alone or many, pasted onto backdrops.
 
 The truth of a face is the box of its turned landmarks, upright in the picture (the house's boxes), its five points, and
-its roll: the angle it was turned by, plus its own. A face is whole to at least `SEEN` of its box, else it is not pasted.
+its roll: the angle it was turned by, plus its own. Of the box of a face at least the share `SEEN` is in the picture.
 """
 
 from collections.abc import Sequence
