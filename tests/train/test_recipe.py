@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from canthus.errors import RecipeError
+from canthus.train.detection.recipe import load_run
 from canthus.train.recipe import load_recipe
 
 SMALL = """
@@ -84,4 +85,4 @@ def test_the_recipes_that_ship_hold() -> None:
     recipes = [path for path in found if "\nrows:" not in path.read_text()]  # ablations: test_plan.py
     assert recipes
     for recipe in recipes:
-        load_recipe(recipe)
+        load_run(recipe)

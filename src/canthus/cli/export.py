@@ -32,7 +32,7 @@ def export(
     except ModuleNotFoundError as error:
         raise need("export") from error
     figures = json.loads(measured.read_text()) if measured else []
-    if kind_of(checkpoint) in EXPORTS:
+    if checkpoint.is_file() and kind_of(checkpoint) in EXPORTS:
         card = export_faces(checkpoint, out, figures)
         parity = f"{card.training['parity']} from torch"
     else:
