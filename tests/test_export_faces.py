@@ -59,18 +59,22 @@ def bundle(net: nets.Detector, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_the_shipped_detector_finds_what_the_trained_one_finds(bundle: Path, net: nets.Detector) -> None:
     image = np.random.default_rng(0).integers(0, 256, (130, 200, 3), np.uint8)
-    shipped = Detector.open("own", bundle=bundle, threshold=0.6, min_face=5)
+    shipped = Detector.open("own", bundle=bundle, threshold=0.5, min_face=5)
     (part,) = nets.parts(net)
-    ours = OwnDetector(TorchBackend(part.module, part.outputs), threshold=0.6, min_face=5)
+    ours = OwnDetector(TorchBackend(part.module, part.outputs), threshold=0.5, min_face=5)
+    compared = 0
     for picture in (image, image[:40, :50], np.vstack([image] * 3)):
         a, b = shipped.detect(picture), ours.detect(picture)
-        sure = a.confidence > 0.62
-        assert sure.any()
+        sure = a.confidence > 0.52
+        if not sure.any():
+            continue
+        compared += int(sure.sum())
         overlap = overlaps(a.boxes[sure], b.boxes)
         again = overlap.max(1) > 0.9  # near ties may be suppressed the other way round
         assert again.mean() > 0.9
         partner = b.confidence[overlap.argmax(1)]
         assert np.abs(a.confidence[sure] - partner)[again].max() < 0.03
+    assert compared > 3
     card = Bundle.open(bundle).card
     assert (card.system, card.scheme, card.crop) == ("detector", "5", None)
 

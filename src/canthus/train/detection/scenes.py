@@ -24,7 +24,7 @@ from canthus.types import Floats, Image
 Random = np.random.Generator
 
 SEEN = 0.8
-APART = 0.75
+APART = 1.2
 """Centres of two faces are at least so many mean sides apart."""
 SHARP = 48
 """Only faces with a longer side are blurred or shrunk, in pixels."""
@@ -213,4 +213,4 @@ def _seen(box: Floats, size: int) -> float:
 def _apart(box: Floats, other: Floats) -> bool:
     gap = np.abs((box[:2] + box[2:]) - (other[:2] + other[2:])) / 2
     sides = (box[2:] - box[:2]).max() + (other[2:] - other[:2]).max()
-    return bool(gap.max() > APART * sides / 2 * 1.6)
+    return bool(gap.max() > APART * sides / 2)

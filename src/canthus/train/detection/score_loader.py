@@ -19,6 +19,7 @@ from canthus.train.augment import Random, cut, jitter_matrix, vary
 from canthus.train.detection.backdrops import vary_backdrop
 from canthus.train.detection.pool import SCHEME, FacePool
 from canthus.train.detection.recipe import FaceScoreRecipe
+from canthus.train.recipe import Augment
 from canthus.types import Floats, Image
 
 SHIFTED = (0.4, 0.7)
@@ -55,12 +56,12 @@ class Crops:
 
     def around(self, rng: Random) -> Crop:
         """A crop around a face, jittered."""
-        matrix, index = self._jittered(rng)
+        matrix, index = self._placed(rng, self.recipe.augment)
         return self._cut(matrix, index, rng, face=True)
 
     def beside(self, rng: Random) -> Crop:
         """A crop of a box that is shifted by about half its side, or of a wrong size."""
-        matrix, index = self._jittered(rng)
+        matrix, index = self._placed(rng, self.recipe.augment.model_copy(update={"shift": 0.0, "scale": 1.0}))
         size = self.config.size
         if rng.random() < 0.7:
             far, way = rng.uniform(*SHIFTED), rng.uniform(0, 2 * np.pi)
@@ -81,9 +82,9 @@ class Crops:
         image, _ = cut(picture, matrix, size, np.zeros((1, 2)))
         return Crop(vary(image, self.recipe.augment, rng, picture), False, np.full(4, np.nan, np.float32), _NO_POINTS)
 
-    def _jittered(self, rng: Random) -> tuple[Matrix, int]:
+    def _placed(self, rng: Random, settings: Augment) -> tuple[Matrix, int]:
         index = int(rng.choice(len(self.pool.images), p=self.pool.chance))
-        matrix, _ = jitter_matrix(self.frames[index], self.config.size, self.config.extent, self.recipe.augment, rng)
+        matrix, _ = jitter_matrix(self.frames[index], self.config.size, self.config.extent, settings, rng)
         return matrix, index
 
     def _cut(self, matrix: Matrix, index: int, rng: Random, *, face: bool) -> Crop:
