@@ -9,6 +9,7 @@ from canthus.errors import ShapeError
 from canthus.geometry import transform
 from canthus.geometry.pose import (
     angles,
+    azimuth,
     perspective,
     pose_from_points,
     rotate,
@@ -182,3 +183,12 @@ def test_wrong_shapes(model: np.ndarray) -> None:
         perspective(np.zeros((11, 2)), model, np.eye(3))
     with pytest.raises(ShapeError, match="four"):
         perspective(np.full((12, 2), np.nan), model, np.eye(3))
+
+
+@given(st.floats(-80, 80), st.floats(-30, 30), st.floats(-40, 40))
+def test_azimuth_is_what_a_turn_of_the_head_adds_to(yaw: float, pitch: float, turn: float) -> None:
+    assert azimuth(rotation(np.array([yaw, 0, 0]))) == pytest.approx(yaw, abs=1e-6)
+    head = rotation(np.array([yaw, pitch, 10.0]))
+    turned = head @ rotation(np.array([turn, 0, 0]))
+    added = (azimuth(turned) - azimuth(head) - turn + 180) % 360 - 180
+    assert added == pytest.approx(0, abs=1e-6)

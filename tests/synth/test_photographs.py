@@ -3,7 +3,7 @@ import pytest
 
 from canthus.errors import InputError, ReadError
 from canthus.synth.morphable import MorphableModel
-from canthus.synth.photographs import digest, open_photographs
+from canthus.synth.photographs import open_photographs
 
 
 def test_the_fit_of_a_row_puts_the_model_where_its_points_are(toy, studio):
@@ -36,8 +36,6 @@ def test_what_does_not_fit_is_told(studio, tmp_path):
     np.savez(tmp_path / "other.npz", images=np.array(["a"]))
     with pytest.raises(InputError, match="'identities' is missing"):
         open_photographs(tmp_path / "other.npz", studio.folder)
-    with pytest.raises(InputError, match="cannot be read"):
-        digest(tmp_path / "none.npz")
     with pytest.raises(ReadError):
         (tmp_path / "images").mkdir()
         (tmp_path / "images" / "00.png").write_bytes(b"")

@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from canthus.errors import CanthusError, OutputError
-from canthus.synth.run import claim, spread
+from canthus.errors import CanthusError, InputError, OutputError
+from canthus.synth.run import claim, digest, spread
 
 
 def test_a_folder_is_claimed_once_and_again(tmp_path):
@@ -51,3 +51,11 @@ def test_a_process_that_dies_is_told():
 def test_an_error_comes_through(workers):
     with pytest.raises(ZeroDivisionError):
         list(spread(divmod, [(1, 1), (1, 0)], workers))
+
+
+def test_files_are_told_apart(tmp_path):
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    assert digest(tmp_path / "a") == digest(tmp_path / "b") != digest(tmp_path / "c")
+    with pytest.raises(InputError, match="cannot be read"):
+        digest(tmp_path / "none")

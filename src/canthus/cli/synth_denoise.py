@@ -60,9 +60,10 @@ def denoise(
     from canthus.schemes.scheme import Scheme
     from canthus.synth.denoise import Estimates, blend, frames, in_style, limited, point_weights
     from canthus.synth.fit import FitOptions
-    from canthus.synth.photographs import digest, open_photographs
+    from canthus.synth.photographs import open_photographs
     from canthus.synth.priors import Prior, Rehearsal, fitted
     from canthus.synth.relabel import write_labels
+    from canthus.synth.run import digest
     from canthus.synth.source import open_faces
     from canthus.synth.table import Job
 

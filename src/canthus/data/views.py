@@ -9,6 +9,7 @@ import numpy as np
 from canthus.data.files import choose, expect
 from canthus.data.sample import Sample
 from canthus.errors import DataError
+from canthus.geometry.pose import azimuth
 
 TREE = """\
 {folder}/
@@ -66,9 +67,8 @@ def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") 
     """
     path = expect(folder / f"{split}.npz", folder, FITS)
     index = _read(path, ("rotation", "folder"))
-    rotation = index["rotation"].astype(np.float64)
-    index["azimuth"] = np.rad2deg(np.arctan2(rotation[:, 2, 0], rotation[:, 2, 2]))
-    index["kind"] = np.full(len(rotation), "")
+    index["azimuth"] = azimuth(index["rotation"])
+    index["kind"] = np.full(len(index["azimuth"]), "")
     prefix = choose({"2d": "points_", "3d": "points_"}, labels, "fits", "labels")
     return _samples(path, index, folder / str(index["folder"]), scheme, prefix, labels == "3d")
 

@@ -61,6 +61,19 @@ def angles(matrix: NDArray[Any]) -> Doubles:
     return pose
 
 
+def azimuth(matrix: NDArray[Any]) -> Doubles:
+    """Yaw about the axis of the head, what a turn about it adds to; the yaw itself where the pitch is 0.
+
+    Args:
+        matrix: Rotations. Shape (..., 3, 3).
+
+    Returns:
+        Degrees. Shape (...).
+    """
+    matrix = np.asarray(matrix, np.float64)
+    return np.asarray(np.rad2deg(np.arctan2(matrix[..., 2, 0], matrix[..., 2, 2])))
+
+
 def rotate(vectors: NDArray[Any], axis: NDArray[Any], angle: NDArray[Any]) -> Doubles:
     """Vectors turned about an axis, right-handed: Rodrigues' formula.
 

@@ -17,9 +17,9 @@ from canthus.geometry.transform import Matrix, apply, scale_of
 from canthus.reader import read
 from canthus.synth.factory import Made, Task
 from canthus.synth.occlude import KINDS, Occluded, occlude
-from canthus.synth.photographs import Photographs, digest, open_photographs
+from canthus.synth.photographs import Photographs, open_photographs
 from canthus.synth.pixels import cut, inside
-from canthus.synth.run import INDEX, SETTINGS
+from canthus.synth.run import INDEX, SETTINGS, digest
 from canthus.types import Floats, Image
 
 Columns = Mapping[str, NDArray[Any]]

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import InputError, SchemeError
-from canthus.geometry.pose import WeakPerspective
+from canthus.geometry.pose import azimuth
 from canthus.reader import read
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import IndexMap, index_map
 from canthus.synth.fit import Fit
 from canthus.synth.labels import points_of
 from canthus.synth.morphable import MorphableModel
+from canthus.synth.table import fit_of
 from canthus.types import Image
 
 Doubles = NDArray[np.float64]
@@ -57,8 +58,7 @@ class Labelled:
         """Yaw about the axis of each head, degrees. Shape (F,)."""
         if self.is_run:
             return self.columns["azimuth"].astype(np.float64)
-        rotation = self.columns["rotation"].astype(np.float64)
-        return np.asarray(np.rad2deg(np.arctan2(rotation[:, 2, 0], rotation[:, 2, 2])))
+        return azimuth(self.columns["rotation"])
 
     @property
     def schemes(self) -> tuple[str, ...]:
@@ -142,21 +142,10 @@ class Labelled:
 
     def _fit(self, model: MorphableModel) -> Fit:
         """The fits as `labels.points_of` takes them."""
-        table = {name: value.astype(np.float64) for name, value in self.columns.items() if value.dtype == np.float32}
-        modes = table["identity"].shape[1], table["expression"].shape[1]
+        modes = self.columns["identity"].shape[1], self.columns["expression"].shape[1]
         if modes != (len(model.identity), len(model.expression)):
             raise InputError(f"{self.path}: was fitted with another face model than {model.path}; give that one")
-        camera = WeakPerspective(table["scale"], table["rotation"], table["shift"], np.zeros(len(self)))
-        return Fit(
-            scheme=str(self.columns["scheme"]),
-            camera=camera,
-            identity=table["identity"],
-            expression=table["expression"],
-            points=table["fitted"],
-            residual=table["residual"],
-            inter_ocular=table["inter_ocular"],
-            problems=("",) * len(self),
-        )
+        return fit_of(self.columns, str(self.columns["scheme"]))
 
 
 def open_labelled(path: Path) -> Labelled:

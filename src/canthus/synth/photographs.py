@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -12,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import InputError
-from canthus.geometry.pose import WeakPerspective
+from canthus.geometry.pose import azimuth
 from canthus.reader import read
 from canthus.synth.fit import Fit
+from canthus.synth.table import fit_of
 from canthus.types import Image
 
 NEEDED = (
@@ -55,8 +55,7 @@ class Photographs:
     @property
     def azimuth(self) -> NDArray[np.float64]:
         """Yaw about the axis of each head, degrees. Shape (F,)."""
-        rotation = self.columns["rotation"].astype(np.float64)
-        return np.asarray(np.rad2deg(np.arctan2(rotation[:, 2, 0], rotation[:, 2, 2])))
+        return azimuth(self.columns["rotation"])
 
     @property
     def schemes(self) -> tuple[str, ...]:
@@ -82,18 +81,7 @@ class Photographs:
     def fit(self, face: int) -> Fit:
         """The fit of one face."""
         row = {name: self.columns[name][face : face + 1] for name in (*NEEDED, *CAMERA) if name in self.columns}
-        doubles = {name: value.astype(np.float64) for name, value in row.items() if value.dtype == np.float32}
-        camera = WeakPerspective(doubles["scale"], doubles["rotation"], doubles["shift"], np.zeros(1))
-        return Fit(
-            scheme=self.scheme,
-            camera=camera,
-            identity=doubles["identity"],
-            expression=doubles["expression"],
-            points=doubles["fitted"],
-            residual=doubles["residual"],
-            inter_ocular=doubles["inter_ocular"],
-            problems=("",),
-        )
+        return fit_of(row, self.scheme)
 
 
 @cache
@@ -122,15 +110,3 @@ def open_photographs(table: Path, folder: Path) -> Photographs:
         first = folder / photographs.name(0) if count else "any face"
         raise InputError(f"{table}: {first} is not there; give the folder of the set that was fitted as --pictures")
     return photographs
-
-
-def digest(path: Path) -> str:
-    """What tells this file from another.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return sha256(path.read_bytes()).hexdigest()[:16]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from hashlib import sha256
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 import cv2
 
-from canthus.errors import CanthusError, OutputError
+from canthus.errors import CanthusError, InputError, OutputError
 from canthus.formats import replace_whole
 
 Result = TypeVar("Result")
@@ -90,3 +91,15 @@ def _follow_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def digest(path: Path) -> str:
+    """What tells this file from another.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -12,8 +12,7 @@ from canthus.data.scenes import VIDEO, open_truth
 from canthus.data.video import VideoFrame
 from canthus.errors import ShapeError
 from canthus.formats import replace_whole
-from canthus.synth.photographs import digest
-from canthus.synth.run import INDEX, SHEET, claim, spread
+from canthus.synth.run import INDEX, SHEET, claim, digest, spread
 from canthus.synth.scene import SceneJob, write_scene
 from canthus.synth.sheet import mosaic, save, tile
 

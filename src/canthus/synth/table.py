@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from canthus.errors import DataError, InputError, ShapeError
 from canthus.formats import replace_whole
-from canthus.synth.fit import FitOptions, Fitter
+from canthus.geometry.pose import WeakPerspective
+from canthus.synth.fit import Fit, FitOptions, Fitter
 from canthus.synth.labels import points_of, visibility
 from canthus.synth.morphable import MorphableModel
-from canthus.synth.run import claim, spread
+from canthus.synth.run import claim, digest, spread
 
 Doubles = NDArray[np.float64]
 Columns = Mapping[str, NDArray[Any]]
@@ -82,7 +83,7 @@ class Job:
         """All that the result depends on, but for the faces; for JSON."""
         files = [self.model, self.landmarks or self.model.with_name("landmarks.json")]
         return {
-            "files": [sha256(path.read_bytes()).hexdigest() for path in files],
+            "files": [digest(path) for path in files],
             "scheme": self.scheme,
             "outline": self.outline,
             "options": asdict(self.options or FitOptions()),
@@ -99,6 +100,22 @@ class Job:
 def _fitter(job: Job) -> Fitter:
     fitter = Fitter(MorphableModel.open(job.model, job.landmarks), job.scheme, job.outline, job.options)
     return fitter if job.offsets is None else fitter.styled(job.offsets)
+
+
+def fit_of(columns: Columns, scheme: str) -> Fit:
+    """The fits of the faces in a table, from its columns; `scheme` is that of the labels."""
+    table = {name: value.astype(np.float64) for name, value in columns.items() if value.dtype == np.float32}
+    count = len(columns["images"])
+    return Fit(
+        scheme=scheme,
+        camera=WeakPerspective(table["scale"], table["rotation"], table["shift"], np.zeros(count)),
+        identity=table["identity"],
+        expression=table["expression"],
+        points=table["fitted"],
+        residual=table["residual"],
+        inter_ocular=table["inter_ocular"],
+        problems=("",) * count,
+    )
 
 
 def fit_columns(job: Job, points: Doubles, sizes: Doubles) -> dict[str, NDArray[Any]]:

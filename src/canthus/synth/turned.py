@@ -15,8 +15,9 @@ from canthus.synth.factory import Made, Task
 from canthus.synth.fit import Fit
 from canthus.synth.labels import points_of
 from canthus.synth.morphable import MorphableModel
-from canthus.synth.photographs import Photographs, digest, open_photographs
+from canthus.synth.photographs import Photographs, open_photographs
 from canthus.synth.profile import FRONTAL, ProfileOptions, Relief, find_problem, prepare, view
+from canthus.synth.run import digest
 from canthus.types import Floats
 
 Doubles = NDArray[np.float64]
