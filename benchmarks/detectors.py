@@ -4,14 +4,17 @@
 
 Test pictures of wild68 and ytf68 as they are (turned around the face's middle, what the turn uncovers is grey), mosaics
 of their faces (those of `train/detection/scenes.py`, not varied), and mosaics' backdrops without a face. In pictures
-that are alone people whom nobody has labelled count as false. `--fit-mtcnn` prints the numbers of `detect/mtcnn.py`.
+that are alone people whom nobody has labelled count as false. Backdrops are pieces in which OpenCV's cascades see
+nothing, an advantage for them. `--out` gets the curves and all that was falsely found. `--fit-mtcnn` prints the numbers
+of `detect/mtcnn.py`.
 """
 
 import argparse
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,8 +22,9 @@ import numpy as np
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.detect.detector import Detector
-from canthus.evaluate.detection import Detections, match
-from canthus.geometry.crop import box_of
+from canthus.evaluate.detection import Detections, match, matched
+from canthus.evaluate.report.figure import COLOURS
+from canthus.geometry.crop import box_of, crop_matrix, warp
 from canthus.geometry.transform import apply, compose, similarity
 from canthus.train.augment import Augment
 from canthus.train.detection.backdrops import make_backdrops
@@ -29,6 +33,9 @@ from canthus.train.detection.recipe import Scenes
 from canthus.train.detection.scenes import Maker
 from canthus.train.recipe import SetShare
 from canthus.types import FaceDetector, Faces, Image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SETS = ("wild68", "ytf68")
 ANGLES = (0, 30, 60, 90, 180)
@@ -74,15 +81,15 @@ def cases(root: Path, count: int, split: str) -> Iterator[tuple[str, list[Case]]
     yield "no face", [(maker.empty(MOSAIC, rng), np.zeros((0, 4))) for _ in range(count)]
 
 
-def timed(detector: FaceDetector, image: Image, turns: int = 5) -> float:
-    """Milliseconds a picture, the fastest of some turns."""
-    detector.detect(image)
-    spent = []
+def timed(detectors: Mapping[str, FaceDetector], image: Image, turns: int = 7) -> dict[str, float]:
+    """Milliseconds a picture of each detector, the fastest of some turns that they take one after the other."""
+    spent: dict[str, list[float]] = {name: [] for name in detectors}
     for _ in range(turns):
-        start = time.perf_counter()
-        detector.detect(image)
-        spent.append(time.perf_counter() - start)
-    return 1000 * min(spent)
+        for name, detector in detectors.items():
+            start = time.perf_counter()
+            detector.detect(image)
+            spent[name].append(1000 * (time.perf_counter() - start))
+    return {name: min(values) for name, values in spent.items()}
 
 
 def row(found: Detections, threshold: float) -> str:
@@ -90,6 +97,49 @@ def row(found: Detections, threshold: float) -> str:
         f"{found.recall(threshold):.3f} | {found.precision(threshold):.3f} | {found.average_precision():.3f}"
         f" | {found.false_per_picture(threshold):.3f}"
     )
+
+
+def draw_curves(curves: Mapping[str, Mapping[str, Detections]], thresholds: Mapping[str, float]) -> "Figure":
+    """Precision over recall: a panel each kind of picture and angle, a curve each detector, a dot at its threshold."""
+    from matplotlib.figure import Figure
+
+    kinds = list(dict.fromkeys(what.rsplit(", ", 1)[0] for what in curves))
+    figure = Figure(figsize=(2.5 * len(ANGLES), 2.5 * len(kinds)), dpi=110, layout="constrained")
+    grid = figure.subplots(len(kinds), len(ANGLES), squeeze=False, sharex=True, sharey=True)
+    for line, kind in zip(grid, kinds, strict=True):
+        for axes, angle in zip(line, ANGLES, strict=True):
+            for (name, found), colour in zip(curves[f"{kind}, {angle}"].items(), COLOURS, strict=False):
+                recall, precision = found.curve()
+                axes.plot(recall, precision, color=colour, linewidth=1.6, label=name)
+                at = thresholds[name]
+                axes.plot(found.recall(at), found.precision(at), "o", color=colour, markersize=4)
+            axes.set(xlim=(0, 1.01), ylim=(0, 1.02))
+            axes.set_title(f"{kind}, {angle}\N{DEGREE SIGN}", fontsize="small", loc="left")
+            axes.grid(color="#e4e7ec", linewidth=0.8)
+            axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("recall", fontsize="small")
+    figure.supylabel("precision", fontsize="small")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), frameon=False, ncols=4, loc="outside lower right")
+    return figure
+
+
+def false_ones(some: Sequence[Case], found: Sequence[Faces], threshold: float) -> list[tuple[str, Image]]:
+    """What was taken for a face: where and how surely, and what it looks like."""
+    listed = []
+    for number, ((image, boxes), faces) in enumerate(zip(some, found, strict=True)):
+        for face, hit in zip(faces, matched(faces, boxes), strict=True):
+            if hit < 0 and face.confidence >= threshold:
+                place = " ".join(f"{value:.0f}" for value in face.box)
+                piece = warp(image, crop_matrix(face.box, 96, 1.6), 96)
+                listed.append((f"picture {number}, box {place}, confidence {face.confidence:.2f}", piece))
+    return listed
+
+
+def sheet(pieces: Sequence[Image], across: int = 16) -> Image:
+    """Small pictures beside each other."""
+    blank = [np.full((96, 96, 3), 255, np.uint8)] * (-len(pieces) % across)
+    rows = np.array([*pieces, *blank]).reshape(-1, across, 96, 96, 3)
+    return np.ascontiguousarray(rows.swapaxes(1, 2).reshape(-1, across * 96, 3))
 
 
 def fit_mtcnn(root: Path, count: int) -> None:
@@ -112,7 +162,9 @@ def main() -> None:
     parser.add_argument("--detectors", default="opencv")
     parser.add_argument("--detector-model")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--precision", default="fp32", help="of the own detector")
+    parser.add_argument("--count", type=int, default=1000, help="pictures of each kind and angle")
+    parser.add_argument("--out", type=Path, default=Path("runs/detectors"), help="folder of curves and false ones")
     parser.add_argument("--fit-mtcnn", action="store_true")
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -120,22 +172,34 @@ def main() -> None:
     if options.fit_mtcnn:
         fit_mtcnn(root, options.count)
         return
+    options.out.mkdir(parents=True, exist_ok=True)
     names = options.detectors.split(",")
-    extra = {"own": {"bundle": options.detector_model} if options.detector_model else {}}
+    extra = {"own": {"bundle": options.detector_model, "precision": options.precision}}
     sure = {name: Detector.open(name, **extra.get(name, {})) for name in names}
+    thresholds = {name: float(detector.threshold) for name, detector in sure.items()}  # type: ignore[attr-defined]
     # the curve needs what is below the threshold, too
     every = {name: Detector.open(name, **extra.get(name, {}), threshold=0.05) for name in names}
     print("| on | detector | recall | precision | average precision | false a picture |\n|---|---|---|---|---|---|")
+    curves: dict[str, dict[str, Detections]] = {}
     for what, some in cases(root, options.count, options.split):
         for name in names:
             found: list[Faces] = [every[name].detect(image) for image, _ in some]
-            threshold = float(sure[name].threshold)  # type: ignore[attr-defined]
-            print(f"| {what} | {name} | {row(match(found, [boxes for _, boxes in some]), threshold)} |", flush=True)
+            result = match(found, [boxes for _, boxes in some])
+            curves.setdefault(what, {})[name] = result
+            print(f"| {what} | {name} | {row(result, thresholds[name])} |", flush=True)
+            listed = false_ones(some, found, thresholds[name])
+            stem = f"{name}_{what}".replace(", ", "_").replace(" ", "_")
+            (options.out / f"{stem}.txt").write_text("".join(f"{line}\n" for line, _ in listed))
+            if listed:
+                pieces = sheet([piece for _, piece in listed[:160]])
+                cv2.imwrite(str(options.out / f"{stem}.png"), pieces[..., ::-1])
+    del curves["no face"]
+    draw_curves(curves, thresholds).savefig(options.out / "curves.png")
     print("\n| detector | " + " | ".join(f"ms at {side}" for side in SIDES) + " |\n|---|" + "---|" * len(SIDES))
     image = open_set("wild68", root, options.split)[0].picture()
+    times = [timed(sure, cv2.resize(image, (side, side)).astype(np.uint8, copy=False)) for side in SIDES]
     for name in names:
-        sizes = [cv2.resize(image, (side, side)).astype(np.uint8, copy=False) for side in SIDES]
-        print(f"| {name} | " + " | ".join(f"{timed(sure[name], one):.1f}" for one in sizes) + " |")
+        print(f"| {name} | " + " | ".join(f"{one[name]:.1f}" for one in times) + " |")
 
 
 if __name__ == "__main__":

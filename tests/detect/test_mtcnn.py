@@ -44,6 +44,9 @@ def test_faces(detector: mtcnn.MtcnnDetector) -> None:
     side = np.array([40, 40])
     centre, half = np.array([30, 40]) + side * mtcnn.SHIFT, side * mtcnn.SCALE / 2
     np.testing.assert_allclose(faces.boxes[1], [*(centre - half), *(centre + half)], rtol=1e-5)
+    (across, down), side = mtcnn.SHIFT, np.array([40, 50])
+    centre, half = np.array([80, 45]) + side * [-down, across], side * mtcnn.SCALE[::-1] / 2
+    np.testing.assert_allclose(faces.boxes[0], [*(centre - half), *(centre + half)], rtol=1e-5)
     detector.max_faces = 1
     assert len(detector.detect(colour(0, 0, 255))) == 1
 

@@ -79,6 +79,20 @@ def test_what_is_painted_is_where_the_truth_says(pool: FacePool, maker: Maker) -
         assert painted[~seen].mean() < 0.02 and painted[seen].mean() > 0.1
 
 
+def test_no_face_is_covered_by_the_next(pool: FacePool, maker: Maker) -> None:
+    """The dark ground of a picture that is pasted later does not hide the faces that are there."""
+    black = [np.zeros((160, 160, 3), np.uint8)]
+    crowd = maker.settings.model_copy(update={"single": 0.0, "empty": 0.0, "most": 8})
+    plain = maker.augment.model_copy(update={"occlude": 0.0})
+    rng, many, least = np.random.default_rng(3), Maker(pool, black, crowd, plain), []
+    for _ in range(20):
+        scene = many.scene(160, rng)
+        painted = np.ptp(scene.image.astype(int), axis=2) > 60
+        for x0, y0, x1, y1 in scene.boxes.round().astype(int).clip(0):
+            least.append(painted[y0 : y1 + 1, x0 : x1 + 1].mean())
+    assert len(least) > 50 and min(least) > 0.25
+
+
 def test_batches_depend_on_seed_step_and_process(maker: Maker, small: DetectorRecipe, tmp_path: Path) -> None:
     bank = Bank(tmp_path, 0, 0)
     one, again, other = (SceneBatches(maker, small, process, bank).batch(3) for process in (0, 0, 1))

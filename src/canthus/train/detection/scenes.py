@@ -1,7 +1,8 @@
 """Pictures for the detector: faces at any rotation and scale, alone or many, pasted onto backdrops.
 
 The truth of a face is the box of its turned landmarks, upright in the picture (the house's boxes), its five points, and
-its roll: the angle it was turned by, plus its own. Of the box of a face at least the share `SEEN` is in the picture.
+its roll: the angle it was turned by, plus its own. Of the box of a face at least the share `SEEN` is in the picture;
+what is pasted later does not cover it.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ Random = np.random.Generator
 SEEN = 0.8
 APART = 1.2
 """Centres of two faces are at least so many mean sides apart."""
+KEPT = 1.15
+"""Of the box of a face so much, in its sides, stays as it was pasted."""
 SHARP = 48
 """Only faces with a longer side are blurred or shrunk, in pixels."""
 UPRIGHT = 20.0
@@ -136,15 +139,24 @@ class Maker:
             return None
         matrix = compose(similarity(shift=tuple(centre.tolist())), linear)
         reach_of_frame = np.inf if alone else float(rng.uniform(0.7, 1.2))
-        self._blend(canvas, image, matrix, (placed, turn, reach_of_frame), rng)
+        self._blend(canvas, image, matrix, (placed, turn, reach_of_frame), rng, [other for other, _, _ in others])
         moved = apply(matrix, points)
         final = (roll + turn + 180) % 360 - 180
         return placed.astype(np.float32), convert(moved, SCHEME, "5").astype(np.float32), final
 
     def _blend(
-        self, canvas: Image, image: Image, matrix: Matrix, where: tuple[Floats, float, float], rng: Random
+        self,
+        canvas: Image,
+        image: Image,
+        matrix: Matrix,
+        where: tuple[Floats, float, float],
+        rng: Random,
+        others: Sequence[Floats],
     ) -> None:
-        """Lay a picture under a map onto the canvas, as far as `reach` sides of the box around its centre."""
+        """Lay a picture under a map onto the canvas, as far as `reach` sides of the box around its centre.
+
+        The faces in the boxes `others` stay in front.
+        """
         box, turn, reach = where
         size = canvas.shape[0]
         side = float((box[2:] - box[:2]).max())
@@ -176,6 +188,12 @@ class Maker:
                 radius = round(1.1 * reach * side)
                 cv2.circle(limit, tuple(middle.round().astype(int).tolist()), radius, 255, -1)
             mask &= limit
+        for front in others:
+            kept = (front[2:] - front[:2]) * KEPT / 2
+            around = (front[:2] + front[2:]) / 2 - (x0, y0)
+            left, top = np.maximum(0, (around - kept).round().astype(int))
+            right, bottom = np.maximum(0, (around + kept).round().astype(int) + 1)
+            mask[top:bottom, left:right] = 0
         if rng.random() < 0.5:
             mask = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 3))).astype(np.uint8, copy=False)
         target = canvas[y0 : y0 + length, x0 : x0 + length]

@@ -1,8 +1,8 @@
 """Which cells of the detector answer for which face.
 
 A face belongs to the strides whose `RANGES` hold the longer side of its box; neighbours share some. There the cells
-whose centres lie within `NEAR` strides of the middle of its box answer for it, the nearest face first. What else lies
-around the middle of a face is neither face nor background.
+whose centres lie within `NEAR` strides of the middle of its box answer for it, the nearest face first. What else of
+these strides lies around the middle of the face is neither face nor background; on other strides it is background.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ RANGES = {8: (0.0, 60.0), 16: (44.0, 124.0), 32: (92.0, float("inf"))}
 NEAR = 1.25
 """Of the middle of a box, in strides."""
 AROUND = 0.3
-"""Cells so near to the middle of a face, in sides of its box, are no background."""
+"""Cells so near to the middle of a face that their stride answers for, in sides of its box, are no background."""
 
 
 class Assigned(NamedTuple):
@@ -56,5 +56,5 @@ def assign(centre: Tensor, stride: Tensor, boxes: Tensor) -> Assigned:
     near = fits & there[:, None] & (distance <= NEAR * stride[None, :, None])
     nearest, face = torch.where(near, distance, torch.full_like(distance, float("inf"))).min(-1)
     positive = nearest.isfinite()
-    around = (there[:, None] & (apart.abs().amax(-1) < AROUND * side[:, None])).any(-1)
+    around = (fits & there[:, None] & (apart.abs().amax(-1) < AROUND * side[:, None])).any(-1)
     return Assigned(face * positive, positive, positive | ~around)
