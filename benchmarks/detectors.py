@@ -46,8 +46,8 @@ Case = tuple[Image, np.ndarray]
 """A picture and the boxes of its faces (F, 4)."""
 
 
-def turned(sample: Sample, angle: float) -> Case:
-    """A picture turned around its face by degrees clockwise, grown so that nothing is lost."""
+def turned(sample: Sample, angle: float) -> tuple[Image, np.ndarray]:
+    """A picture turned by degrees clockwise, grown so that nothing is lost, and its points (P, 2)."""
     image, points = sample.picture(), sample.points[:, :2]
     height, width = image.shape[:2]
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], float)
@@ -56,7 +56,7 @@ def turned(sample: Sample, angle: float) -> Case:
     matrix = compose(similarity(shift=tuple((-low).tolist())), turn)
     size = tuple((np.ceil(high - low) + 1).astype(int).tolist())
     picture = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderValue=(127, 127, 127))
-    return picture.astype(np.uint8, copy=False), box_of(apply(matrix, points))[None]
+    return picture.astype(np.uint8, copy=False), apply(matrix, points)
 
 
 def spread(every: Sequence[Sample], count: int) -> list[Sample]:
@@ -69,7 +69,8 @@ def cases(root: Path, count: int, split: str) -> Iterator[tuple[str, list[Case]]
     for name in SETS:
         some = spread(open_set(name, root, split), count)
         for angle in ANGLES:
-            yield f"{name} alone, {angle}", [turned(sample, angle) for sample in some]
+            pictures = [turned(sample, angle) for sample in some]
+            yield f"{name} alone, {angle}", [(image, box_of(points)[None]) for image, points in pictures]
     pool = load_faces([SetShare(name=name, split=split) for name in SETS], root, 160)
     backdrops = make_backdrops(pool, 40, MOSAIC + 40, np.random.default_rng(1))
     maker = Maker(pool, backdrops, Scenes(single=0, empty=0, smallest=20, largest=0.7), PLAIN)
