@@ -39,9 +39,10 @@ def net() -> nets.Detector:
     """A network that believes in faces everywhere."""
     torch.manual_seed(0)
     made = nets.Detector(nets.DetectorConfig((8, 8), (8, 16, 16), (1, 0, 0), 16))
-    torch.nn.init.normal_(made.head[2].weight, std=0.5)
-    torch.nn.init.zeros_(made.head[2].bias)
-    made.head[2].weight.data[0] *= 4
+    for head in made.heads:
+        torch.nn.init.normal_(head[2].weight, std=0.5)
+        torch.nn.init.zeros_(head[2].bias)
+        head[2].weight.data[0] *= 4
     for _ in range(20):
         made(torch.rand(4, 3, 96, 96) - 0.5)
     return made.eval()

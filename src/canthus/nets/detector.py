@@ -3,7 +3,8 @@
 Each cell of a stride says whether the middle of a face lies there and, if so, where its box, its five points and its
 in-plane angle are [Tian et al., "FCOS: Fully Convolutional One-Stage Object Detection", 2019; Zhou, Wang and
 Kraehenbuehl, "Objects as Points", 2019]. The body is that of `trunk.py`, dense 3x3 residuals, with a way back that only
-adds; one head serves the three strides.
+adds. Each stride has a head of its own: the norms of a shared one would be trained on the statistics of one stride at a
+time, and run on the mean of all.
 """
 
 import math
@@ -33,7 +34,7 @@ class DetectorConfig:
         stem: Channels at strides 2 and 4.
         widths: Channels at strides 8, 16 and 32.
         depths: Residual blocks at strides 8, 16 and 32.
-        head: Channels of the head.
+        head: Channels of the heads.
     """
 
     stem: tuple[int, int] = (8, 16)
@@ -58,13 +59,9 @@ class Detector(nn.Module):
             for inside, width, depth in zip((c4, c8, c16), (c8, c16, c32), config.depths, strict=True)
         )
         self.sides = nn.ModuleList(ConvNorm(width, config.head, 1, activate=False) for width in (c8, c16, c32))
-        self.head = nn.Sequential(nn.ReLU(), ConvNorm(config.head, config.head), nn.Conv2d(config.head, CHANNELS, 1))
-        last = self.head[2]
-        assert isinstance(last, nn.Conv2d) and last.bias is not None
-        nn.init.normal_(last.weight, std=0.01)
-        nn.init.zeros_(last.bias)
-        nn.init.constant_(last.bias[:1], math.log(FIRST_SCORE / (1 - FIRST_SCORE)))
-        nn.init.constant_(last.bias[1:5], math.log(2.0))
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.ReLU(), ConvNorm(config.head, config.head), _answers(config.head)) for _ in STRIDES
+        )
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         """Pictures (N, 3, H, W) in -.5 .. .5, sides multiples of 32 -> for each stride s (N, 17, H/s, W/s)."""
@@ -75,7 +72,18 @@ class Detector(nn.Module):
             features.append(side(x))  # (N, head, H/s, W/s)
         for fine in (1, 0):
             features[fine] = features[fine] + double(features[fine + 1])
-        return tuple(self.head(feature) for feature in features)
+        return tuple(head(feature) for head, feature in zip(self.heads, features, strict=True))
+
+
+def _answers(width: int) -> nn.Conv2d:
+    """The last layer of a head: at first no face anywhere, and boxes of four strides."""
+    last = nn.Conv2d(width, CHANNELS, 1)
+    assert last.bias is not None
+    nn.init.normal_(last.weight, std=0.01)
+    nn.init.zeros_(last.bias)
+    nn.init.constant_(last.bias[:1], math.log(FIRST_SCORE / (1 - FIRST_SCORE)))
+    nn.init.constant_(last.bias[1:5], math.log(2.0))
+    return last
 
 
 class Found(NamedTuple):
