@@ -14,7 +14,7 @@ from typing import Any
 from canthus.errors import CanthusError, OutputError, RecipeError
 from canthus.formats import replace_whole
 from canthus.train.plan import Job, Measure
-from canthus.train.recipe import Recipe, check_recipe
+from canthus.train.recipe import Recipe, check_recipe, cores
 
 CHECKPOINT = "last.ckpt"
 """What is measured: the end of the run, so that nothing was chosen by a validation set."""
@@ -42,7 +42,7 @@ def run_all(
     waiting = [job for job in jobs if not is_done(job)]
     failures: dict[Path, str] = {}
     running: dict[Connection, tuple[Job, BaseProcess]] = {}
-    context, threads = get_context("spawn"), max(1, (os.cpu_count() or 1) // workers)
+    context, threads = get_context("spawn"), max(1, cores() // workers)
     try:
         while waiting or running:
             while waiting and len(running) < workers:

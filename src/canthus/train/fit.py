@@ -32,7 +32,7 @@ from canthus.formats import replace_whole
 from canthus.train.detection.job import detector, face_score
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.job import Job, Place, landmarks
-from canthus.train.recipe import Recipe, Run, SetShare
+from canthus.train.recipe import Recipe, Run, SetShare, cores
 
 JOBS: dict[type[Run], Callable[[Any, Place], Job]] = {
     DetectorRecipe: detector,
@@ -81,7 +81,7 @@ def fit(
     first = int(torch.load(last, weights_only=False, map_location="cpu")["global_step"]) if going_on else 0
     cv2.setNumThreads(1)
     if recipe.accelerator == "cpu":
-        torch.set_num_threads(threads or max(1, _cores() // recipe.processes))
+        torch.set_num_threads(threads or max(1, cores() // recipe.processes))
     lightning.seed_everything(recipe.seed, verbose=False)
 
     job = JOBS[type(recipe)](recipe, Place(root, out, worker, first))
@@ -191,11 +191,6 @@ def commit() -> str:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def _cores() -> int:
-    """Cores that this process may use, which may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -1,6 +1,7 @@
 """What a training run is made of: YAML checked field by field, with overrides `a.b=c`."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -325,3 +326,8 @@ def override(tree: dict[str, Any], change: str) -> None:
             node[last] = yaml.safe_load(value)
     except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise RecipeError(f"--set {change}: the recipe has no field {path}") from error
+
+
+def cores() -> int:
+    """Cores that this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
