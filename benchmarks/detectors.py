@@ -163,7 +163,6 @@ def main() -> None:
     parser.add_argument("--detectors", default="opencv")
     parser.add_argument("--detector-model")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--precision", default="fp32", help="of the own detector")
     parser.add_argument("--count", type=int, default=1000, help="pictures of each kind and angle")
     parser.add_argument("--out", type=Path, default=Path("runs/detectors"), help="folder of curves and false ones")
     parser.add_argument("--fit-mtcnn", action="store_true")
@@ -175,7 +174,7 @@ def main() -> None:
         return
     options.out.mkdir(parents=True, exist_ok=True)
     names = options.detectors.split(",")
-    extra = {"own": {"bundle": options.detector_model, "precision": options.precision}}
+    extra = {"own": {"bundle": options.detector_model}}
     sure = {name: Detector.open(name, **extra.get(name, {})) for name in names}
     thresholds = {name: float(detector.threshold) for name, detector in sure.items()}  # type: ignore[attr-defined]
     # the curve needs what is below the threshold, too

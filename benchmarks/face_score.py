@@ -91,12 +91,11 @@ def save(out: Path, scores: Mapping[str, np.ndarray], threshold: float, made: Ma
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model")
-    parser.add_argument("--precision", default="fp32")
     parser.add_argument("--count", type=int, default=3000, help="crops of each kind")
     parser.add_argument("--out", type=Path, default=Path("runs/face_score_roc"))
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    scorer = FaceScorer.open(options.model, precision=options.precision)
+    scorer = FaceScorer.open(options.model)
     root, threshold = Path(os.environ["CANTHUS_DATA"]), np.nan
     print("| split | against | area under the ROC | threshold | faces over it | others over it |")
     print("|---|---|---|---|---|---|")

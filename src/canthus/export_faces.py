@@ -19,7 +19,7 @@ from canthus.nets.part import Part
 from canthus.runtime.bundle import Card, Crop, member_of, write_bundle
 from canthus.runtime.session import Session
 from canthus.train.detection.recipe import KINDS
-from canthus.train.recipe import check_run
+from canthus.train.recipe import SetShare, check_run
 from canthus.train.task import weights_of
 
 TOLERANCE = 0.05
@@ -119,11 +119,16 @@ def export_faces(checkpoint: Path, out: Path, measured: Sequence[dict[str, Any]]
         },
         measured=list(measured),
         licence="Weights: research use only, because the annotations of wild68 (iBUG) are for research, not commerce.",
-        limits=["faces with a box below 20 pixels", "full profiles are scarce in the training data"],
+        limits=["faces with a box below 20 pixels", _profiles(recipe.sets)],
     )
     with replace_whole(out) as temporary:
         write_bundle(temporary, card, {file: network})
     return card
+
+
+def _profiles(shares: Sequence[SetShare]) -> str:
+    made = any(share.name.startswith("views:") for share in shares)
+    return f"profiles in the training data are {'photographs turned by the data factory' if made else 'scarce'}"
 
 
 def to_onnx(part: Part, size: int, *, open_sides: bool) -> bytes:

@@ -10,7 +10,7 @@ from canthus.geometry.box import overlaps
 from canthus.train.detection.backdrops import make_backdrops, vary_backdrop
 from canthus.train.detection.loader import SceneBatches
 from canthus.train.detection.mining import LAG, Bank, hardest
-from canthus.train.detection.pool import FacePool, load_faces, rolls_of
+from canthus.train.detection.pool import FacePool, load_faces, rolls_of, without_others
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe, load_run
 from canthus.train.detection.scenes import SEEN, Maker
 from canthus.train.recipe import Recipe
@@ -34,6 +34,19 @@ def maker(pool: FacePool, small: DetectorRecipe) -> Maker:
 def test_faces_are_held_small(pool: FacePool, drawn: Path) -> None:
     assert (pool.boxes[:, 2:] - pool.boxes[:, :2]).max() < 41
     assert pool.chance.sum() == pytest.approx(1)
+
+
+def test_people_whom_nobody_has_labelled_are_hidden() -> None:
+    """Stripes are left where the labelled face is, and far from everybody; of the other only colour is."""
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[:, ::4] = image[:, 1::4] = 200
+    face, other = np.array([20, 30, 60, 70], np.float32), np.array([110, 30, 150, 70], np.float32)
+    seen = without_others(image, face, np.stack([face + 3, other]))
+    np.testing.assert_array_equal(seen[:, :100], image[:, :100])
+    assert np.ptp(seen[25:75, 106:154].astype(int)) < 60 < np.ptp(seen[:, 160:])
+    assert without_others(image, face, face[None] + 3) is image
+    beside = without_others(image, face, np.array([[50, 30, 90, 70]], np.float32))
+    np.testing.assert_array_equal(beside[26:74, 16:64], image[26:74, 16:64])
 
 
 def test_rolls_follow_the_turn(pool: FacePool) -> None:

@@ -31,12 +31,13 @@ def detector(recipe: DetectorRecipe, place: Place) -> Job:
     """A run of the detector; the highest average precision, mean over the angles, wins.
 
     Raises:
+        BundleError: `hide` is no bundle of a detector.
         DataError: a set is missing or incomplete.
         RecipeError: the network has no such config.
     """
     side = max(phase.size for phase in recipe.phases)
     config = configured(nets_detector.PRESETS, recipe.network, recipe.preset, recipe.config)
-    pool = load_faces(recipe.sets, place.root, recipe.scenes.held)
+    pool = load_faces(recipe.sets, place.root, recipe.scenes.held, recipe.hide)
     rng = np.random.default_rng((recipe.seed, BUILD, place.process))
     maker = Maker(
         pool, make_backdrops(pool, recipe.scenes.backdrops, side + side // 8, rng), recipe.scenes, recipe.augment
@@ -51,7 +52,7 @@ def detector(recipe: DetectorRecipe, place: Place) -> Job:
 def validation(recipe: DetectorRecipe, place: Place) -> tuple[Mapping[int, list[Scene]], list[Image]]:
     """The same mosaics at every angle, made of the sets of validation, and pictures without a face."""
     side = recipe.phases[-1].size
-    pool = load_faces(recipe.val, place.root, recipe.scenes.held)
+    pool = load_faces(recipe.val, place.root, recipe.scenes.held, recipe.hide)
     count = recipe.val_pictures
     backdrops = make_backdrops(pool, max(count, 8), side + side // 8, np.random.default_rng((recipe.seed, VALIDATION)))
     maker = Maker(pool, backdrops, recipe.scenes, PLAIN)
@@ -67,6 +68,7 @@ def face_score(recipe: FaceScoreRecipe, place: Place) -> Job:
     """A run of the third stage; the largest area under the ROC wins.
 
     Raises:
+        BundleError: `hide` is no bundle of a detector.
         DataError: a set is missing or incomplete.
         RecipeError: the network has no such config, or the phases are not one of its size.
     """
@@ -85,5 +87,5 @@ def face_score(recipe: FaceScoreRecipe, place: Place) -> Job:
 
 
 def _crops(recipe: FaceScoreRecipe, place: Place, config: Any, rng: np.random.Generator, *, val: bool) -> Crops:
-    pool = load_faces(recipe.val if val else recipe.sets, place.root, recipe.held)
+    pool = load_faces(recipe.val if val else recipe.sets, place.root, recipe.held, recipe.hide)
     return Crops(pool, make_backdrops(pool, recipe.backdrops, 3 * config.size, rng), config, recipe)

@@ -11,12 +11,19 @@ from numpy.typing import NDArray
 
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
+from canthus.detect.own import open_own
 from canthus.errors import DataError
 from canthus.geometry.crop import box_of, shape_frames, unit_mean
 from canthus.train.recipe import SetShare
 from canthus.types import Floats, Image
 
 SCHEME = "68"
+HIDDEN = 1.4
+"""Of the box of somebody whom nobody has labelled so much is hidden, in its sides."""
+KEPT = 1.2
+"""Of the box of a labelled face so much stays, in its sides."""
+COARSE = 3
+"""Pixels across that stay of what is hidden."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +49,17 @@ class FacePool:
         return boxes
 
 
-def load_faces(shares: Sequence[SetShare], root: Path, held: int) -> FacePool:
+def load_faces(shares: Sequence[SetShare], root: Path, held: int, hide: Path | None = None) -> FacePool:
     """Read faces into memory.
 
     Args:
         shares: The sets and their weights.
         root: Folder of the data sets.
         held: Longer side of a face's box that is kept at most, in pixels.
+        hide: Bundle of a detector: people whom it sees and nobody has labelled are hidden; None = nobody is.
 
     Raises:
+        BundleError: `hide` is no bundle of a detector.
         DataError: a set is missing or incomplete, or does not have the 68 points.
         ReadError: a picture cannot be read.
     """
@@ -62,8 +71,14 @@ def load_faces(shares: Sequence[SetShare], root: Path, held: int) -> FacePool:
             raise DataError(f"{share.name} {share.split}: it has no faces with {SCHEME} points to learn from")
         samples += some
         chance.append(np.full(len(some), share.weight / len(some)))
+    detector = open_own(bundle=hide) if hide else None
+
+    def read(sample: Sample) -> tuple[Image, Floats]:
+        image, points = _reduced(sample, held)
+        return (without_others(image, box_of(points), detector.detect(image).boxes) if detector else image), points
+
     with ThreadPoolExecutor(4) as threads:
-        stored = list(threads.map(lambda sample: _reduced(sample, held), samples))
+        stored = list(threads.map(read, samples))
     points = np.stack([points for _, points in stored])
     weights = np.concatenate(chance)
     return FacePool([image for image, _ in stored], points, rolls_of(points), weights / weights.sum())
@@ -73,6 +88,36 @@ def rolls_of(points: Floats) -> Floats:
     """In-plane angles of heads, by the similarity from the mean face. (L, 68, 2) -> (L,) degrees."""
     frames = shape_frames(points, unit_mean(points))
     return -np.degrees(np.arctan2(frames[:, 1, 0], frames[:, 0, 0])).astype(np.float32)
+
+
+def without_others(image: Image, face: Floats, found: Floats) -> Image:
+    """A picture with everybody hidden but the labelled face: where they are only a smooth patch of colour is left.
+
+    Args:
+        image: Shape (H, W, 3).
+        face: Box of the labelled face, which stays whole. Shape (4,).
+        found: Boxes of all faces; those whose middle lies in `face` are the labelled one. Shape (F, 4).
+    """
+    height, width = image.shape[:2]
+    middles = (found[:, :2] + found[:, 2:]) / 2
+    others = found[~((middles > face[:2]) & (middles < face[2:])).all(1)]
+    if not len(others):
+        return image
+    changed = image.copy()
+    for box in others:
+        x0, y0, x1, y1 = _grown(box, HIDDEN, width, height)
+        if min(x1 - x0, y1 - y0) >= COARSE:
+            coarse = cv2.resize(image[y0:y1, x0:x1], (COARSE, COARSE), interpolation=cv2.INTER_AREA)
+            changed[y0:y1, x0:x1] = cv2.resize(coarse, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+    x0, y0, x1, y1 = _grown(face, KEPT, width, height)
+    changed[y0:y1, x0:x1] = image[y0:y1, x0:x1]
+    return changed
+
+
+def _grown(box: Floats, factor: float, width: int, height: int) -> list[int]:
+    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * factor / 2
+    corners = np.concatenate([middle - half, middle + half]).round()
+    return [int(value) for value in np.clip(corners, 0, [width, height, width, height])]
 
 
 def _reduced(sample: Sample, held: int) -> tuple[Image, Floats]:

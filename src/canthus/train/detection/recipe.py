@@ -82,6 +82,7 @@ class DetectorRecipe(Run):
         scenes: How pictures are made.
         mining: Where hard negatives come from.
         losses: Weights.
+        hide: Bundle of an earlier run: people whom it sees in the pictures and nobody has labelled are hidden.
         val_pictures: Mosaics of the validation, the same at every angle.
         threshold: Score at which validation tells recall and precision.
     """
@@ -90,6 +91,7 @@ class DetectorRecipe(Run):
     scenes: Scenes = Scenes()
     mining: Mining = Mining()
     losses: DetectorLosses = DetectorLosses()
+    hide: Path | None = None
     val_pictures: int = Field(48, gt=0)
     threshold: Number = Field(0.5, ge=0, le=1)
 
@@ -124,6 +126,7 @@ class FaceScoreRecipe(Run):
         backdrops: Backgrounds that are made at the start and varied.
         held: Longer side of a face's box in the pictures held in memory, in pixels.
         losses: Weights.
+        hide: Bundle of a detector: people whom it sees in the pictures and nobody has labelled are hidden.
         val_crops: Crops of each kind in validation.
     """
 
@@ -133,6 +136,7 @@ class FaceScoreRecipe(Run):
     backdrops: int = Field(256, ge=1)
     held: int = Field(96, gt=16)
     losses: FaceScoreLosses = FaceScoreLosses()
+    hide: Path | None = None
     val_crops: int = Field(400, gt=0)
 
 
