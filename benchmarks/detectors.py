@@ -1,4 +1,4 @@
-"""Detectors beside each other: recall, precision and average precision at IoU .4 at five angles, and ms a picture.
+"""Detectors beside each other: recall, precision, average precision at IoU .4, points, roll at five angles, and ms.
 
     CANTHUS_DATA=... python benchmarks/detectors.py [--detectors own,opencv,mtcnn] [--detector-model FILE]
 
@@ -26,11 +26,12 @@ from canthus.evaluate.detection import Detections, match, matched
 from canthus.evaluate.report.figure import COLOURS
 from canthus.geometry.crop import box_of, crop_matrix, warp
 from canthus.geometry.transform import apply, compose, similarity
+from canthus.schemes.transfer import convert
 from canthus.train.augment import Augment
 from canthus.train.detection.backdrops import make_backdrops
-from canthus.train.detection.pool import load_faces
+from canthus.train.detection.pool import load_faces, rolls_of
 from canthus.train.detection.recipe import Scenes
-from canthus.train.detection.scenes import Maker
+from canthus.train.detection.scenes import Maker, Scene
 from canthus.train.recipe import SetShare
 from canthus.types import FaceDetector, Faces, Image
 
@@ -42,8 +43,6 @@ ANGLES = (0, 30, 60, 90, 180)
 SIDES = (320, 640, 1280)
 MOSAIC = 640
 PLAIN = Augment(flip=0, light=0, grey=0, blur=0, shrink=0, jpeg=0, noise=0, occlude=0, stretch=1)
-Case = tuple[Image, np.ndarray]
-"""A picture and the boxes of its faces (F, 4)."""
 
 
 def turned(sample: Sample, angle: float) -> tuple[Image, np.ndarray]:
@@ -64,22 +63,26 @@ def spread(every: Sequence[Sample], count: int) -> list[Sample]:
     return [every[int(place)] for place in np.linspace(0, len(every) - 1, min(count, len(every)))]
 
 
-def cases(root: Path, count: int, split: str) -> Iterator[tuple[str, list[Case]]]:
+def cases(root: Path, count: int, split: str) -> Iterator[tuple[str, list[Scene]]]:
     """Everything that detectors are tried on, by name."""
     for name in SETS:
         some = spread(open_set(name, root, split), count)
         for angle in ANGLES:
-            pictures = [turned(sample, angle) for sample in some]
-            yield f"{name} alone, {angle}", [(image, box_of(points)[None]) for image, points in pictures]
+            pictures, points = zip(*(turned(sample, angle) for sample in some), strict=True)
+            rolls, five = (
+                rolls_of(np.stack([sample.points[:, :2] for sample in some])) + angle,
+                convert(np.stack(points), "68", "5"),
+            )
+            rows = zip(pictures, box_of(np.stack(points)), five, rolls, strict=True)
+            yield f"{name} alone, {angle}", [Scene(i, box[None], five[None], roll[None]) for i, box, five, roll in rows]
     pool = load_faces([SetShare(name=name, split=split) for name in SETS], root, 160)
     backdrops = make_backdrops(pool, 40, MOSAIC + 40, np.random.default_rng(1))
     maker = Maker(pool, backdrops, Scenes(single=0, empty=0, smallest=20, largest=0.7), PLAIN)
     for angle in ANGLES:
         rng = np.random.default_rng(2)
-        scenes = [maker.scene(MOSAIC, rng, angle) for _ in range(count)]
-        yield f"mosaics, {angle}", [(scene.image, scene.boxes) for scene in scenes]
-    rng = np.random.default_rng(3)
-    yield "no face", [(maker.empty(MOSAIC, rng), np.zeros((0, 4))) for _ in range(count)]
+        yield f"mosaics, {angle}", [maker.scene(MOSAIC, rng, angle) for _ in range(count)]
+    rng, nobody = np.random.default_rng(3), (np.zeros((0, 4)), np.zeros((0, 5, 2)), np.zeros(0))
+    yield "no face", [Scene(maker.empty(MOSAIC, rng), *nobody) for _ in range(count)]
 
 
 def timed(detectors: Mapping[str, FaceDetector], image: Image, turns: int = 7) -> dict[str, float]:
@@ -98,6 +101,18 @@ def row(found: Detections, threshold: float) -> str:
         f"{found.recall(threshold):.3f} | {found.precision(threshold):.3f} | {found.average_precision():.3f}"
         f" | {found.false_per_picture(threshold):.3f}"
     )
+
+
+def beside(some: Sequence[Scene], found: Sequence[Faces], threshold: float) -> str:
+    """Of the true detections: mean error of the five points in % of the box's longer side, median error of the roll."""
+    places, angles = [], []
+    for scene, faces in zip(some, found, strict=True):
+        for face, hit in zip(faces, matched(faces, scene.boxes), strict=True):
+            if hit >= 0 and face.confidence >= threshold and faces.scheme == "5":
+                side = (scene.boxes[hit, 2:] - scene.boxes[hit, :2]).max()
+                places.append(np.linalg.norm(face.points - scene.points[hit], axis=1).mean() / side)
+                angles.append(abs((face.pose[2] - scene.rolls[hit] + 180) % 360 - 180))
+    return f"{100 * np.mean(places):.1f} | {np.median(angles):.1f}" if places else "- | -"
 
 
 def draw_curves(curves: Mapping[str, Mapping[str, Detections]], thresholds: Mapping[str, float]) -> "Figure":
@@ -124,14 +139,14 @@ def draw_curves(curves: Mapping[str, Mapping[str, Detections]], thresholds: Mapp
     return figure
 
 
-def false_ones(some: Sequence[Case], found: Sequence[Faces], threshold: float) -> list[tuple[str, Image]]:
+def false_ones(some: Sequence[Scene], found: Sequence[Faces], threshold: float) -> list[tuple[str, Image]]:
     """What was taken for a face: where and how surely, and what it looks like."""
     listed = []
-    for number, ((image, boxes), faces) in enumerate(zip(some, found, strict=True)):
-        for face, hit in zip(faces, matched(faces, boxes), strict=True):
+    for number, (scene, faces) in enumerate(zip(some, found, strict=True)):
+        for face, hit in zip(faces, matched(faces, scene.boxes), strict=True):
             if hit < 0 and face.confidence >= threshold:
                 place = " ".join(f"{value:.0f}" for value in face.box)
-                piece = warp(image, crop_matrix(face.box, 96, 1.6), 96)
+                piece = warp(scene.image, crop_matrix(face.box, 96, 1.6), 96)
                 listed.append((f"picture {number}, box {place}, confidence {face.confidence:.2f}", piece))
     return listed
 
@@ -179,14 +194,16 @@ def main() -> None:
     thresholds = {name: float(detector.threshold) for name, detector in sure.items()}  # type: ignore[attr-defined]
     # the curve needs what is below the threshold, too
     every = {name: Detector.open(name, **extra.get(name, {}), threshold=0.05) for name in names}
-    print("| on | detector | recall | precision | average precision | false a picture |\n|---|---|---|---|---|---|")
+    print("| on | detector | recall | precision | average precision | false a picture | points, % | roll, degrees |")
+    print("|---|---|---|---|---|---|---|---|")
     curves: dict[str, dict[str, Detections]] = {}
     for what, some in cases(root, options.count, options.split):
         for name in names:
-            found: list[Faces] = [every[name].detect(image) for image, _ in some]
-            result = match(found, [boxes for _, boxes in some])
+            found: list[Faces] = [every[name].detect(scene.image) for scene in some]
+            result = match(found, [scene.boxes for scene in some])
             curves.setdefault(what, {})[name] = result
-            print(f"| {what} | {name} | {row(result, thresholds[name])} |", flush=True)
+            told = f"{row(result, thresholds[name])} | {beside(some, found, thresholds[name])}"
+            print(f"| {what} | {name} | {told} |", flush=True)
             listed = false_ones(some, found, thresholds[name])
             stem = f"{name}_{what}".replace(", ", "_").replace(" ", "_")
             (options.out / f"{stem}.txt").write_text("".join(f"{line}\n" for line, _ in listed))
