@@ -3,16 +3,21 @@
     CANTHUS_DATA=... python benchmarks/detectors.py [--detectors own,opencv,mtcnn] [--detector-model FILE]
 
 Test pictures of wild68 and ytf68 as they are (turned around the face's middle, what the turn uncovers is grey), mosaics
-of their faces (those of `train/detection/scenes.py`, not varied), and mosaics' backdrops without a face. In pictures
-that are alone people whom nobody has labelled count as false. Backdrops are pieces in which OpenCV's cascades see
-nothing, an advantage for them. `--out` gets the curves and all that was falsely found. `--fit-mtcnn` prints the numbers
-of `detect/mtcnn.py`.
+of their faces (those of `train/detection/scenes.py`, not varied), and mosaics' backdrops without a face.
+
+Beside the labelled face of a test picture other people may stand: `strangers.csv` names those whom we saw when we
+looked at all that any of three detectors had found at a low threshold. Detections of them count neither as true nor as
+false, and their pictures give no faces to mosaics. Backdrops are pieces in which OpenCV's cascades see nothing, an
+advantage for them. `--out` gets the curves and all that was falsely found. `--fit-mtcnn` prints the numbers of
+`detect/mtcnn.py`.
 """
 
 import argparse
+import csv
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,12 +47,16 @@ SETS = ("wild68", "ytf68")
 ANGLES = (0, 30, 60, 90, 180)
 SIDES = (320, 640, 1280)
 MOSAIC = 640
+STRANGERS = Path(__file__).with_name("strangers.csv")
 PLAIN = Augment(flip=0, light=0, grey=0, blur=0, shrink=0, jpeg=0, noise=0, occlude=0, stretch=1)
+NOBODY = np.zeros((0, 3))
+Case = tuple[Scene, np.ndarray]
+"""A picture, and the strangers in it: middle and longer side of the box (K, 3)."""
 
 
 def turned(sample: Sample, angle: float) -> tuple[Image, np.ndarray]:
-    """A picture turned by degrees clockwise, grown so that nothing is lost, and its points (P, 2)."""
-    image, points = sample.picture(), sample.points[:, :2]
+    """A picture turned by degrees clockwise and grown so that nothing is lost, and the map (2, 3) to it."""
+    image = sample.picture()
     height, width = image.shape[:2]
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], float)
     turn = similarity(1, angle)
@@ -55,7 +64,7 @@ def turned(sample: Sample, angle: float) -> tuple[Image, np.ndarray]:
     matrix = compose(similarity(shift=tuple((-low).tolist())), turn)
     size = tuple((np.ceil(high - low) + 1).astype(int).tolist())
     picture = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderValue=(127, 127, 127))
-    return picture.astype(np.uint8, copy=False), apply(matrix, points)
+    return picture.astype(np.uint8, copy=False), matrix
 
 
 def spread(every: Sequence[Sample], count: int) -> list[Sample]:
@@ -63,26 +72,56 @@ def spread(every: Sequence[Sample], count: int) -> list[Sample]:
     return [every[int(place)] for place in np.linspace(0, len(every) - 1, min(count, len(every)))]
 
 
-def cases(root: Path, count: int, split: str) -> Iterator[tuple[str, list[Scene]]]:
-    """Everything that detectors are tried on, by name."""
-    for name in SETS:
-        some = spread(open_set(name, root, split), count)
-        for angle in ANGLES:
-            pictures, points = zip(*(turned(sample, angle) for sample in some), strict=True)
-            rolls, five = (
-                rolls_of(np.stack([sample.points[:, :2] for sample in some])) + angle,
-                convert(np.stack(points), "68", "5"),
+def read_strangers() -> dict[str, np.ndarray]:
+    """Strangers by set and name of the picture."""
+    found: dict[str, list[list[float]]] = {}
+    with STRANGERS.open(newline="") as stream:
+        for line in csv.DictReader(stream):
+            found.setdefault(f"{line['set']}/{line['image']}", []).append(
+                [float(line[key]) for key in ("x", "y", "side")]
             )
-            rows = zip(pictures, box_of(np.stack(points)), five, rolls, strict=True)
-            yield f"{name} alone, {angle}", [Scene(i, box[None], five[None], roll[None]) for i, box, five, roll in rows]
+    return {name: np.array(rows) for name, rows in found.items()}
+
+
+def alone(sample: Sample, angle: float, others: np.ndarray, roll: float) -> Case:
+    """A test picture turned by degrees clockwise; the head's own roll is told."""
+    image, matrix = turned(sample, angle)
+    points = apply(matrix, sample.points[:, :2])
+    scene = Scene(image, box_of(points)[None], convert(points, "68", "5")[None], np.array([roll + angle]))
+    return scene, np.concatenate([apply(matrix, others[:, :2]), others[:, 2:]], 1)
+
+
+def cases(root: Path, count: int, split: str) -> Iterator[tuple[str, list[Case]]]:
+    """Everything that detectors are tried on, by name."""
+    strangers = read_strangers()
+    chosen: list[bool] = []
+    for name in SETS:
+        every = open_set(name, root, split)
+        some = spread(every, count)
+        others = [strangers.get(f"{name}/{sample.image.stem}", NOBODY) for sample in some]
+        rolls = rolls_of(np.stack([sample.points[:, :2] for sample in some]))
+        for angle in ANGLES:
+            rows = zip(some, others, rolls, strict=True)
+            yield f"{name} alone, {angle}", [alone(sample, angle, row, roll) for sample, row, roll in rows]
+        free = {sample.image for sample, row in zip(some, others, strict=True) if not len(row)}
+        chosen += [sample.image in free for sample in every]
     pool = load_faces([SetShare(name=name, split=split) for name in SETS], root, 160)
+    pool = replace(pool, chance=pool.chance * chosen / (pool.chance * chosen).sum())
     backdrops = make_backdrops(pool, 40, MOSAIC + 40, np.random.default_rng(1))
     maker = Maker(pool, backdrops, Scenes(single=0, empty=0, smallest=20, largest=0.7), PLAIN)
     for angle in ANGLES:
         rng = np.random.default_rng(2)
-        yield f"mosaics, {angle}", [maker.scene(MOSAIC, rng, angle) for _ in range(count)]
-    rng, nobody = np.random.default_rng(3), (np.zeros((0, 4)), np.zeros((0, 5, 2)), np.zeros(0))
-    yield "no face", [Scene(maker.empty(MOSAIC, rng), *nobody) for _ in range(count)]
+        yield f"mosaics, {angle}", [(maker.scene(MOSAIC, rng, angle), NOBODY) for _ in range(count)]
+    rng, none = np.random.default_rng(3), (np.zeros((0, 4)), np.zeros((0, 5, 2)), np.zeros(0))
+    yield "no face", [(Scene(maker.empty(MOSAIC, rng), *none), NOBODY) for _ in range(count)]
+
+
+def without(faces: Faces, strangers: np.ndarray) -> Faces:
+    """Detections but for those of strangers: middle within half a side, size within a factor of two."""
+    middles, sides = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2, (faces.boxes[:, 2:] - faces.boxes[:, :2]).max(1)
+    near = np.abs(middles[:, None] - strangers[None, :, :2]).max(2) < strangers[:, 2] / 2
+    alike = np.abs(np.log(sides[:, None] / strangers[None, :, 2])) < np.log(2)
+    return faces[~(near & alike).any(1)]
 
 
 def timed(detectors: Mapping[str, FaceDetector], image: Image, turns: int = 7) -> dict[str, float]:
@@ -199,12 +238,13 @@ def main() -> None:
     curves: dict[str, dict[str, Detections]] = {}
     for what, some in cases(root, options.count, options.split):
         for name in names:
-            found: list[Faces] = [every[name].detect(scene.image) for scene in some]
-            result = match(found, [scene.boxes for scene in some])
+            scenes = [scene for scene, _ in some]
+            found = [without(every[name].detect(scene.image), others) for scene, others in some]
+            result = match(found, [scene.boxes for scene in scenes])
             curves.setdefault(what, {})[name] = result
-            told = f"{row(result, thresholds[name])} | {beside(some, found, thresholds[name])}"
+            told = f"{row(result, thresholds[name])} | {beside(scenes, found, thresholds[name])}"
             print(f"| {what} | {name} | {told} |", flush=True)
-            listed = false_ones(some, found, thresholds[name])
+            listed = false_ones(scenes, found, thresholds[name])
             stem = f"{name}_{what}".replace(", ", "_").replace(" ", "_")
             (options.out / f"{stem}.txt").write_text("".join(f"{line}\n" for line, _ in listed))
             if listed:

@@ -18,6 +18,7 @@ from canthus.detect.detector import Detector
 from canthus.evaluate.metrics import distances, normalisers
 from canthus.geometry.box import overlaps
 from canthus.geometry.crop import box_of
+from canthus.geometry.transform import apply
 from detectors import turned
 
 OVERLAP = 0.4
@@ -39,7 +40,8 @@ def main() -> None:
     points: dict[str, list[np.ndarray]] = {"detector, one pass": [], "detector, two passes": [], "true box": []}
     truth = []
     for sample in samples:
-        image, labels = turned(sample, options.turn)
+        image, matrix = turned(sample, options.turn)
+        labels = apply(matrix, sample.points[:, :2])
         box, faces = box_of(labels), detector.detect(image)
         shared = overlaps(faces.boxes, box[None])[:, 0]
         if shared.max(initial=0) < OVERLAP:
