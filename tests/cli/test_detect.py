@@ -215,7 +215,7 @@ def test_results_can_be_boxes_again(detect, tmp_path: Path) -> None:  # type: ig
         (["--detector", "hal"], "'hal' is not one of mtcnn, none, opencv, own"),
         (["--detector", "given"], "'given' is not one of mtcnn"),
         (["--detector", "none", "--threshold", "0.4"], "the detector none has no --threshold"),
-        (["--detector-model", "own.canthus"], "the detector opencv has no --detector-model"),
+        (["--detector", "opencv", "--detector-model", "own.canthus"], "the detector opencv has no --detector-model"),
         (["--boxes-columns", "tight_"], "names the columns of a file that --boxes gives"),
         (["--precision", "fp8"], "fp8"),
         (["--device", "abacus"], "abacus"),

@@ -114,7 +114,7 @@ def detect(
     cv2.setNumThreads(threads or -1)
     files = _images(paths, out)
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
-    engine = {"device": device.value, "threads": threads} if detector == "own" else {}
+    engine = {"device": device.value, "threads": threads} if (detector or DEFAULT) == "own" else {}
     pipeline = Pipeline.open(
         model,
         Detector.open(detector, **options, **engine),

@@ -20,7 +20,7 @@ DETECTORS: dict[str, Callable[..., FaceDetector]] = {
     "own": open_own,
 }
 """Detector by name; called with its options."""
-DEFAULT = "opencv"
+DEFAULT = "own"
 
 
 class Detector:

@@ -81,7 +81,7 @@ class OwnDetector:
         network: Backend,
         *,
         min_face: float = SMALLEST,
-        threshold: float = 0.5,
+        threshold: float = 0.6,
         max_faces: int | None = None,
         max_side: int = 1920,
         overlap: float = 0.4,
