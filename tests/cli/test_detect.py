@@ -301,7 +301,7 @@ def test_other_detectors(detect, tmp_path: Path) -> None:  # type: ignore[no-unt
 @pytest.fixture
 def many(tmp_path: Path) -> list[object]:
     """Arguments for a run over images that takes a few seconds."""
-    names = [f"{number // 20}/{number:03}.png" for number in range(160)]
+    names = [f"{number // 20}/{number:03}.png" for number in range(80)]
     for seed, name in enumerate(names):
         save(tmp_path / "in" / name, seed, 96)
     table = box_table(tmp_path / "boxes.csv", names)
@@ -311,7 +311,9 @@ def many(tmp_path: Path) -> list[object]:
 def start(bundle: Path, out: Path, arguments: list[object]) -> subprocess.Popen[bytes]:
     """The command in a process of its own, stopped by the caller when it has begun to write."""
     words = ["detect", *map(str, arguments), "-o", str(out), "--model", str(bundle), "--threads", "1"]
-    code = "import sys; from canthus.cli import main; sys.argv[0] = 'canthus'; main()"
+    # whoever runs the tests in the background of a shell hands down that interrupts are ignored
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listen}; import sys; from canthus.cli import main; sys.argv[0] = 'canthus'; main()"
     process = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while process.poll() is None and len(list(out.glob("0/[!.]*.json"))) < 5 and time.monotonic() < deadline:
@@ -327,7 +329,7 @@ def test_killed_run_is_finished_by_the_next(detect, many, bundle: Path, tmp_path
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     left = outputs(out)
-    assert 5 <= len([name for name in left if name.endswith(".json")]) < 160 and "faces.csv" not in left
+    assert 5 <= len([name for name in left if name.endswith(".json")]) < 80 and "faces.csv" not in left
     for name in left:
         assert (read(out / name).size if name.endswith(".jpg") else len(load(out / name))) >= 1
     written = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
@@ -338,9 +340,9 @@ def test_killed_run_is_finished_by_the_next(detect, many, bundle: Path, tmp_path
     code, _ = detect(*many, "-o", tmp_path / "whole")
     assert code == 0 and outputs(out) == outputs(tmp_path / "whole")
     with (out / "faces.csv").open() as stream:
-        assert len(list(csv.DictReader(stream))) == 160
+        assert len(list(csv.DictReader(stream))) == 80
     code, said = detect(*many, "-o", out, "--resume")
-    assert code == 0 and "images 0, 160 more were done before" in said
+    assert code == 0 and "images 0, 80 more were done before" in said
 
 
 def test_interrupted_run_keeps_what_it_has(many, bundle: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -350,4 +352,4 @@ def test_interrupted_run_keeps_what_it_has(many, bundle: Path, tmp_path: Path) -
     assert process.returncode == 130
     left = outputs(tmp_path / "out")
     done = [name for name in left if name.endswith(".json")]
-    assert len(done) < 160 and len(load(tmp_path / "out" / "faces.csv")) in (len(done), len(done) - 1)
+    assert len(done) < 80 and len(load(tmp_path / "out" / "faces.csv")) in (len(done), len(done) - 1)
