@@ -19,7 +19,7 @@ from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.detect.opencv import FRONTAL, PROFILE, WINDOW, OpenCVDetector, fuse, load_cascade, search
 from canthus.geometry.crop import box_of
-from canthus.reader import read
+from canthus.reader.image import read
 
 SETS = ("wild68", "ytf68")
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from canthus.data.catalogue import open_set
+from canthus.face3d.contour import outline
+from canthus.face3d.fit import Fit, Fitter
+from canthus.face3d.labels import points_of, visibility
+from canthus.face3d.morphable import MorphableModel
+from canthus.face3d.style import learn_style
 from canthus.geometry.pose import rotation
-from canthus.synth.contour import outline
-from canthus.synth.fit import Fit, Fitter
-from canthus.synth.labels import points_of, visibility
-from canthus.synth.morphable import MorphableModel
-from canthus.synth.style import learn_style
 
 PROTOTYPE = {0: (0.8, 0.4), 30: (1.0, 1.3), 45: (1.3, 1.1), 60: (2.3, 3.5)}
 """3D-68 error and yaw error at each yaw."""

@@ -17,9 +17,9 @@ import numpy as np
 
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
-from canthus.reader import read
+from canthus.reader.image import read
 from canthus.schemes.scheme import Scheme
-from canthus.synth.consistency import Followed, follow, skew
+from canthus.synth.relabel.consistency import Followed, follow, skew
 
 SCHEME = Scheme.open("68")
 INNER = list(SCHEME.groups["inner"])

@@ -10,6 +10,8 @@ import pytest
 
 from canthus.train.recipe import Recipe
 
+pytest_plugins = ["toy_head"]
+
 hypothesis.settings.register_profile("canthus", max_examples=50, deadline=None, derandomize=True)
 hypothesis.settings.load_profile("canthus")
 

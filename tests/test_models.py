@@ -9,7 +9,7 @@ from canthus.align.aligner import ALIGNERS, Aligner
 from canthus.data.catalogue import open_set
 from canthus.evaluate.metrics import distances, normalisers
 from canthus.geometry.crop import box_of
-from canthus.reader import read
+from canthus.reader.image import read
 from canthus.runtime.bundle import Bundle
 
 ROOT = Path(__file__).parents[1]

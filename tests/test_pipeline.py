@@ -16,7 +16,7 @@ from canthus.align.aligner import Aligner
 from canthus.detect.given import BoxFile
 from canthus.errors import InputError, ReadError, ShapeError
 from canthus.pipeline import AHEAD, Pipeline, Result, read_ahead
-from canthus.reader import Frame
+from canthus.reader.frame import Frame
 from canthus.types import Faces, Image
 
 

@@ -14,15 +14,15 @@ from canthus.align.cropped import Cropped
 from canthus.data.catalogue import open_set
 from canthus.errors import ShapeError
 from canthus.evaluate.metrics import distances, normalisers
-from canthus.export import fold_norms, halve, prove, to_onnx
+from canthus.export.landmarks import fold_norms, halve, prove, to_onnx
 from canthus.geometry.crop import box_of
 from canthus.nets.network import NETWORKS, configure
 from canthus.runtime.session import Session
 from canthus.schemes.scheme import Scheme
-from canthus.train.loader import Stream, load_pool
+from canthus.train.landmarks.loader import Stream, load_pool
+from canthus.train.landmarks.task import aligner_of
 from canthus.train.objectives import OBJECTIVES, target_of
 from canthus.train.recipe import Recipe
-from canthus.train.task import aligner_of
 
 STEMS = sorted(NETWORKS)
 SMALL: Mapping[str, tuple[str, dict[str, Any]]] = {

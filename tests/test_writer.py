@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from canthus.errors import InputError, OutputError
-from canthus.formats import load
-from canthus.reader import read
+from canthus.formats.table import load
+from canthus.reader.image import read
 from canthus.types import Faces
 from canthus.writer import JOURNAL, TABLE, ResultFolder, overlay_of, write_jpeg
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from canthus.drawing import draw
     from canthus.errors import CanthusError
     from canthus.pipeline import Pipeline
-    from canthus.reader import read
+    from canthus.reader.image import read
     from canthus.schemes.scheme import Scheme
     from canthus.types import Face, Faces
 
@@ -29,7 +29,7 @@ _HOMES = {
     "Pipeline": "pipeline",
     "Scheme": "schemes.scheme",
     "draw": "drawing",
-    "read": "reader",
+    "read": "reader.image",
 }
 
 __all__ = ["Aligner", "CanthusError", "Detector", "Face", "Faces", "Pipeline", "Scheme", "__version__", "draw", "read"]

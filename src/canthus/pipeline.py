@@ -20,7 +20,8 @@ from canthus.detect.detector import Detector
 from canthus.detect.given import BoxFile, inside
 from canthus.errors import CanthusError, InputError, ReadError, ShapeError
 from canthus.geometry.crop import box_of
-from canthus.reader import Frame, read
+from canthus.reader.frame import Frame
+from canthus.reader.image import read
 from canthus.runtime.bundle import Precision
 from canthus.runtime.session import Device
 from canthus.types import FaceDetector, Faces, Floats, Image, as_image

@@ -13,9 +13,11 @@ import numpy as np
 
 from canthus.drawing import draw
 from canthus.errors import InputError, OutputError
-from canthus.formats import Record, dump, replace_whole
-from canthus.journal import Entry, Journal, packed
+from canthus.formats.record import Record
+from canthus.formats.table import dump
 from canthus.types import Faces, Image
+from canthus.work.files import replace_whole
+from canthus.work.journal import Entry, Journal, packed
 
 KINDS = ("json", "csv", "pts")
 TABLE = "faces.csv"

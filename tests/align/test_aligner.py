@@ -10,7 +10,7 @@ from canthus.errors import BundleError, ShapeError
 from canthus.evaluate.metrics import distances, normalisers
 from canthus.geometry.crop import box_of
 from canthus.geometry.transform import apply, compose, similarity
-from canthus.reader import read
+from canthus.reader.image import read
 from canthus.runtime.bundle import Bundle, write_bundle
 
 IMAGE = np.full((120, 160, 3), 90, np.uint8)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from canthus import cli, formats
+from canthus import cli
 from canthus.evaluate.protocol import ProtocolError
+from canthus.formats import table as formats
 
 VERDICT = re.compile(r"% +([AB-]) *$", re.MULTILINE)
 

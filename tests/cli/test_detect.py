@@ -15,8 +15,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image as Pillow
 
-from canthus.formats import load
-from canthus.reader import read
+from canthus.formats.table import load
+from canthus.reader.image import read
 from canthus.runtime.bundle import Card, Crop, member_of, write_bundle
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from canthus import cli, formats
+from canthus import cli
 from canthus.errors import CanthusError, DataError, SchemeError
 from canthus.evaluate.protocol import PROTOCOLS, ProtocolError
+from canthus.formats import table as formats
 from canthus.schemes.scheme import Scheme
 from canthus.types import Faces
 

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 from canthus.cli.synth import app
 from canthus.data.catalogue import open_set
 from canthus.errors import CanthusError, InputError, OutputError
-from canthus.formats import Record, dump, load
+from canthus.face3d.morphable import MorphableModel
+from canthus.formats.record import Record
+from canthus.formats.table import dump, load
 from canthus.schemes.scheme import Scheme
-from canthus.synth.morphable import MorphableModel
 
 
 def run(*arguments):

@@ -11,7 +11,7 @@ import canthus.cli
 from canthus.cli.synth import app
 from canthus.data.catalogue import open_set
 from canthus.errors import InputError, OutputError
-from canthus.synth.ict import import_ict
+from canthus.face3d.ict import import_ict
 
 
 def run(*arguments):

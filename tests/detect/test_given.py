@@ -8,7 +8,8 @@ import pytest
 from canthus.detect.detector import DETECTORS, Detector
 from canthus.detect.given import BoxFile, GivenBoxes
 from canthus.errors import FormatError, InputError, ShapeError
-from canthus.formats import Record, dump
+from canthus.formats.record import Record
+from canthus.formats.table import dump
 
 IMAGE = np.zeros((50, 100, 3), np.uint8)
 

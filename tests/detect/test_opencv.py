@@ -15,7 +15,7 @@ from canthus.detect.detector import Detector
 from canthus.detect.opencv import FRONTAL, PROFILE, OpenCVDetector, certainty, fuse
 from canthus.errors import InputError, ShapeError
 from canthus.geometry.crop import box_of
-from canthus.reader import read
+from canthus.reader.image import read
 
 FACE = np.array([109, 67, 189, 149])
 """The box of the landmarks in the portrait, by eye."""

@@ -110,7 +110,7 @@ def test_options_out_of_range(options: dict[str, float]) -> None:
         OwnDetector(Discs(), **options)  # type: ignore[arg-type]
 
 
-def test_the_detector_is_not_shipped_yet(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_bundle_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr("canthus.runtime.bundle.files", lambda _: tmp_path)
     with pytest.raises(BundleError, match=r"ships no bundle of the detector; train it .*recipes/detector.yaml"):
         Detector.open("own")

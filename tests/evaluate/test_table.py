@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from canthus import formats
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.errors import DataError, FormatError, InputError, SchemeError
 from canthus.evaluate.table import Table, fits, load_table, table_of_samples
+from canthus.formats import table as formats
 from canthus.schemes.scheme import Scheme
 
 SCHEME = Scheme.open("68")

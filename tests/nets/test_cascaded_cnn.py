@@ -14,8 +14,8 @@ from torch import nn
 from canthus.align.cascaded_cnn import solver
 from canthus.nets.cascaded_cnn import PRESETS, CascadedCnn, CascadedCnnConfig, Highest, Strided, parts, wide
 from canthus.nets.compact import Compact, CompactConfig
+from canthus.nets.losses import gaussians
 from canthus.runtime.session import Session
-from canthus.train.losses import gaussians
 
 TINY = CascadedCnnConfig(
     points=5,

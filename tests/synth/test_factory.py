@@ -8,10 +8,10 @@ import pytest
 
 from canthus.data.catalogue import open_set
 from canthus.errors import DataError, OutputError
-from canthus.synth.covered import Copies
 from canthus.synth.factory import CHUNK, Summary, produce
-from canthus.synth.profile import ProfileOptions
-from canthus.synth.turned import Views
+from canthus.synth.occlusion.covered import Copies
+from canthus.synth.turn.profile import ProfileOptions
+from canthus.synth.turn.turned import Views
 
 OPTIONS = ProfileOptions(size=64, spacing=6)
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from canthus.errors import InputError, SchemeError
+from canthus.face3d.labels import points_of
 from canthus.schemes.transfer import index_map
 from canthus.synth.labelled import Labelled, open_labelled
-from canthus.synth.labels import points_of
 from canthus.synth.photographs import open_photographs
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from canthus.errors import InputError, ReadError
-from canthus.synth.morphable import MorphableModel
+from canthus.face3d.morphable import MorphableModel
 from canthus.synth.photographs import open_photographs
 
 

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from canthus.face3d.fit import Fitter
+from canthus.face3d.labels import points_of
 from canthus.geometry.pose import rotation
 from canthus.schemes.scheme import Scheme
-from canthus.synth.fit import Fitter
-from canthus.synth.labels import points_of
-from canthus.synth.render import View, framing, light_from, render, unused
-from canthus.synth.skin import random_person
+from canthus.synth.video.render import View, framing, light_from, render, unused
+from canthus.synth.video.skin import random_person
 
 SIZE, SCALE = 48, 2.5
 GREY = np.full((SIZE, SIZE, 3), 90, np.uint8)

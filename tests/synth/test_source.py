@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from canthus.errors import DataError, FormatError, ReadError
-from canthus.formats import Record, dump
+from canthus.formats.record import Record
+from canthus.formats.table import dump
 from canthus.synth.source import open_faces, read_faces, thinned
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from canthus.errors import DataError, InputError, OutputError, ShapeError
-from canthus.formats import load
-from canthus.synth.fit import Fitter
+from canthus.face3d.fit import Fitter
+from canthus.formats.table import load
 from canthus.synth.table import Faces2D, Job, fit_columns, fit_faces, forget, read_style, write_table
 
 

@@ -7,9 +7,9 @@ from torch.utils.data import DataLoader
 
 from canthus.errors import InputError, OutputError
 from canthus.train.fit import fit
-from canthus.train.loader import Stream, load_pool
+from canthus.train.landmarks.loader import Stream, load_pool
+from canthus.train.landmarks.task import Task, load_start, weights_of
 from canthus.train.recipe import Recipe, Start
-from canthus.train.task import Task, load_start, weights_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),

@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from canthus.train.outcome import Outcome
-    from canthus.train.plan import Job
+    from canthus.study.plan import Job
+    from canthus.study.table import Outcome
 
 
 def ablate(
@@ -38,7 +38,7 @@ def ablate(
 
     from canthus.errors import DataError, need
     from canthus.evaluate.report.figure import check_matplotlib
-    from canthus.train.plan import jobs_of, load_ablation
+    from canthus.study.plan import jobs_of, load_ablation
 
     ablation = load_ablation(file, [*(override or []), *([] if seeds is None else [f"seeds=[{seeds}]"])])
     if root is None:
@@ -48,7 +48,7 @@ def ablate(
     except ModuleNotFoundError as error:
         raise need("train") from error
     check_matplotlib()
-    from canthus.train.outcome import gather, write_outcome
+    from canthus.study.table import gather, write_outcome
 
     folder = out or Path("runs") / ablation.name
     failures = _run(jobs_of(ablation, folder, only or []), root, workers)
@@ -68,7 +68,7 @@ def _run(jobs: "list[Job]", root: Path, workers: int) -> dict[Path, str]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from canthus.train.ablate import run_all, steps_left
+    from canthus.study.run import run_all, steps_left
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -80,7 +80,7 @@ def _show(outcome: "Outcome", console: "Console") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from canthus.train.outcome import HEAD, lines_of, title_of
+    from canthus.study.table import HEAD, lines_of, title_of
 
     for measure in outcome.ablation.measures:
         console.print(title_of(outcome, measure), style="bold", highlight=False, markup=False)

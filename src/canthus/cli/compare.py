@@ -28,8 +28,8 @@ def compare(
     from canthus.evaluate.pairing import paired
     from canthus.evaluate.protocol import Protocol
     from canthus.evaluate.table import load_table
-    from canthus.formats import replace_whole
     from canthus.schemes.scheme import Scheme
+    from canthus.work.files import replace_whole
 
     rules = Protocol.open(protocol) if protocol else Protocol()
     rules = rules.changed(scheme=scheme, normaliser=normaliser)

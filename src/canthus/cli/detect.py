@@ -85,7 +85,7 @@ def detect(
     from canthus.detect.detector import DEFAULT, DETECTORS, Detector, options_of
     from canthus.detect.given import BoxFile
     from canthus.pipeline import Pipeline
-    from canthus.reader import root_of
+    from canthus.reader.files import root_of
     from canthus.writer import KINDS, ResultFolder
 
     chosen = [kind.strip() for kind in kinds.split(",")]
@@ -177,7 +177,7 @@ class Report:
 
 def _images(paths: list[str], out: Path) -> list[Path]:
     """The images to work on: not those that lie in the folder of the results, where this lies in a folder of images."""
-    from canthus.reader import find
+    from canthus.reader.files import find
 
     place = out.resolve()
     below = any(place.is_relative_to(Path(path).resolve()) and place != Path(path).resolve() for path in paths)

@@ -185,7 +185,7 @@ def _tell(study: "Study", as_json: Path | None, report: Path | None) -> None:
     from canthus.evaluate.report.screen import show
     from canthus.evaluate.report.tables import as_json as json_of
     from canthus.evaluate.report.write import write_report
-    from canthus.formats import replace_whole
+    from canthus.work.files import replace_whole
 
     console = Console()
     show(study, console)

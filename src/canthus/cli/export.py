@@ -27,8 +27,8 @@ def export(
     from canthus.errors import DataError, need
 
     try:
-        from canthus.export import export as make
-        from canthus.export_faces import EXPORTS, export_faces, kind_of
+        from canthus.export.detection import EXPORTS, export_faces, kind_of
+        from canthus.export.landmarks import export as make
     except ModuleNotFoundError as error:
         raise need("export") from error
     figures = json.loads(measured.read_text()) if measured else []

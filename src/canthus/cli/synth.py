@@ -40,7 +40,7 @@ def import_model(
 
     Example: canthus synth import ICT-FaceKit/FaceXModel -o face.npz
     """
-    from canthus.synth.ict import import_ict
+    from canthus.face3d.ict import import_ict
 
     if out.suffix != ".npz":
         raise typer.BadParameter("a face model is an .npz file", param_hint="--out")
@@ -80,8 +80,8 @@ def fit(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from canthus.data.catalogue import folder_of
+    from canthus.face3d.fit import FitOptions
     from canthus.schemes.scheme import Scheme
-    from canthus.synth.fit import FitOptions
     from canthus.synth.source import open_faces, read_faces, thinned
     from canthus.synth.table import Job, fit_faces, forget, read_style, write_table
 
@@ -136,8 +136,8 @@ def profile(
 
     Exit codes: 0 all made; 1 some could not be; 2 wrong usage; 3 nothing done.
     """
-    from canthus.synth.profile import ProfileOptions
-    from canthus.synth.turned import Views
+    from canthus.synth.turn.profile import ProfileOptions
+    from canthus.synth.turn.turned import Views
 
     _produce(Views(model, fits, pictures, count, seed, landmarks, ProfileOptions(size=size)), out, workers)
 
@@ -163,7 +163,7 @@ def occlude(
 
     Exit codes: 0 all made; 1 some could not be; 2 wrong usage; 3 nothing done.
     """
-    from canthus.synth.covered import Copies, CoveredViews
+    from canthus.synth.occlusion.covered import Copies, CoveredViews
 
     order: Order
     if views is not None:
@@ -227,8 +227,8 @@ def _with_style(job: "Job", faces: "Faces2D", console: "Console") -> "Job":
     """The job with the style of a few hundred of the faces, or as it is where there are too few."""
     from dataclasses import replace
 
+    from canthus.face3d.style import LEAST, learn_style
     from canthus.synth.source import thinned
-    from canthus.synth.style import LEAST, learn_style
 
     if len(faces.images) < 2 * LEAST:
         console.print(f"no style is learnt from {len(faces.images)} faces; {2 * LEAST} are needed, or --style-from")

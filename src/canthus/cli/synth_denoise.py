@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from canthus.synth.denoise import Choice, Cleaned, Weights
+    from canthus.synth.relabel.denoise import Choice, Cleaned, Weights
 
 
 def denoise(
@@ -56,16 +56,16 @@ def denoise(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+    from canthus.face3d.fit import FitOptions
     from canthus.geometry.crop import box_of
     from canthus.schemes.scheme import Scheme
-    from canthus.synth.denoise import Estimates, blend, frames, in_style, limited, point_weights
-    from canthus.synth.fit import FitOptions
     from canthus.synth.photographs import open_photographs
-    from canthus.synth.priors import Prior, Rehearsal, fitted
-    from canthus.synth.relabel import write_labels
-    from canthus.synth.run import digest
+    from canthus.synth.relabel.denoise import Estimates, blend, frames, in_style, limited, point_weights
+    from canthus.synth.relabel.labels import write_labels
+    from canthus.synth.relabel.priors import Prior, Rehearsal, fitted
     from canthus.synth.source import open_faces
     from canthus.synth.table import Job
+    from canthus.work.jobs import digest
 
     if root is None:
         raise typer.BadParameter("say where the data sets lie: --root, or the environment variable CANTHUS_DATA")

@@ -25,8 +25,8 @@ def pairs(
 
     Exit codes: 0 done; 2 wrong usage; 3 nothing done.
     """
+    from canthus.face3d.morphable import MorphableModel
     from canthus.synth.labelled import open_labelled
-    from canthus.synth.morphable import MorphableModel
     from canthus.synth.pairs import Side, join, make_pairs, write_pairs
 
     if out.suffix != ".npz":

@@ -22,10 +22,10 @@ def schemes(
     import cv2
 
     from canthus.errors import OutputError
-    from canthus.formats import replace_whole
     from canthus.schemes.scheme import SCHEMES
     from canthus.synth.gallery import gallery
     from canthus.synth.labelled import open_labelled
+    from canthus.work.files import replace_whole
 
     if out.suffix != ".png":
         raise typer.BadParameter("a sheet is a .png file", param_hint="--out")

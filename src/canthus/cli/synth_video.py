@@ -38,9 +38,9 @@ def video(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from canthus.reader import find
-    from canthus.synth.scene import SceneJob
-    from canthus.synth.sequences import Sequences, produce_sequences
+    from canthus.reader.files import find
+    from canthus.synth.video.scene import SceneJob
+    from canthus.synth.video.sequences import Sequences, produce_sequences
 
     behind = tuple(find([backgrounds])) if backgrounds else ()
     order = Sequences(SceneJob(model, landmarks, frames=frames, size=size, backgrounds=behind), count, seed)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from canthus.errors import DataError, need
-from canthus.formats import load
-from canthus.reader import SUFFIXES
+from canthus.formats.table import load
+from canthus.reader.files import SUFFIXES
 from canthus.types import Floats
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from canthus.data.files import expect, labelled
 from canthus.data.lazy import Lazy
 from canthus.data.sample import Sample
-from canthus.formats import load
+from canthus.formats.table import load
 
 TREE = """\
 {folder}/

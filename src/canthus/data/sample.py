@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from canthus.errors import DataError, ShapeError
-from canthus.reader import read
+from canthus.reader.image import read
 from canthus.types import Floats, Image
 
 

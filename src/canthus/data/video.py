@@ -16,7 +16,7 @@ from canthus.data.files import checked, expect, read_pts
 from canthus.data.lazy import Lazy
 from canthus.data.sample import Sample
 from canthus.errors import DataError, FormatError, ReadError
-from canthus.reader import SUFFIXES
+from canthus.reader.files import SUFFIXES
 from canthus.types import Floats, Image
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from canthus.errors import FormatError, InputError, ShapeError
-from canthus.formats import load
+from canthus.formats.table import load
 from canthus.geometry.crop import box_of
 from canthus.types import Faces, Floats, Image, as_boxes, as_image
 

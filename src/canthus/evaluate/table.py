@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus import formats
 from canthus.data.sample import Sample
 from canthus.errors import DataError, FormatError, SchemeError
 from canthus.evaluate.cut import natural_cuts
-from canthus.evaluate.mat import load_mat
 from canthus.evaluate.result import Labels
+from canthus.formats import table as formats
+from canthus.formats.mat import load_mat
+from canthus.formats.record import Record
 from canthus.geometry.crop import box_of
 from canthus.schemes.scheme import Scheme
 from canthus.types import Floats, Image
@@ -154,7 +155,7 @@ def _complete(values: Sequence[Any]) -> bool:
     return all(value is not None for value in values)
 
 
-def _table_of(records: Sequence[formats.Record], path: Path) -> Table:
+def _table_of(records: Sequence[Record], path: Path) -> Table:
     """Records as arrays; those of images without a face are left out."""
     faces = [record for record in records if len(record.points)]
     if not faces:

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import DataError, OutputError
-from canthus.formats import replace_whole
-from canthus.synth.run import INDEX, SHEET, claim, spread
 from canthus.synth.sheet import write_sheet
 from canthus.types import Image
+from canthus.work.files import replace_whole
+from canthus.work.jobs import INDEX, SHEET, claim, spread
 
 Columns = dict[str, NDArray[Any]]
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import InputError, SchemeError
+from canthus.face3d.fit import Fit
+from canthus.face3d.labels import points_of
+from canthus.face3d.morphable import MorphableModel
 from canthus.geometry.pose import azimuth
-from canthus.reader import read
+from canthus.reader.image import read
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import IndexMap, index_map
-from canthus.synth.fit import Fit
-from canthus.synth.labels import points_of
-from canthus.synth.morphable import MorphableModel
 from canthus.synth.table import fit_of
 from canthus.types import Image
 

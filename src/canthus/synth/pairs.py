@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import DataError, InputError, SchemeError
-from canthus.formats import replace_whole
+from canthus.face3d.morphable import MorphableModel
 from canthus.schemes.scheme import Scheme
 from canthus.synth.labelled import Labelled
-from canthus.synth.morphable import MorphableModel
+from canthus.work.files import replace_whole
 
 Doubles = NDArray[np.float64]
 

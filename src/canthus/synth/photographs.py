@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import InputError
+from canthus.face3d.fit import Fit
 from canthus.geometry.pose import azimuth
-from canthus.reader import read
-from canthus.synth.fit import Fit
+from canthus.reader.image import read
 from canthus.synth.table import fit_of
 from canthus.types import Image
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import OutputError
-from canthus.formats import replace_whole
 from canthus.geometry.crop import box_of, crop_matrix, warp
 from canthus.geometry.transform import apply
-from canthus.reader import read
+from canthus.reader.image import read
 from canthus.types import Image
+from canthus.work.files import replace_whole
 
 SIDE = 128
 COLUMNS = 20

@@ -8,8 +8,8 @@ import numpy as np
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.errors import DataError, ReadError
-from canthus.formats import load
-from canthus.header import header_of
+from canthus.formats.table import load
+from canthus.reader.header import header_of
 from canthus.synth.table import Faces2D
 
 

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import DataError, InputError, ShapeError
-from canthus.formats import replace_whole
+from canthus.face3d.fit import Fit, FitOptions, Fitter
+from canthus.face3d.labels import points_of, visibility
+from canthus.face3d.morphable import MorphableModel
 from canthus.geometry.pose import WeakPerspective
-from canthus.synth.fit import Fit, FitOptions, Fitter
-from canthus.synth.labels import points_of, visibility
-from canthus.synth.morphable import MorphableModel
-from canthus.synth.run import claim, digest, spread
+from canthus.work.files import replace_whole
+from canthus.work.jobs import claim, digest, spread
 
 Doubles = NDArray[np.float64]
 Columns = Mapping[str, NDArray[Any]]

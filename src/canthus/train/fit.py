@@ -28,11 +28,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from canthus.data.catalogue import folder_of
 from canthus.errors import OutputError
-from canthus.formats import replace_whole
 from canthus.train.detection.job import detector, face_score
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.job import Job, Place, landmarks
 from canthus.train.recipe import Recipe, Run, SetShare, cores
+from canthus.work.files import replace_whole
 
 JOBS: dict[type[Run], Callable[[Any, Place], Job]] = {
     DetectorRecipe: detector,

@@ -10,9 +10,9 @@ from torch.utils.data import IterableDataset
 
 from canthus.data.catalogue import open_set
 from canthus.errors import DataError
-from canthus.train.loader import Stream, load_pool
+from canthus.train.landmarks.loader import Stream, load_pool
+from canthus.train.landmarks.task import Task
 from canthus.train.recipe import Recipe
-from canthus.train.task import Task
 
 
 class Place(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor
 from canthus.nets import cascaded_cnn as cascade
 from canthus.nets import compact as one_stage
 from canthus.nets import local_global as hourglasses
-from canthus.train.losses import HEAT, POINT, pose_loss, spread_loss
+from canthus.nets.losses import HEAT, POINT, pose_loss, spread_loss
 from canthus.train.recipe import Losses
 
 

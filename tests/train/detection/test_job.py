@@ -13,7 +13,7 @@ from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.detection.task import ANGLES
 from canthus.train.fit import fit
 from canthus.train.job import Place
-from canthus.train.task import weights_of
+from canthus.train.landmarks.task import weights_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),

@@ -7,7 +7,7 @@ from canthus.evaluate.report.figure import ced_figure
 from canthus.evaluate.report.page import page
 from canthus.evaluate.report.study import Study
 from canthus.evaluate.report.tables import as_json, faces_csv, markdown, points_csv
-from canthus.formats import replace_whole
+from canthus.work.files import replace_whole
 
 TEXTS: dict[str, Callable[[Study], str]] = {
     "report.html": page,

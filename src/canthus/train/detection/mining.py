@@ -15,11 +15,11 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from canthus.errors import DataError
-from canthus.formats import replace_whole
 from canthus.geometry.crop import crop_matrix, warp
 from canthus.train.detection.recipe import DetectorRecipe
 from canthus.train.detection.scenes import Maker
 from canthus.types import Faces, Floats, Image
+from canthus.work.files import replace_whole
 
 LAG = 50
 """More steps than any worker prepares ahead."""

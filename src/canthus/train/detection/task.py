@@ -17,8 +17,8 @@ from canthus.train.detection import objectives
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.detection.scenes import Scene
 from canthus.train.detection.score_loader import Crop
+from canthus.train.landmarks.task import TorchBackend, load_start
 from canthus.train.optimiser import optimisers_of
-from canthus.train.task import TorchBackend, load_start
 from canthus.types import Image
 
 ANGLES = (0, 30, 60, 90, 180)

@@ -1,0 +1,93 @@
+""".json files: {"canthus": version, "images": [{"image", "width", "height", "scheme", "faces": [...]}]}.
+
+A value that is missing (NaN) is null.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from canthus import __version__
+from canthus.errors import FormatError
+from canthus.formats.record import POSE, Record, floats, nothing
+
+
+def load(path: Path) -> list[Record]:
+    """The faces in a file; `table.load` names the errors."""
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise FormatError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
+    if not isinstance(tree, dict) or not isinstance(tree.get("images"), list):
+        raise FormatError(f'{path}: not landmarks as canthus writes them: there is no list "images"')
+    records = []
+    for number, entry in enumerate(tree["images"]):
+        try:
+            records += _json_records(entry)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            what = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
+            raise FormatError(f"{path}: images[{number}]: {what}") from error
+    return records
+
+
+def _json_records(entry: Mapping[str, Any]) -> list[Record]:
+    size = (int(entry["width"]), int(entry["height"])) if "width" in entry else None
+    shared: dict[str, Any] = {"image": str(entry["image"]), "scheme": entry.get("scheme", ""), "size": size}
+    records = []
+    for face in entry["faces"]:
+        points = floats(face["points"])
+        records.append(
+            Record(
+                **shared,
+                points=points if points.size else nothing(),
+                identity=face.get("identity", ""),
+                box=face.get("box"),
+                scores=face.get("scores"),
+                confidence=face.get("confidence", float("nan")),
+                pose=floats([face["pose"][name] for name in POSE]) if "pose" in face else None,
+            )
+        )
+    return records or [Record(**shared)]
+
+
+def dump(path: Path, records: Sequence[Record]) -> None:
+    """Write faces to a file.
+
+    Raises:
+        ShapeError: the format cannot hold these records.
+    """
+    images = []
+    for (image, scheme, size), group in groupby(records, lambda record: (record.image, record.scheme, record.size)):
+        entry: dict[str, Any] = {"image": image}
+        if size is not None:
+            entry |= {"width": size[0], "height": size[1]}
+        if scheme:
+            entry["scheme"] = scheme
+        images.append(entry | {"faces": [_json_face(record) for record in group if not record.empty]})
+    lines = ",\n".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in images)
+    path.write_text(f'{{"canthus": "{__version__}", "images": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
+def _json_face(record: Record) -> dict[str, Any]:
+    face: dict[str, Any] = {"identity": record.identity} if record.identity else {}
+    if record.box is not None:
+        face["box"] = _plain(record.box)
+    if not np.isnan(record.confidence):
+        face["confidence"] = _plain(record.confidence)
+    if record.pose is not None:
+        face["pose"] = dict(zip(POSE, _plain(record.pose), strict=True))
+    face["points"] = _plain(record.points)
+    if record.scores is not None:
+        face["scores"] = _plain(record.scores)
+    return face
+
+
+def _plain(values: Any) -> Any:
+    """Nested lists of the shortest numbers that give back the same float32; None for NaN."""
+    if np.ndim(values):
+        return [_plain(value) for value in values]
+    return None if np.isnan(values) else float(str(np.float32(values)))

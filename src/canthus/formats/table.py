@@ -1,0 +1,81 @@
+"""Landmarks in files: one table, extension -> how to load and how to dump.
+
+Law (tested): `load(dump(records))` gives the records back, bit for bit, in all that the format can hold;
+.pts keeps 1/10000 px of the points alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from canthus.errors import FormatError, InputError, OutputError, ShapeError
+from canthus.formats import csv, json, npz, pts
+from canthus.formats.record import Record
+from canthus.work.files import replace_whole
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a kind of file is loaded and dumped."""
+
+    load: Callable[[Path], list[Record]]
+    dump: Callable[[Path, Sequence[Record]], None]
+
+
+FORMATS: dict[str, Format] = {
+    ".pts": Format(pts.load, pts.dump),
+    ".csv": Format(csv.load, csv.dump),
+    ".json": Format(json.load, json.dump),
+    ".npz": Format(npz.load, npz.dump),
+}
+
+
+def load(path: Path) -> list[Record]:
+    """The faces in a file, or in all .pts files of a folder (then `image` is the path within it, without extension).
+
+    Raises:
+        FormatError: the file is not in the format its extension promises; the message names file and line.
+        InputError: the file is missing or cannot be read.
+    """
+    if path.is_dir():
+        return _load_folder(path)
+    handler = _format_of(path, FormatError)
+    try:
+        return handler.load(path)
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: not a text file in UTF-8") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def dump(path: Path, records: Sequence[Record]) -> None:
+    """Write faces to a file; it is there whole or not at all.
+
+    Raises:
+        OutputError: the format cannot hold these records, or the file cannot be written.
+    """
+    handler = _format_of(path, OutputError)
+    with replace_whole(path) as part:
+        try:
+            handler.dump(part, records)
+        except ShapeError as error:
+            raise OutputError(f"{path}: {error}") from error
+
+
+def _format_of(path: Path, error: type[FormatError] | type[OutputError]) -> Format:
+    known = FORMATS.get(path.suffix.lower())
+    if known is None:
+        raise error(f"{path}: points are kept in {', '.join(FORMATS)} files, not in {path.suffix or 'no extension'!r}")
+    return known
+
+
+def _load_folder(folder: Path) -> list[Record]:
+    inside = ((path, path.relative_to(folder).parts) for path in folder.rglob("*.pts"))
+    found = sorted(path for path, parts in inside if not any(part.startswith(".") for part in parts))
+    if not found:
+        raise FormatError(f"{folder}: holds no .pts file; give a folder of .pts files, or one file")
+    return [
+        Record(path.relative_to(folder).with_suffix("").as_posix(), record.points)
+        for path in found
+        for record in load(path)
+    ]

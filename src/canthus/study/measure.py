@@ -1,0 +1,106 @@
+"""How good a run of an ablation is."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from canthus.align.cropped import Cropped
+from canthus.align.follow import follow
+from canthus.data.between import filled, videos_of
+from canthus.data.catalogue import open_set
+from canthus.data.sample import Sample
+from canthus.errors import DataError
+from canthus.evaluate.metrics import nme, normalisers
+from canthus.schemes.scheme import Scheme
+from canthus.schemes.transfer import convert
+from canthus.study.plan import Measure
+from canthus.train.landmarks.task import aligner_of, load_checkpoint
+from canthus.types import Floats
+
+
+def measure(checkpoint: Path, wanted: Measure, root: Path) -> dict[str, Any]:
+    """Measure the network of a checkpoint, in fp32, from true boxes or, with a mean shape, from true points.
+
+    Args:
+        checkpoint: Of a run; its card lies beside it.
+        wanted: On what; another scheme's points are converted to that of the network.
+        root: Folder of the data sets.
+
+    Returns:
+        `nme`: mean error in per cent; `faces`: how many.
+
+    Raises:
+        DataError: the set is missing or empty.
+        ShapeError: the system has no such depth.
+    """
+    system = _system(checkpoint, wanted.depth)
+    scheme = Scheme.open(system.scheme)
+    samples = open_set(wanted.set, root, wanted.split, **wanted.options)
+    if not len(samples):
+        raise DataError(f"{wanted.set} {wanted.split} has no face to measure")
+    with torch.autocast("cpu", enabled=False):
+        if not wanted.follow:
+            pairs = _alone(system, samples, wanted)
+        elif wanted.starter is None:
+            pairs = _followed(system, samples, wanted)
+        else:  # runs lie as row/seed
+            other = checkpoint.parent.parent.parent / wanted.starter / checkpoint.parent.name / checkpoint.name
+            given = open_set(wanted.set, root, wanted.split, **(wanted.options | wanted.given))
+            pairs = _followed(system, samples, wanted, _system(other, wanted.depth), given)
+    predicted, truth = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    errors = nme(predicted, truth, normalisers(truth, wanted.normaliser, scheme))
+    if not np.isfinite(errors).all():
+        lost = int((~np.isfinite(errors)).sum())
+        raise DataError(f"{wanted.set} {wanted.split}: {lost} faces cannot be measured by their {wanted.normaliser}")
+    return {"nme": 100 * float(errors.mean()), "faces": len(errors)}
+
+
+Pair = tuple[Floats, Floats]
+"""Predicted and true points, each (F, P, 2)."""
+
+
+def _alone(system: Cropped, samples: Sequence[Sample], wanted: Measure) -> list[Pair]:
+    """Each face from where it truly is."""
+    count = min(len(samples), wanted.limit or len(samples))
+    chosen = [samples[int(place)] for place in np.linspace(0, len(samples) - 1, count).round()]
+    pairs = []
+    for start in range(0, count, system.batch):
+        some = [_in_scheme(sample, system.scheme) for sample in chosen[start : start + system.batch]]
+        truth = np.stack([sample.points for sample in some])
+        found = system.solve_at([sample.picture() for sample in some], list(system.matrices(truth)))
+        pairs.append((found.points, truth))
+    return pairs
+
+
+def _system(checkpoint: Path, depth: int | None) -> Cropped:
+    net, recipe, run = load_checkpoint(checkpoint)
+    mean = None if run["mean"] is None else np.array(run["mean"], np.float32)
+    return aligner_of(net, recipe.network, run["scheme"], depth, mean)
+
+
+def _followed(
+    system: Cropped,
+    samples: Sequence[Sample],
+    wanted: Measure,
+    starter: Cropped | None = None,
+    given: Sequence[Sample] = (),
+) -> list[Pair]:
+    """Each video from where the first face truly is, or with a starter from the given points of its first frame."""
+    pairs = []
+    firsts = {name: _in_scheme(video[0], system.scheme).points for name, video in videos_of(given or samples).items()}
+    for name, video in videos_of(samples).items():
+        frames = [_in_scheme(sample, system.scheme) for sample in filled(video)[: wanted.limit]]
+        truth = np.stack([sample.points for sample in frames])
+        found = follow(system, (sample.picture() for sample in frames), firsts[name], starter)
+        pairs.append((np.concatenate([faces.points for faces in found]), truth))
+    return pairs
+
+
+def _in_scheme(sample: Sample, scheme: str) -> Sample:
+    """A sample with plane points of a scheme; points that it lacks are NaN."""
+    plane = sample.points[:, :2]
+    return replace(sample, points=plane if sample.scheme == scheme else convert(plane, sample.scheme, scheme))

@@ -1,0 +1,133 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from canthus.align.aligner import Aligner
+from canthus.data.catalogue import open_set
+from canthus.errors import CanthusError, InputError
+from canthus.export.landmarks import calibrate, crops_of, export, fold_norms, halve, prove, quantise, to_onnx
+from canthus.geometry.crop import box_of
+from canthus.nets.compact import Compact, CompactConfig, Deployed, parts
+from canthus.reader.image import read
+from canthus.runtime.session import Session
+from canthus.train.fit import fit
+from canthus.train.landmarks.task import aligner_of, load_checkpoint
+from canthus.train.recipe import Recipe
+
+TINY = CompactConfig(size=32, stem=(8, 16), widths=(16, 16), depths=(1, 1), head=16)
+
+
+@pytest.fixture(scope="module")
+def net() -> Compact:
+    """A network whose norms are not trivial."""
+    torch.manual_seed(0)
+    net = Compact(TINY)
+    for _ in range(20):
+        net(torch.randn(8, 3, 32, 32))
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def crops() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model(net: Compact) -> bytes:
+    return to_onnx(parts(fold_norms(net)), 32)["landmarks"]
+
+
+def test_folding_norms_changes_nothing(net: Compact, crops: np.ndarray) -> None:
+    inputs = torch.from_numpy(crops)
+    with torch.no_grad():
+        for a, b in zip(Deployed(net)(inputs), Deployed(fold_norms(net))(inputs), strict=True):
+            torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
+
+
+def test_onnx_runtime_gives_what_torch_gives(net: Compact, model: bytes, crops: np.ndarray) -> None:
+    assert prove(parts(net), {"landmarks": model}, crops) < 0.01
+    assert prove(parts(net), {"landmarks": halve(model)}, crops) < 0.05
+
+
+def test_any_number_of_faces(model: bytes, crops: np.ndarray) -> None:
+    session = Session(model)
+    for count in (1, 2, 7):
+        assert session.run(crops[:count])["points"].shape == (count, 68, 2)
+
+
+def test_a_bundle_names_no_file_of_the_machine(model: bytes) -> None:
+    home = str(Path(torch.__file__).parents[1]).encode()
+    assert home not in model
+    assert b"site-packages" not in model
+
+
+def test_another_network_is_found_out(net: Compact, model: bytes, crops: np.ndarray) -> None:
+    torch.manual_seed(9)
+    with pytest.raises(CanthusError, match="differ"):
+        prove(parts(Compact(TINY).eval()), {"landmarks": model}, crops)
+
+
+def test_half_precision_halves_the_weights(model: bytes) -> None:
+    weights = sum(4 * int(np.prod(tensor.dims)) for tensor in onnx.load_from_string(model).graph.initializer)
+    saved = len(model) - len(halve(model, least=64))
+    assert 0.4 * weights < saved < 0.5 * weights
+
+
+def test_int8_leaves_the_decoding_in_float(model: bytes, crops: np.ndarray) -> None:
+    small = quantise(model, {"crops": crops})
+    graph = onnx.load_from_string(small).graph
+    producers = {output: node.op_type for node in graph.node for output in node.output}
+    (soft,) = [node for node in graph.node if node.op_type == "Softmax"]
+    decode = graph.node[list(graph.node).index(soft) :]
+    assert not any("QuantizeLinear" in producers.get(name, "") for node in decode for name in node.input)
+    assert any(node.op_type == "QuantizeLinear" for node in graph.node)
+    a, b = Session(model).run(crops)["points"], Session(small).run(crops)["points"]
+    assert 0 < np.abs(a - b).mean() < 1
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"best\.ckpt does not exist; `canthus train` makes"):
+        load_checkpoint(tmp_path / "best.ckpt")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
+def test_from_recipe_to_bundle(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    """Train, export, open, align: the points are those that validation in torch saw."""
+    best = fit(tiny.model_copy(update={"steps": 6, "validate_every": 3}), drawn, tmp_path / "run")
+    out = tmp_path / "tiny.canthus"
+    card = export(best, drawn, out, measured=[{"nme": 1.0}])
+    assert out.stat().st_size < 400_000
+    assert card.training["parity_px"] < 0.05
+    net, _, _ = load_checkpoint(best)
+    sample = open_set("wild68", drawn, "val")[0]
+    image, box = read(sample.image), box_of(sample.points)
+    (ours,) = aligner_of(net, "compact", "68").align([image], [box[None]])
+    theirs = Aligner.open(out).align(image, box)
+    assert np.abs(ours.points - theirs.points).max() < 0.2
+    assert Aligner.open(out, precision="int8").align(image, box).points.shape == (1, 68, 2)
+
+
+def test_calibrated_reliability_is_the_share_of_near_points(drawn: Path, tiny: Recipe) -> None:
+    samples = list(open_set("wild68", drawn, "val"))
+    torch.manual_seed(4)
+    net = Compact(CompactConfig(**tiny.config)).eval()
+    shift = calibrate(net, samples)
+    config = net.config
+    faces = aligner_of(net, "compact", "68").align(
+        [s.picture() for s in samples], [box_of(s.points)[None] for s in samples]
+    )
+    sides = np.array([np.ptp(sample.points, axis=0).max() for sample in samples])
+    far = np.stack([np.linalg.norm(f.points[0] - s.points, axis=-1) for f, s in zip(faces, samples, strict=True)])
+    share = (far < config.near * sides[:, None]).mean()
+    with torch.no_grad():
+        scores = Deployed(net, shift)(torch.from_numpy(crops_of(samples, config)))[1]
+    assert float(scores.mean()) == pytest.approx(share, abs=0.01)

@@ -1,0 +1,280 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from canthus.errors import FormatError, InputError, OutputError, ShapeError
+from canthus.formats.record import Record
+from canthus.formats.table import FORMATS, dump, load
+from canthus.work.files import replace_whole
+
+NUMBER = st.floats(-1e4, 1e4, width=32) | st.just(np.nan)
+LAW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+FIELDS = ("image", "scheme", "identity", "confidence", "size")
+ARRAYS = ("points", "box", "scores", "pose")
+
+
+@st.composite
+def record(draw: st.DrawFn, count: int, dims: int) -> Record:
+    def maybe(shape: int, values: st.SearchStrategy[float] = NUMBER) -> np.ndarray | None:
+        array = draw(st.none() | arrays(np.float32, shape, elements=values))
+        return None if array is None or np.isnan(array).all() else array
+
+    return Record(
+        image=draw(st.sampled_from(["a.jpg", "b/c d.png", 'Ä,"x".png'])),
+        points=draw(arrays(np.float32, (count, dims), elements=NUMBER)),
+        scheme="68",
+        identity=draw(st.sampled_from(["", "Ann", "Bo, the 2nd"])),
+        box=maybe(4, st.floats(-1e4, 1e4, width=32)),
+        scores=maybe(count),
+        confidence=float(draw(NUMBER)),
+        pose=maybe(3),
+    )
+
+
+records = st.tuples(st.integers(1, 4), st.sampled_from([2, 3])).flatmap(
+    lambda shape: st.lists(record(*shape), min_size=1, max_size=4)
+)
+
+
+def same(a: Record, b: Record, fields: tuple[str, ...] = FIELDS + ARRAYS) -> None:
+    for name in fields:
+        left, right = getattr(a, name), getattr(b, name)
+        if name in ARRAYS:
+            assert (left is None) == (right is None), name
+            np.testing.assert_array_equal(left, right, err_msg=name)
+        else:
+            assert left == right or (left != left and right != right), name
+
+
+@pytest.mark.parametrize("extension", [".csv", ".json", ".npz"])
+@LAW
+@given(faces=records)
+def test_what_is_dumped_is_loaded_bit_for_bit(tmp_path: Path, extension: str, faces: list[Record]) -> None:
+    path = tmp_path / f"faces{extension}"
+    dump(path, faces)
+    for before, after in zip(faces, load(path), strict=True):
+        same(before, after)
+    assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
+@LAW
+@given(faces=records)
+def test_pts_keeps_the_points(tmp_path: Path, faces: list[Record]) -> None:
+    dump(tmp_path / "one.pts", faces[:1])
+    (back,) = load(tmp_path / "one.pts")
+    assert back.image == "one"
+    np.testing.assert_allclose(back.points, faces[0].points, rtol=1e-6, atol=6e-5)
+
+
+def test_the_first_pixel_of_a_pts_file_is_one_one(tmp_path: Path) -> None:
+    text = "version: 1\r\nn_points:  2\r\n{\r\n1.0 1.0\r\n10.5 nan\r\n}\r\n"
+    (tmp_path / "a.pts").write_text(text)
+    np.testing.assert_array_equal(load(tmp_path / "a.pts")[0].points, [[0, 0], [9.5, np.nan]])
+    dump(tmp_path / "b.pts", [Record("x", np.array([[0, 0], [9.5, 2]]))])
+    assert (tmp_path / "b.pts").read_text() == "version: 1\nn_points: 2\n{\n1.0000 1.0000\n10.5000 3.0000\n}\n"
+
+
+def test_a_folder_of_pts_files(tmp_path: Path) -> None:
+    for name in ("b.pts", "sub/a.pts"):
+        dump(tmp_path / name, [Record("x", np.zeros((5, 2)))])
+    assert [item.image for item in load(tmp_path)] == ["b", "sub/a"]
+    for name in (".b.part.pts", ".killed.part/c.pts"):  # what a kill leaves
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("half")
+    assert [item.image for item in load(tmp_path)] == ["b", "sub/a"]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(FormatError, match=r"holds no \.pts"):
+        load(tmp_path / "none")
+
+
+def test_csv_as_others_write_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "\ufeffimage,identity,x0,y0,x1,y1,mood\nx.jpg,Ann,1,2,,4,glad\n\ny.jpg,Bo,5,6,7,8,sad\n", encoding="utf-8"
+    )
+    first, second = load(path)
+    assert (first.image, first.identity, second.identity, first.box) == ("x.jpg", "Ann", "Bo", None)
+    np.testing.assert_array_equal(first.points, [[1, 2], [np.nan, 4]])
+
+
+def test_csv_is_read_by_an_independent_reader(tmp_path: Path) -> None:
+    box = np.array([1, 2, 3.5, 4])
+    faces = [
+        Record("a", np.array([[1, 2.5]])),
+        Record("a", np.array([[3, np.nan]]), box=box),
+        Record("b"),
+        Record("c", np.ones((1, 2))),
+    ]
+    dump(tmp_path / "a.csv", faces)
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
+    assert [(row["image"], row["face"], row["x0"], row["y0"], row["bx1"]) for row in rows] == [
+        ("a", "0", "1.0", "2.5", ""),
+        ("a", "1", "3.0", "", "3.5"),
+        ("b", "", "", "", ""),
+        ("c", "0", "1.0", "1.0", ""),
+    ]
+
+
+def test_json_has_the_published_form(tmp_path: Path) -> None:
+    face = Record(
+        "a.jpg", np.array([[1, np.nan]]), "5", "", np.arange(4), np.array([0.5]), 0.25, np.array([1, 2, 3]), (64, 48)
+    )
+    dump(tmp_path / "a.json", [face, face, Record("empty.jpg", size=(8, 9))])
+    tree = json.loads((tmp_path / "a.json").read_text())
+    one = {
+        "box": [0, 1, 2, 3],
+        "confidence": 0.25,
+        "pose": {"yaw": 1, "pitch": 2, "roll": 3},
+        "points": [[1, None]],
+        "scores": [0.5],
+    }
+    assert tree["images"] == [
+        {"image": "a.jpg", "width": 64, "height": 48, "scheme": "5", "faces": [one, one]},
+        {"image": "empty.jpg", "width": 8, "height": 9, "faces": []},
+    ]
+
+
+@pytest.mark.parametrize("extension", [".csv", ".json"])
+def test_an_image_without_a_face_stays(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"a{extension}"
+    dump(path, [Record("none.jpg"), Record("some.jpg", np.ones((2, 2)))])
+    assert [(item.image, item.empty) for item in load(path)] == [("none.jpg", True), ("some.jpg", False)]
+
+
+def test_a_box_without_points_is_a_face(tmp_path: Path) -> None:
+    for path in (tmp_path / "a.csv", tmp_path / "a.json", tmp_path / "a.npz"):
+        dump(path, [Record("a.jpg", box=np.arange(4))])
+        (back,) = load(path)
+        assert not back.empty
+        np.testing.assert_array_equal(back.box, np.arange(4))
+
+
+def test_faces_of_two_schemes_share_a_json_file_alone(tmp_path: Path) -> None:
+    mixed = [Record("a", np.ones((2, 2)), "68"), Record("a", np.ones((3, 2)), "39_left")]
+    dump(tmp_path / "a.json", mixed)
+    assert [item.scheme for item in load(tmp_path / "a.json")] == ["68", "39_left"]
+    for extension in (".csv", ".npz", ".pts"):
+        with pytest.raises(OutputError, match=rf"/a\{extension}: .*write \.json"):
+            dump(tmp_path / f"a{extension}", mixed)
+    assert [item.name for item in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_npz_of_points_alone(tmp_path: Path, rng: np.random.Generator) -> None:
+    points = rng.normal(size=(3, 68, 2)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", points=points)
+    np.testing.assert_array_equal([item.points for item in load(tmp_path / "a.npz")], points)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.pts", "version: 1\nn_points: 3\n{\n1 1\n2 2\n}\n", "n_points says 3, but there are 2"),
+        ("a.pts", "version: 1\nn_points: 2\n{\n1 1\n2 2\n", "cut short"),
+        ("a.pts", "", "cut short"),
+        ("a.pts", "version: 1\nn_points: 1\n{\n1 one\n}\n", "a.pts:4: 'one' is not a number"),
+        ("a.pts", "n_points: 2\n{\n1 1\n2\n}\n", "a.pts:4: a point is"),
+        ("a.pts", "n_points: 1\n{\n1 inf\n}\n", "infinite"),
+        ("a.pts", "n_points: 1\n{\n1 1e300\n}\n", "infinite"),
+        ("a.csv", "", "no column 'image'"),
+        ("a.csv", "image,x0\na,1\n", "'y0' is missing"),
+        ("a.csv", "image,x0,y0,bx0\n", "'by0' is missing"),
+        ("a.csv", "image,x0,y0,x2,y2\n", "'x1' is missing"),
+        ("a.csv", "image,x0,y0,x0\n", "twice"),
+        ("a.csv", "image,x0,y0\na,1,2\nb,1\n", "a.csv:3: 2 cells, but the header has 3"),
+        ("a.csv", "image,x0,y0\na,1,two\n", "a.csv:2: 'two' is not a number"),
+        ("a.json", '{"images": [\n{"a": }]}', "a.json:2: not JSON"),
+        ("a.json", "[]", 'no list "images"'),
+        ("a.json", '{"images": [{"image": "a", "faces": [{}]}]}', r"images\[0\]: the field 'points' is missing"),
+        ("a.json", '{"images": [{"image": "a", "faces": [{"points": [[1, 2], [3]]}]}]}', r"images\[0\]"),
+        (
+            "a.json",
+            '{"images": [{"image": "a", "faces": [{"points": [[1, 2]], "box": [1]}]}]}',
+            r"images\[0\]: the box",
+        ),
+        ("a.json", '{"images": [7]}', r"images\[0\]"),
+        ("a.npz", "no zip", r"not a \.npz file"),
+        ("a.npz", "", r"not a \.npz file"),
+        ("a.txt", "", r"\.pts, \.csv, \.json, \.npz files, not in '\.txt'"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, name: str, text: str, says: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(FormatError, match=says) as caught:
+        load(tmp_path / name)
+    assert name in str(caught.value)
+
+
+def test_a_file_that_is_not_text(tmp_path: Path) -> None:
+    for extension in (".pts", ".csv", ".json"):
+        (tmp_path / f"a{extension}").write_bytes(b"\xff\xfe\x00\x81")
+        with pytest.raises(FormatError, match="UTF-8"):
+            load(tmp_path / f"a{extension}")
+
+
+def test_npz_with_wrong_arrays(tmp_path: Path) -> None:
+    for arrays_, says in (
+        ({"point": np.zeros((1, 2, 2))}, "has \\['point'\\]"),
+        ({"points": np.zeros((2, 2))}, "needs an array"),
+        ({"points": np.zeros((2, 3, 2)), "boxes": np.zeros((1, 4))}, "'boxes'"),
+        ({"points": np.zeros((2, 3, 2)), "scores": np.zeros((2, 4))}, "face 0: the scores"),
+        ({"points": np.array([[[None, 1]]], object)}, "plain arrays"),
+    ):
+        np.savez(tmp_path / "a.npz", **arrays_)
+        with pytest.raises(FormatError, match=says):
+            load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+def test_a_missing_file(tmp_path: Path, extension: str) -> None:
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        load(tmp_path / f"a{extension}")
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.txt"
+    with replace_whole(path) as part:
+        part.write_text("old")
+    with pytest.raises(KeyError), replace_whole(path) as part:
+        part.write_text("half")
+        raise KeyError
+    assert path.read_text() == "old"
+    assert [item.name for item in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.json").mkdir()
+    for path in (tmp_path / "file" / "a.json", tmp_path / "folder.json"):
+        with pytest.raises(OutputError, match="cannot be written"):
+            dump(path, [Record("a")])
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["file", "folder.json"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"points": np.zeros(4)},
+        {"points": np.zeros((2, 4))},
+        {"box": np.zeros(3)},
+        {"points": np.zeros((2, 2)), "scores": np.zeros(3)},
+        {"points": np.full((1, 2), np.inf)},
+        {"confidence": np.inf},
+    ],
+)
+def test_a_record_checks_its_shapes(values: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ShapeError):
+        Record("a", **values)
+
+
+@pytest.mark.data
+def test_the_shared_csv(data_root: Path) -> None:
+    faces = load(data_root / "wild68" / "val.csv")
+    assert len(faces) == 170
+    assert {item.points.shape for item in faces} == {(68, 2)}
+    assert all(item.identity for item in faces)

@@ -1,0 +1,84 @@
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from canthus.data.catalogue import open_set
+from canthus.errors import DataError, ShapeError
+from canthus.study.measure import measure
+from canthus.study.plan import Measure
+from canthus.train.fit import fit
+from canthus.train.landmarks.task import load_checkpoint, validate
+from canthus.train.recipe import Recipe
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory"),
+]
+STILLS = Measure(name="stills", set="wild68", split="val")
+VIDEO = Measure(name="video", set="300vw:clips", split="synth", options={"labels": "2d"}, follow=True, normaliser="box")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(drawn: Path, tiny: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    fit(tiny.model_copy(update={"steps": 2, "validate_every": 2}), drawn, out)
+    return out / "last.ckpt"
+
+
+@pytest.fixture(scope="module")
+def root(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sequences of three frames."""
+    root = tmp_path_factory.mktemp("root")
+    samples = list(open_set("wild68", drawn, "train"))
+    for place, name in enumerate(("001", "002")):
+        folder = root / "clips" / name
+        folder.mkdir(parents=True)
+        some = samples[3 * place : 3 * place + 3]
+        writer = cv2.VideoWriter(str(folder / "vid.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, (120, 120))
+        for sample in some:
+            writer.write(sample.picture()[..., ::-1])
+        writer.release()
+        points = np.stack([np.column_stack([sample.points, np.zeros(68)]) for sample in some]).astype(np.float32)
+        np.savez(folder / "annot3d.npz", points_68=points, visible_68=np.ones((3, 68), bool), pose=np.zeros((3, 3)))
+    return root
+
+
+def test_stills_are_measured_as_in_validation(checkpoint: Path, drawn: Path) -> None:
+    net, recipe, run = load_checkpoint(checkpoint)
+    known = validate(net, recipe, run["scheme"], list(open_set("wild68", drawn, "val")))
+    assert measure(checkpoint, STILLS, drawn) == {"nme": pytest.approx(known), "faces": 4}
+    assert measure(checkpoint, STILLS.model_copy(update={"limit": 2}), drawn)["faces"] == 2
+
+
+def test_videos_are_followed(checkpoint: Path, root: Path) -> None:
+    whole = measure(checkpoint, VIDEO, root)
+    assert whole["faces"] == 6
+    first = measure(checkpoint, VIDEO.model_copy(update={"limit": 1}), root)
+    alone = measure(checkpoint, VIDEO.model_copy(update={"follow": False}), root)
+    assert first["faces"] == 2
+    assert len({round(result["nme"], 6) for result in (whole, first, alone)}) == 3
+
+
+def test_another_run_may_start_the_videos(
+    checkpoint: Path, root: Path, drawn: Path, tiny: Recipe, tmp_path: Path
+) -> None:
+    """One of other weights: the first frame is its, and what follows from it."""
+    (tmp_path / "follower").mkdir()
+    shutil.copytree(checkpoint.parent, tmp_path / "follower" / "1")
+    shutil.copytree(checkpoint.parent, tmp_path / "same" / "1")
+    fit(tiny.model_copy(update={"steps": 2, "validate_every": 2, "seed": 9}), drawn, tmp_path / "other" / "1")
+    follower = tmp_path / "follower" / "1" / "last.ckpt"
+    alone = measure(follower, VIDEO, root)
+    assert measure(follower, VIDEO.model_copy(update={"starter": "same"}), root)["nme"] == pytest.approx(alone["nme"])
+    assert measure(follower, VIDEO.model_copy(update={"starter": "other"}), root)["nme"] != pytest.approx(alone["nme"])
+
+
+def test_what_cannot_be_measured_is_named(checkpoint: Path, drawn: Path) -> None:
+    with pytest.raises(ShapeError, match="it cannot stop after stage 2"):
+        measure(checkpoint, STILLS.model_copy(update={"depth": 2}), drawn)
+    with pytest.raises(DataError, match="is a still"):
+        measure(checkpoint, STILLS.model_copy(update={"follow": True}), drawn)
