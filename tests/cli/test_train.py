@@ -35,7 +35,7 @@ def test_from_recipe_to_card(
     assert "make a bundle of it" in capsys.readouterr().out
     assert run("train", recipe, "--root", drawn, "--out", out, *steps) == 3
     assert "already holds a run; add --resume" in capsys.readouterr().err
-    assert run("export", out / "best.ckpt", "--root", drawn, "--out", bundle, "--extent", "1.2") == 0
+    assert run("export", out / "best.ckpt", "--root", drawn, "--out", bundle, "--margin", "1.2") == 0
     assert "px from torch" in capsys.readouterr().out
     assert Bundle.open(bundle).card.crop.extent == 1.2
     assert run("info", bundle) == 0

@@ -13,21 +13,21 @@ RAMP = np.rint(np.stack([0.8 * X, 1.2 * Y, 0 * X + 100], -1)).astype(np.uint8)
 
 
 @given(st.integers(8, 200), st.floats(1, 3), st.floats(-180, 180))
-def test_the_box_fills_the_crop(size: int, extent: float, angle: float) -> None:
-    matrix = crop_matrix(BOX, size, extent, angle)
+def test_the_box_fills_the_crop(size: int, margin: float, angle: float) -> None:
+    matrix = crop_matrix(BOX, size, margin, angle)
     middle = (size - 1) / 2
     assert apply(matrix, np.array([[140.0, 105]])) == pytest.approx(np.array([[middle, middle]]))
-    assert scale_of(matrix) == pytest.approx(size / (extent * 100))
+    assert scale_of(matrix) == pytest.approx(size / (margin * 100))
     upright = apply(matrix, apply(similarity(angle=angle), np.array([[0.0, 0], [1, 0]])))
     assert upright[1, 1] == pytest.approx(upright[0, 1], abs=1e-9)  # what was turned by the angle is level
 
 
 @pytest.mark.parametrize(
-    ("size", "extent", "angle"),
+    ("size", "margin", "angle"),
     [(64, 1.0, 0), (128, 1.1, 15), (64, 1.3, 20), (16, 1.0, 0), (16, 1.2, 30), (10, 1.1, -75)],
 )
-def test_a_crop_shows_what_lies_under_it(size: int, extent: float, angle: float) -> None:
-    matrix = crop_matrix(BOX, size, extent, angle)
+def test_a_crop_shows_what_lies_under_it(size: int, margin: float, angle: float) -> None:
+    matrix = crop_matrix(BOX, size, margin, angle)
     y, x = np.mgrid[:size, :size]
     under = apply(invert(matrix), np.stack([x, y], -1).reshape(-1, 2).astype(float)).reshape(size, size, 2)
     crop = warp(RAMP, matrix, size).astype(float)

@@ -267,7 +267,7 @@ def test_parts_in_turn_are_the_network(name: str) -> None:
     for depth in (1, 2):
         assert_allclose(solver(networks, depth)(crops.numpy()).points, whole.points_by_depth[depth - 1], atol=1e-4)
     scores = solver(networks, 2)(crops.numpy()).scores
-    q = net.config.near / net.config.extent * np.exp(-whole.log_spread.numpy())
+    q = net.config.near / net.config.margin * np.exp(-whole.log_spread.numpy())
     assert_allclose(scores, 1 - (1 + q) * np.exp(-q), atol=1e-5)
 
 

@@ -40,7 +40,7 @@ class Cropped:
         solve: The system on crops.
         scheme: Name of the scheme of the points.
         size: Side of the crop S.
-        extent: Side of the crop over the longer side of the box.
+        margin: Crop margin: side of the crop over the longer side of the box.
         batch: Faces that go through the networks at once.
         mean: Where the system's crops are cut by the similarity of points to a mean shape: that shape, its box centred
             at 0 with 1 as its longer side. Shape (P, 2).
@@ -49,14 +49,14 @@ class Cropped:
     solve: Solver
     scheme: str
     size: int
-    extent: float
+    margin: float
     batch: int = 32
     mean: Floats | None = None
 
     def matrices(self, points: Floats) -> Matrix:
         """The crops of faces whose points are known, as those of the frame before. (F, P, 2) -> (F, 2, 3)."""
         frames = box_frames(box_of(points)) if self.mean is None else shape_frames(points, self.mean)
-        return crop_of_frame(frames, self.size, self.extent)
+        return crop_of_frame(frames, self.size, self.margin)
 
     def align(
         self, images: Sequence[Image], boxes: Sequence[Floats], rolls: Sequence[Floats] | None = None
@@ -90,7 +90,7 @@ class Cropped:
     def _some(self, owners: Sequence[tuple[Image, NDArray[Any], Any]]) -> Faces:
         boxes, rolls = np.stack([box for _, box, _ in owners]), np.array([roll for _, _, roll in owners], np.float32)
         squares, angles = turned_box(boxes, rolls), np.nan_to_num(rolls).tolist()
-        matrices = [crop_matrix(s, self.size, self.extent, a) for s, a in zip(squares, angles, strict=True)]
+        matrices = [crop_matrix(s, self.size, self.margin, a) for s, a in zip(squares, angles, strict=True)]
         found = self.solve_at([image for image, _, _ in owners], matrices)
         return Faces(
             points=found.points,

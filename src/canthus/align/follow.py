@@ -34,7 +34,7 @@ def follow(
     """
     given = np.asarray(first, np.float32)
     current = starter or system
-    matrix = crop_matrix(given, current.size, current.extent) if given.ndim == 1 else current.matrices(given[None])[0]
+    matrix = crop_matrix(given, current.size, current.margin) if given.ndim == 1 else current.matrices(given[None])[0]
     for image in frames:
         found = current.solve_at([image], [matrix])
         boxes = box_of(found.points)

@@ -11,14 +11,14 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle to write.")],
     root: Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder of the data sets.")] = None,
     int8: Annotated[bool, typer.Option(help="Add the int8 variant.")] = True,
-    extent: Annotated[
+    margin: Annotated[
         float | None, typer.Option(help="Side of the crop over that of the box; else as trained.")
     ] = None,
     measured: Annotated[Path | None, typer.Option(help="JSON list of measured errors for the card.")] = None,
 ) -> None:
     """Make a bundle of a checkpoint, and prove that it gives the same points.
 
-    A run of the detector or of the face score needs no data sets, and has no int8 variant and no extent.
+    A run of the detector or of the face score needs no data sets, and has no int8 variant and no margin.
 
     Example: canthus export runs/compact/best.ckpt --root data -o compact.canthus
     """
@@ -38,6 +38,6 @@ def export(
     else:
         if root is None:
             raise DataError("where are the data sets? Give their folder with --root or in CANTHUS_DATA")
-        card = make(checkpoint, root, out, int8=int8, extent=extent, measured=figures)
+        card = make(checkpoint, root, out, int8=int8, margin=margin, measured=figures)
         parity = f"{card.training['parity_px']} px from torch"
     print(f"{out}: {card.name}, {out.stat().st_size / 2**20:.2f} MB, at most {parity}")

@@ -220,7 +220,7 @@ def _fit_sheet(console: "Console", out: Path, folder: Path) -> None:
         console.print(f"no contact sheet: there is no picture {folder / missing[0]}", highlight=False, soft_wrap=True)
         return
     columns = {**faces.columns, "azimuth": faces.azimuth, "kind": np.full(len(faces), "")}
-    write_sheet(out.with_suffix(".png"), folder, columns, extent=1.6)
+    write_sheet(out.with_suffix(".png"), folder, columns, margin=1.6)
 
 
 def _with_style(job: "Job", faces: "Faces2D", console: "Console") -> "Job":

@@ -33,15 +33,15 @@ class Scored(NamedTuple):
 class FaceScorer:
     """Judges boxes."""
 
-    def __init__(self, network: Backend, size: int, extent: float) -> None:
+    def __init__(self, network: Backend, size: int, margin: float) -> None:
         """Take an engine.
 
         Args:
             network: Runs a batch of crops.
             size: Side of the crop.
-            extent: Side of the crop over the longer side of the box.
+            margin: Crop margin: side of the crop over the longer side of the box.
         """
-        self.network, self.size, self.extent = network, size, extent
+        self.network, self.size, self.margin = network, size, margin
 
     @classmethod
     def open(
@@ -83,7 +83,7 @@ class FaceScorer:
             return Scored(np.zeros(0, np.float32), checked, np.zeros((0, 5, 2), np.float32))
         squares: Sequence[Floats] = list(turned_box(checked, angles))
         matrices = np.stack(
-            [crop_matrix(square, self.size, self.extent, angle) for square, angle in zip(squares, angles, strict=True)]
+            [crop_matrix(square, self.size, self.margin, angle) for square, angle in zip(squares, angles, strict=True)]
         )
         crops = np.stack([warp(as_image(image), matrix, self.size) for matrix in matrices])
         found, back = self.network.run(crops), invert(matrices)

@@ -45,7 +45,7 @@ def export(
     out: Path,
     *,
     int8: bool = True,
-    extent: float | None = None,
+    margin: float | None = None,
     measured: Sequence[dict[str, Any]] = (),
 ) -> Card:
     """Make a bundle of a checkpoint.
@@ -55,7 +55,7 @@ def export(
         root: Folder of the data sets: training faces calibrate int8, validation faces prove parity.
         out: The bundle to write, whole or not at all.
         int8: Add the int8 variant.
-        extent: Side of the crop over the longer side of the box at run time; None = the one it was trained around.
+        margin: Crop margin at run time: side of the crop over the longer side of the box; None = that of the training.
         measured: Errors for the card, each with its protocol.
 
     Returns:
@@ -66,7 +66,7 @@ def export(
         CanthusError: ONNX Runtime does not give what torch gives.
     """
     net, recipe, run = load_checkpoint(checkpoint)
-    config = net.config = replace(net.config, extent=extent or net.config.extent)
+    config = net.config = replace(net.config, margin=margin or net.config.margin)
     share = recipe.val[0]
     validation = list(open_set(share.name, root, share.split, **share.options))
     calibration = calibrate(net, validation)
@@ -145,9 +145,9 @@ def calibrate(net: nn.Module, samples: Sequence[Sample]) -> float:
     crops = crops_of(samples, config)
     with torch.no_grad():
         found = net(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255 - 0.5)
-    matrices = [crop_matrix(box_of(sample.points), config.size, config.extent) for sample in samples]
+    matrices = [crop_matrix(box_of(sample.points), config.size, config.margin) for sample in samples]
     truth = np.stack([apply(matrix, sample.points) for matrix, sample in zip(matrices, samples, strict=True)])
-    limit = config.near / config.extent
+    limit = config.near / config.margin
     near = float((np.linalg.norm(found.points.numpy() - truth, axis=-1) < limit * config.size).mean())
     low, high = -3.0, 3.0  # the mean reliability falls as log b grows
     for _ in range(40):
@@ -162,7 +162,7 @@ def calibrate(net: nn.Module, samples: Sequence[Sample]) -> float:
 def crops_of(samples: Sequence[Sample], config: Any) -> NDArray[np.uint8]:
     """Crops of faces from their true boxes. Shape (N, S, S, 3)."""
     boxes = [box_of(sample.points) for sample in samples]
-    matrices = [crop_matrix(box, config.size, config.extent) for box in boxes]
+    matrices = [crop_matrix(box, config.size, config.margin) for box in boxes]
     return np.stack([warp(s.picture(), m, config.size) for s, m in zip(samples, matrices, strict=True)])
 
 

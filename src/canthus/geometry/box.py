@@ -63,7 +63,7 @@ def turned_box(boxes: NDArray[Any], rolls: NDArray[Any]) -> Floats:
 
     Returns:
         x0 y0 x1 y1 of squares that are to be turned by the rolls around their centres:
-        `crop_matrix(square, size, extent, roll)` shows the head upright. Shape (F, 4).
+        `crop_matrix(square, size, margin, roll)` shows the head upright. Shape (F, 4).
     """
     boxes = np.asarray(boxes, np.float64)
     angle = np.deg2rad(np.nan_to_num(np.asarray(rolls, np.float64)))

@@ -1,6 +1,6 @@
 """From a box to the square crop that a network sees, and the way back.
 
-A network's crop is square, `size` pixels a side, and covers `extent` times the longer side of the box around its
+A network's crop is square, `size` pixels a side, and covers `margin` times the longer side of the box around its
 centre. Pixel centres lie at integers, so the crop's left border is at -.5.
 """
 
@@ -16,20 +16,20 @@ from canthus.geometry.transform import Matrix, compose, invert, scale_of, simila
 from canthus.types import Image
 
 
-def crop_matrix(box: NDArray[Any], size: int, extent: float, angle: float = 0.0) -> Matrix:
+def crop_matrix(box: NDArray[Any], size: int, margin: float, angle: float = 0.0) -> Matrix:
     """The similarity from the image to the crop.
 
     Args:
         box: x0 y0 x1 y1 in image pixels. Shape (4,).
         size: Side of the crop in pixels.
-        extent: Side of the crop over the longer side of the box.
+        margin: Crop margin: side of the crop over the longer side of the box.
         angle: In-plane rotation of the face in degrees, clockwise on the screen; the crop shows it upright.
 
     Returns:
         Shape (2, 3), image pixels to crop pixels.
     """
     x0, y0, x1, y1 = (float(value) for value in box)
-    scale = size / (extent * max(x1 - x0, y1 - y0))
+    scale = size / (margin * max(x1 - x0, y1 - y0))
     to_origin = similarity(shift=(-(x0 + x1) / 2, -(y0 + y1) / 2))
     return compose(similarity(scale, -angle, ((size - 1) / 2, (size - 1) / 2)), to_origin)
 
@@ -63,10 +63,10 @@ def unit_mean(points: NDArray[Any]) -> NDArray[np.float32]:
     return unit
 
 
-def crop_of_frame(frame: Matrix, size: int, extent: float) -> Matrix:
+def crop_of_frame(frame: Matrix, size: int, margin: float) -> Matrix:
     """The crop of a face whose `box_frames` or `shape_frames` is known. (..., 2, 3) -> (..., 2, 3)."""
     middle = (size - 1) / 2
-    return compose(similarity(size / extent, shift=(middle, middle)), frame)
+    return compose(similarity(size / margin, shift=(middle, middle)), frame)
 
 
 def warp(image: Image, matrix: Matrix, size: int) -> Image:

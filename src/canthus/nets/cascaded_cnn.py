@@ -44,7 +44,7 @@ class CascadedCnnConfig:
         additive: Heatmap units predict a correction of the maps before them, and the last layers of both kinds of
             units start at zero, so that a new cascade gives what its base gives.
         near: What counts as near, as a fraction of the box side.
-        extent: Side of the crop over the longer side of the box.
+        margin: Crop margin: side of the crop over the longer side of the box.
     """
 
     points: int = 68
@@ -62,7 +62,7 @@ class CascadedCnnConfig:
     gamma: float = 4.0
     additive: bool = False
     near: float = 0.025
-    extent: float = 1.3
+    margin: float = 1.3
 
 
 PRESETS: Mapping[str, CascadedCnnConfig] = {
@@ -374,7 +374,7 @@ class DeployedUnit(nn.Module):
         state = State(regression_features, heatmap_features, first, heatmaps, feature)
         after, _, points, variance = self.net.step(self.index, state)
         log_spread = self.net.spread(variance, STRIDE * after.heatmaps.shape[-1])
-        scores = reliability(log_spread + self.calibration, config.near / config.extent)
+        scores = reliability(log_spread + self.calibration, config.near / config.margin)
         return after.heatmaps, after.feature, points, scores
 
 

@@ -29,7 +29,7 @@ class CompactConfig:
         depths: Residual blocks at strides 8 and 16.
         head: Channels of the decoder at stride 4.
         near: What counts as near, as a fraction of the box side.
-        extent: Side of the crop over the longer side of the box.
+        margin: Crop margin: side of the crop over the longer side of the box.
     """
 
     points: int = 68
@@ -39,7 +39,7 @@ class CompactConfig:
     depths: tuple[int, int] = (2, 2)
     head: int = 64
     near: float = 0.025
-    extent: float = 1.3
+    margin: float = 1.3
 
 
 PRESETS: Mapping[str, CompactConfig] = {"compact": CompactConfig()}
@@ -97,7 +97,7 @@ class Deployed(nn.Module):
         prediction = self.net(crops.permute(0, 3, 1, 2).float() / 255 - 0.5)
         return (
             prediction.points,
-            reliability(prediction.log_spread + self.calibration, config.near / config.extent),
+            reliability(prediction.log_spread + self.calibration, config.near / config.margin),
             prediction.pose * 90,
         )
 

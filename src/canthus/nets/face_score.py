@@ -21,13 +21,13 @@ class FaceScoreConfig:
 
     Attributes:
         size: Side of the crop in pixels, a multiple of 16.
-        extent: Side of the crop over the longer side of the box.
+        margin: Crop margin: side of the crop over the longer side of the box.
         widths: Channels at strides 2, 4, 8 and 16.
         head: Units of the layer before the answers.
     """
 
     size: int = 48
-    extent: float = 1.2
+    margin: float = 1.2
     widths: tuple[int, int, int, int] = (24, 48, 96, 128)
     head: int = 96
 
@@ -70,7 +70,7 @@ class FaceScore(nn.Module):
     def forward(self, crops: Tensor) -> Prediction:
         """Crops (N, 3, S, S), values in -.5 .. .5."""
         out = self.head(self.body(crops)).float()
-        half = torch.tensor([-0.5, -0.5, 0.5, 0.5], device=out.device) / self.config.extent
+        half = torch.tensor([-0.5, -0.5, 0.5, 0.5], device=out.device) / self.config.margin
         return Prediction(out[:, 0], out[:, 1:5] + half, out[:, 5:].reshape(-1, 5, 2))
 
 

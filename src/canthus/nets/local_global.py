@@ -54,7 +54,7 @@ class LocalGlobalConfig:
         shrink: By what heatmaps and picture are reduced before it.
         residual_points: Whether it sees the heatmaps' points and adds to them, or gives points of its own.
         near: What counts as near, as a fraction of the box side.
-        extent: Side of the crop over the longer side of the box.
+        margin: Crop margin: side of the crop over the longer side of the box.
     """
 
     kind: Literal["hourglass", "resnet18"] = "hourglass"
@@ -80,7 +80,7 @@ class LocalGlobalConfig:
     shrink: int = 1
     residual_points: bool = False
     near: float = 0.025
-    extent: float = 1.3
+    margin: float = 1.3
 
 
 _SMALL = LocalGlobalConfig(
@@ -248,7 +248,7 @@ class Deployed(nn.Module):
         """Crops (N, S, S, 3) uint8 RGB -> local and final points (N, P, 2) in crop pixels, scores (N, P)."""
         config = self.net.config
         found: Prediction = self.net(crops.permute(0, 3, 1, 2).float() / 255 - 0.5)
-        scores = reliability(found.log_spread + self.calibration, config.near / config.extent)
+        scores = reliability(found.log_spread + self.calibration, config.near / config.margin)
         return found.local, found.points, scores
 
 

@@ -19,7 +19,7 @@ class Network:
 
     Attributes:
         presets: Configs by name: "full" as in the paper, "compact" for two cores, "ablation" for short trials. Every
-            config has `points`, `size`, `extent` and `near`; the network keeps its own as `config`.
+            config has `points`, `size`, `margin` and `near`; the network keeps its own as `config`.
         build: Config -> network: crops (N, 3, S, S) in -.5 .. .5 -> a prediction that has at least `points`
             (N, P, 2) in crop pixels and `log_spread` (N, P).
         parts: Network and calibration of its log b -> what is exported.

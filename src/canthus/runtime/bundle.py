@@ -41,7 +41,7 @@ class Crop(Strict):
 
     Attributes:
         size: Side of the square crop in pixels.
-        extent: Side of the crop over the longer side of the box.
+        extent: Crop margin: side of the crop over the longer side of the box.
         mean: Where crops are cut by the similarity of points to a mean shape: that shape, its box centred at 0 with 1
             as its longer side. Shape (P, 2).
     """

@@ -22,7 +22,7 @@ SEEN, HIDDEN = (60, 230, 90), (240, 60, 60)
 
 
 def write_sheet(
-    path: Path, folder: Path, columns: Mapping[str, NDArray[Any]], scheme: str = "68", extent: float | None = None
+    path: Path, folder: Path, columns: Mapping[str, NDArray[Any]], scheme: str = "68", margin: float | None = None
 ) -> None:
     """Draw up to 200 pictures, evenly spread over the run, in the order of their azimuth, which is written below.
 
@@ -33,7 +33,7 @@ def write_sheet(
         folder: Of the run.
         columns: Of its index.
         scheme: Whose points are drawn.
-        extent: Side of what is shown over that of the box of the points; None = the whole pictures.
+        margin: Side of what is shown over that of the box of the points; None = the whole pictures.
 
     Raises:
         OutputError: the file cannot be written.
@@ -45,8 +45,8 @@ def write_sheet(
     tiles = []
     for row in chosen:
         image, points = read(folder / str(columns["images"][row])), columns[f"points_{scheme}"][row]
-        if extent is not None:
-            matrix = crop_matrix(box_of(points), 2 * SIDE, extent)
+        if margin is not None:
+            matrix = crop_matrix(box_of(points), 2 * SIDE, margin)
             image, points = warp(image, matrix, 2 * SIDE), apply(matrix, points)
         caption = f"{columns['azimuth'][row]:.0f} {columns['kind'][row]}".strip()
         tiles.append(tile(image, points, columns[f"visible_{scheme}"][row], caption))

@@ -15,13 +15,13 @@ from canthus.types import Floats, Image
 Random = np.random.Generator
 
 
-def jitter_matrix(frame: Matrix, size: int, extent: float, settings: Augment, rng: Random) -> tuple[Matrix, float]:
+def jitter_matrix(frame: Matrix, size: int, margin: float, settings: Augment, rng: Random) -> tuple[Matrix, float]:
     """A random map from the image to the crop.
 
     Args:
         frame: From the image to where the face's box has its centre at 0 and 1 as its longer side. Shape (2, 3).
         size: Side of the crop in pixels.
-        extent: Side of the crop over the longer side of the box.
+        margin: Crop margin: side of the crop over the longer side of the box.
         settings: How much it varies.
         rng: Randomness.
 
@@ -34,7 +34,7 @@ def jitter_matrix(frame: Matrix, size: int, extent: float, settings: Augment, rn
     stretch = float(np.exp(rng.uniform(-1, 1) * np.log(settings.stretch)))
     middle = (size - 1) / 2
     stretched = np.array([[stretch, 0, stretch * x], [0, 1 / stretch, y / stretch]])
-    matrix = compose(similarity(size / (extent * zoom), angle, (middle, middle)), compose(stretched, frame))
+    matrix = compose(similarity(size / (margin * zoom), angle, (middle, middle)), compose(stretched, frame))
     return matrix, angle + math.degrees(math.atan2(frame[1, 0], frame[0, 0]))
 
 

@@ -65,6 +65,6 @@ def landmarks(recipe: Recipe, place: Place) -> Job:
         raise DataError(f"the sets of a recipe must share one scheme, these have {sorted(schemes)}")
     scheme = schemes.pop()
     task = Task(recipe, scheme, val, pool.mean)
-    stream = Stream(pool, recipe, task.config.extent, scheme, place.process, place.first)
+    stream = Stream(pool, recipe, task.config.margin, scheme, place.process, place.first)
     card = {"scheme": scheme, "mean": None if pool.mean is None else pool.mean.round(4).tolist()}
     return Job(task, stream, "val/nme", "min", card)

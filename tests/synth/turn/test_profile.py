@@ -129,7 +129,7 @@ def test_the_picture_is_the_photograph_under_its_map(model):
     box = np.array([fit.points[0, :, :2].min(0), fit.points[0, :, :2].max(0)])
     middle = relief.matrix[:, :2] @ box.mean(0) + relief.matrix[:, 2]
     np.testing.assert_allclose(middle, 63.5, atol=1e-4)
-    assert relief.scale * np.ptp(box, 0).max() / 8 == pytest.approx(OPTIONS.size / OPTIONS.extent)
+    assert relief.scale * np.ptp(box, 0).max() / 8 == pytest.approx(OPTIONS.size / OPTIONS.margin)
     assert (relief.picture[64, 64] == SKIN).all() and (relief.picture[0, 0] == GREEN).all()
 
 

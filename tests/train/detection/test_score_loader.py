@@ -14,7 +14,7 @@ from canthus.train.detection.recipe import FaceScoreRecipe
 from canthus.train.detection.score_loader import CropBatches, Crops
 
 CONFIG = FaceScoreConfig()
-BOX = np.array([[-0.5, -0.5, 0.5, 0.5]]) / CONFIG.extent
+BOX = np.array([[-0.5, -0.5, 0.5, 0.5]]) / CONFIG.margin
 """The box that a crop is cut around, in crops around its middle."""
 
 

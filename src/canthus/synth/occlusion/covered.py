@@ -41,7 +41,7 @@ class Copies:
         count: Copies wanted; every photograph is copied alike often.
         seed: Chooses what is put before which face.
         size: Side of a copy, pixels.
-        extent: Side of a copy over the longer side of the box of the labels.
+        margin: Side of a copy over the longer side of the box of the labels.
         residual: Fits with more error are left out, a share of the inter-ocular distance.
     """
 
@@ -50,7 +50,7 @@ class Copies:
     count: int
     seed: int = 0
     size: int = 256
-    extent: float = 2.0
+    margin: float = 2.0
     residual: float = 0.05
 
     @property
@@ -77,7 +77,7 @@ class Copies:
         photographs = self.photographs
         columns, face, scheme = photographs.columns, task.face, photographs.scheme
         labels = columns["labels"][face]
-        matrix = crop_matrix(box_of(labels), self.size, self.extent)
+        matrix = crop_matrix(box_of(labels), self.size, self.margin)
         try:
             image = cut(_picture(self, face), matrix, self.size)
             made, seed = _cover(self, task, image, apply(matrix, labels.astype(np.float64)), scheme)

@@ -50,7 +50,7 @@ class ProfileOptions:
 
     Attributes:
         size: Side of the pictures, pixels.
-        extent: Side of a picture over the longer side of the box of the 68 points.
+        margin: Side of a picture over the longer side of the box of the 68 points.
         spacing: Of the grid that carries the surroundings, pixels.
         residual: Fits with more error are refused, a share of the inter-ocular distance.
         cap: Views turned further than this are refused, degrees.
@@ -58,7 +58,7 @@ class ProfileOptions:
     """
 
     size: int = 256
-    extent: float = 2.0
+    margin: float = 2.0
     spacing: int = 3
     residual: float = 0.05
     cap: float = 90.0
@@ -148,7 +148,7 @@ def prepare(
     in_photograph = enlarged * fit.head(model, face) @ turned.T
     in_photograph[:, :2] += fit.camera.shift[face]
     box = box_of(in_photograph[model.landmarks.of("68")])
-    matrix = crop_matrix(box, options.size, options.extent)
+    matrix = crop_matrix(box, options.size, options.margin)
     picture = cut(image, matrix, options.size)
     head = apply(matrix, in_photograph)
     scale = enlarged * float(scale_of(matrix))

@@ -127,12 +127,12 @@ class Maker:
         to_origin = similarity(shift=tuple((-(box[:2] + box[2:]) / 2).tolist()))
         linear = compose(similarity(scale, turn), compose(np.array([[stretch, 0, 0], [0, 1 / stretch, 0]]), to_origin))
         around = apply(linear, points)
-        extent = box_of(around)
+        margin = box_of(around)
         for _ in range(TRIES):
             room = 0.5 - SEEN / 2
-            reach = (extent[2:] - extent[:2]) * room
-            centre = rng.uniform(-extent[:2] - reach, np.maximum(size - extent[2:] + reach, -extent[:2] - reach + 1))
-            placed = extent + np.tile(centre, 2)
+            reach = (margin[2:] - margin[:2]) * room
+            centre = rng.uniform(-margin[:2] - reach, np.maximum(size - margin[2:] + reach, -margin[:2] - reach + 1))
+            placed = margin + np.tile(centre, 2)
             if _seen(placed, size) >= SEEN and all(_apart(placed, other) for other, _, _ in others):
                 break
         else:

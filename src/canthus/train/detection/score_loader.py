@@ -65,7 +65,7 @@ class Crops:
         size = self.config.size
         if rng.random() < 0.7:
             far, way = rng.uniform(*SHIFTED), rng.uniform(0, 2 * np.pi)
-            step = far * size / self.config.extent
+            step = far * size / self.config.margin
             wrong = similarity(shift=(float(step * np.cos(way)), float(step * np.sin(way))))
         else:
             factor = float(rng.uniform(*WRONG)) ** (1 if rng.random() < 0.5 else -1)
@@ -84,7 +84,7 @@ class Crops:
 
     def _placed(self, rng: Random, settings: Augment) -> tuple[Matrix, int]:
         index = int(rng.choice(len(self.pool.images), p=self.pool.chance))
-        matrix, _ = jitter_matrix(self.frames[index], self.config.size, self.config.extent, settings, rng)
+        matrix, _ = jitter_matrix(self.frames[index], self.config.size, self.config.margin, settings, rng)
         return matrix, index
 
     def _cut(self, matrix: Matrix, index: int, rng: Random, *, face: bool) -> Crop:

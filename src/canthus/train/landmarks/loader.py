@@ -155,9 +155,9 @@ def _scaled(points: Floats, scale: Floats) -> Floats:
 class Stream(IterableDataset[dict[str, Tensor]]):
     """Batches of one process: `crops` (N, S, S, 3) uint8, `points` (N, P, 2), `pose` (N, 3), `trust` (N,)."""
 
-    def __init__(self, pool: Pool, recipe: Recipe, extent: float, scheme: str, rank: int, first: int) -> None:
+    def __init__(self, pool: Pool, recipe: Recipe, margin: float, scheme: str, rank: int, first: int) -> None:
         """Start at step `first`, as process number `rank` of the recipe's processes."""
-        self.pool, self.recipe, self.extent = pool, recipe, extent
+        self.pool, self.recipe, self.margin = pool, recipe, margin
         self.mirror = Scheme.open(scheme).mirror
         self.rank, self.first = rank, first
 
@@ -183,7 +183,7 @@ class Stream(IterableDataset[dict[str, Tensor]]):
 
     def _vary(self, index: int, size: int, rng: np.random.Generator) -> tuple[Image, Floats, Floats]:
         pool, settings = self.pool, self.recipe.augment
-        matrix, angle = jitter_matrix(pool.frames[index], size, self.extent, settings, rng)
+        matrix, angle = jitter_matrix(pool.frames[index], size, self.margin, settings, rng)
         crop, points = cut(pool.images[index], matrix, size, pool.points[index])
         pose = pool.pose[index] + np.array([0, 0, angle], np.float32)
         if rng.random() < settings.flip:

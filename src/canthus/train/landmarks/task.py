@@ -131,7 +131,7 @@ def aligner_of(
     parts = NETWORKS[stem].parts(net, 0.0)
     networks = {part.name: TorchBackend(part.module, part.outputs) for part in parts}
     config: Any = net.config
-    return Cropped(solver_of(stem, networks, depth), scheme, config.size, config.extent, mean=mean)
+    return Cropped(solver_of(stem, networks, depth), scheme, config.size, config.margin, mean=mean)
 
 
 def validate(
