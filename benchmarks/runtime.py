@@ -17,8 +17,8 @@ import onnx
 from onnx import TensorProto, helper
 
 import canthus
-from canthus.align.aligner import solver_of
-from canthus.align.cropped import Cropped
+from canthus.align.stage import Parts
+from canthus.align.systems import system_of
 from canthus.geometry.crop import crop_matrix, warp
 from canthus.runtime.bundle import Bundle
 from canthus.runtime.session import Session
@@ -85,7 +85,9 @@ def main() -> None:
     cv2.setNumThreads(1)
     bundle = Bundle.open(options.model)
     card = bundle.card
-    size = card.crop.size
+    (stage,) = card.stages
+    assert stage.crop is not None, "this benchmark is for systems of one stage on crops"
+    crop, size, margin = stage.crop, stage.crop.size, stage.crop.margin
     rng = np.random.default_rng(3)
     image = cv2.GaussianBlur(rng.integers(0, 256, (480, 640, 3), np.uint8), (0, 0), 3)
     box = np.array([220, 140, 400, 330], np.float32)
@@ -94,19 +96,19 @@ def main() -> None:
     print(f"{card.name}: {macs / 1e6:.1f} M multiply-adds at {size} px, {bundle.path.stat().st_size / 2**20:.2f} MB")
 
     variants: dict[str, Callable[[], object]] = {}
-    precisions = list(card.networks["landmarks"])
+    precisions = card.precisions
     for threads in (1, 2):
         for precision in precisions:
             session = Session(bundle.network("landmarks", precision), threads=threads)
-            system = Cropped(solver_of(card.system, {"landmarks": session}), card.scheme, size, card.crop.extent)
+            system = system_of(card.system, card.scheme, {stage.name: Parts(crop, {"landmarks": session})})
             for count in (1, 32):
-                crops = np.stack([warp(image, crop_matrix(box, size, card.crop.extent), size)] * count)
+                crops = np.stack([warp(image, crop_matrix(box, size, margin), size)] * count)
                 key = f"{threads} {precision} {count}"
                 variants[f"{key} whole"] = lambda s=system, n=count: s.align([image], [boxes[n]])
                 variants[f"{key} net"] = lambda s=session, c=crops: s.run(c)
         session, x, peak_macs = peak_session(threads)
         variants[f"{threads} peak"] = lambda s=session, x=x: s.run(x)
-    variants["crop"] = lambda: warp(image, crop_matrix(box, size, card.crop.extent), size)
+    variants["crop"] = lambda: warp(image, crop_matrix(box, size, margin), size)
     seconds = best(options.rounds, variants)
 
     print(f"crop alone {seconds['crop'] * 1e3:.3f} ms")

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import torch
 
-from canthus.align.aligner import ALIGNERS, Aligner
-from canthus.nets.network import NETWORKS, configure
+from canthus.align.aligner import Aligner
+from canthus.nets.losses import Target
+from canthus.nets.systems import SYSTEMS, configure, network_of
 from canthus.runtime.bundle import Bundle
-from canthus.train.objectives import OBJECTIVES, target_of
 from canthus.train.recipe import load_recipe
 from runtime import best
 
@@ -33,8 +33,8 @@ def runtime(rounds: int) -> None:
     rows = []
     for path in [None, *sorted(MODELS.glob("*.canthus"))]:
         card = Bundle.open(path).card
-        for precision in next(iter(card.networks.values())):
-            for depth in range(1, ALIGNERS[card.system].depths + 1):
+        for precision in card.precisions:
+            for depth in range(1, len(Aligner.open(path).system.stages) + 1):
                 aligner = Aligner.open(path, precision=precision, depth=depth)
                 rows.append((card.name, precision, depth))
                 for count in (1, 32):
@@ -53,15 +53,24 @@ def training_step(stem: str, preset: str, batch: int) -> Callable[[], object]:
     """Forward and backward of one batch in bf16."""
     recipe = load_recipe(RECIPES / f"{stem}.yaml")
     config = configure(stem, preset, recipe.config if preset == recipe.preset else {}, 68)
-    net: Any = NETWORKS[stem].build(config).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net: Any = network_of(stem).build(config).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     crops = torch.rand(batch, 3, config.size, config.size).to(memory_format=torch.channels_last) - 0.5
-    truth = {"points": torch.rand(batch, 68, 2) * config.size, "pose": torch.full((batch, 3), torch.nan)}
-    target = target_of(truth, config.size)
+    unknown, first = torch.full((batch, 68), torch.nan), torch.zeros(batch, dtype=torch.int64)
+    target = Target(
+        points=torch.rand(batch, 68, 2) * config.size,
+        inside=torch.ones(batch, 68),
+        depth=unknown,
+        visible=unknown,
+        pose=torch.full((batch, 3), torch.nan),
+        scheme=first,
+        group=first,
+        size=config.size,
+    )
     losses = recipe.losses.model_copy(update={"heat_form": getattr(config, "maps", recipe.losses.heat_form)})
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16):
-            parts = OBJECTIVES[stem](net(crops), target, losses)
+            parts = network_of(stem).loss(net(crops), target, losses)
         torch.stack([part.mean() for part in parts.values()]).sum().backward()
         net.zero_grad()
 
@@ -71,7 +80,7 @@ def training_step(stem: str, preset: str, batch: int) -> Callable[[], object]:
 def training(rounds: int, batch: int) -> None:
     """Crops a second, forward and backward."""
     presets = [
-        (stem, preset) for stem in NETWORKS for preset in ("compact", "ablation") if preset in NETWORKS[stem].presets
+        (stem, preset) for stem in SYSTEMS for preset in ("compact", "ablation") if preset in network_of(stem).presets
     ]
     seconds = best(rounds, {" ".join(names): training_step(*names, batch) for names in presets})
     print(f"\n| network | preset | crops a second in training, bf16, batch {batch} |\n|---|---|---|")

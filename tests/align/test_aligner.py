@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from canthus.align.aligner import ALIGNERS, Aligner
+from canthus.align.aligner import Aligner
+from canthus.align.systems import SYSTEMS
 from canthus.data.catalogue import open_set
 from canthus.errors import BundleError, ShapeError
 from canthus.evaluate.metrics import distances, normalisers
@@ -72,12 +73,12 @@ def test_a_bundle_of_an_unknown_system(tmp_path: Path) -> None:
     bundle = Bundle.open()
     networks = {
         member.file: bundle.network(name, precision)
-        for name, variants in bundle.card.networks.items()
+        for name, variants in bundle.card.parts.items()
         for precision, member in variants.items()
     }
     path = tmp_path / "new.canthus"
     write_bundle(path, bundle.card.model_copy(update={"system": "telepathy"}), networks)
-    with pytest.raises(BundleError, match=f"'telepathy' is not known; there are {', '.join(ALIGNERS)}"):
+    with pytest.raises(BundleError, match=f"'telepathy' is not known; there are {', '.join(SYSTEMS)}"):
         Aligner.open(path)
 
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from canthus.align.compact import solver
-from canthus.align.cropped import Cropped
 from canthus.align.follow import follow
+from canthus.align.stage import Parts, System
+from canthus.align.systems import system_of
+from canthus.geometry.crop import Crop
 
 SHAPE = np.array([[-20.0, -15], [20, -15], [0, 20]])
 
@@ -34,8 +35,9 @@ class Counting(Spots):
         return super().run(*inputs)
 
 
-def system(mean: NDArray[np.float32] | None = None) -> Cropped:
-    return Cropped(solver({"landmarks": Spots()}, 1), "68", 96, 1.6, mean=mean)
+def system(mean: NDArray[np.float32] | None = None, network: Spots | None = None) -> System:
+    parts = Parts(Crop(96, 1.6), {"landmarks": network or Spots()}, {} if mean is None else {"mean": mean})
+    return system_of("compact", "68", {"landmarks": parts})
 
 
 def turned(angle: float) -> NDArray[np.float64]:
@@ -86,7 +88,7 @@ def test_another_system_may_start() -> None:
     truth = [SHAPE + np.array([200, 100]) for _ in range(3)]
     mean = (SHAPE / np.ptp(SHAPE, axis=0).max()).astype(np.float32)
     starter, follower = Counting(), Counting()
-    systems = [Cropped(solver({"landmarks": net}, 1), "68", 96, 1.6, mean=mean) for net in (follower, starter)]
+    systems = [system(mean, net) for net in (follower, starter)]
     found = list(follow(systems[0], map(picture, truth), truth[0] + 6, systems[1]))
     assert (starter.calls, follower.calls) == (1, 2)
     assert all(np.abs(faces.points[0] - truth[0]).max() < 2.5 for faces in found)

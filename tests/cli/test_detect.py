@@ -16,8 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image as Pillow
 
 from canthus.formats.table import load
+from canthus.geometry.crop import Crop
 from canthus.reader.image import read
-from canthus.runtime.bundle import Card, Crop, member_of, write_bundle
+from canthus.runtime.bundle import write_bundle
+from toy_card import toy_card
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 SIZE, EXTENT = 32, 1.25
@@ -64,21 +66,8 @@ def network() -> bytes:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     networks = {"ring.onnx": network()}
-    card = Card(
-        name="ring",
-        system="compact",
-        scheme="68",
-        points=68,
-        crop=Crop(size=SIZE, extent=EXTENT),
-        networks={"landmarks": {"fp32": member_of("ring.onnx", networks["ring.onnx"])}},
-        paper="none",
-        data=["none"],
-        recipe={},
-        training={},
-        measured=[],
-        licence="MIT",
-        limits=[],
-    )
+    files = {"landmarks": {"fp32": ("ring.onnx", networks["ring.onnx"])}}
+    card = toy_card("compact", files, Crop(SIZE, EXTENT), name="ring")  # type: ignore[arg-type]
     path = tmp_path_factory.mktemp("bundle") / "ring.canthus"
     write_bundle(path, card, networks)
     return path

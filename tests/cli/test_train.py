@@ -37,7 +37,7 @@ def test_from_recipe_to_card(
     assert "already holds a run; add --resume" in capsys.readouterr().err
     assert run("export", out / "best.ckpt", "--root", drawn, "--out", bundle, "--margin", "1.2") == 0
     assert "px from torch" in capsys.readouterr().out
-    assert Bundle.open(bundle).card.crop.extent == 1.2
+    assert Bundle.open(bundle).card.stages[0].crop.margin == 1.2
     assert run("info", bundle) == 0
     assert "research use only" in " ".join(capsys.readouterr().out.split())
 

@@ -1,6 +1,5 @@
 """Bundles of the detector and of the face score: the runtime says what torch says, whatever the picture's size."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,13 @@ from canthus.detect.own import OwnDetector
 from canthus.detect.score import FaceScorer
 from canthus.errors import BundleError, CanthusError, InputError
 from canthus.export.detection import export_faces, kind_of, prove, to_onnx
-from canthus.export.landmarks import fold_norms, halve
+from canthus.export.onnx import fold_norms, halve
 from canthus.geometry.box import overlaps
 from canthus.nets import detector as nets
 from canthus.runtime.bundle import Bundle
+from canthus.train.checkpoint import TorchBackend
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
-from canthus.train.landmarks.task import TorchBackend
+from canthus.train.run_card import RunCard
 
 CONFIG = {"stem": [8, 8], "widths": [8, 16, 16], "depths": [1, 0, 0], "head": 16}
 SHARED = {"sets": [{"name": "wild68"}], "val": [{"name": "wild68"}], "steps": 1}
@@ -29,8 +29,7 @@ def checkpoint(folder: Path, net: torch.nn.Module, recipe: DetectorRecipe | Face
     """A run's checkpoint of a network, as `fit` leaves it."""
     folder.mkdir()
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, folder / "best.ckpt")
-    card = {"recipe": recipe.model_dump(mode="json"), "scheme": "5", "mean": None, "runs": []}
-    (folder / "card.json").write_text(json.dumps(card))
+    RunCard.of(recipe, folder, "5", {}, None).write(folder)
     return folder / "best.ckpt"
 
 
@@ -77,7 +76,7 @@ def test_the_shipped_detector_finds_what_the_trained_one_finds(bundle: Path, net
         assert np.abs(a.confidence[sure] - partner)[again].max() < 0.03
     assert compared > 3
     card = Bundle.open(bundle).card
-    assert (card.system, card.scheme, card.crop) == ("detector", "5", None)
+    assert (card.system, card.scheme, card.stages[0].crop) == ("detector", "5", None)
 
 
 def test_the_default_network_is_small_enough() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,15 +7,19 @@ import pytest
 import torch
 
 from canthus.align.aligner import Aligner
+from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.errors import CanthusError, InputError
-from canthus.export.landmarks import calibrate, crops_of, export, fold_norms, halve, prove, quantise, to_onnx
-from canthus.geometry.crop import box_of
+from canthus.export.card import licence_of
+from canthus.export.landmarks import calibrate, export, faces_of, prove, record
+from canthus.export.onnx import fold_norms, halve, part_to_onnx
+from canthus.export.quantise import quantise
+from canthus.geometry.crop import Crop, box_of
 from canthus.nets.compact import Compact, CompactConfig, Deployed, parts
 from canthus.reader.image import read
 from canthus.runtime.session import Session
 from canthus.train.fit import fit
-from canthus.train.landmarks.task import aligner_of, load_checkpoint
+from canthus.train.landmarks.system import Trained, join, load_trained
 from canthus.train.recipe import Recipe
 
 TINY = CompactConfig(size=32, stem=(8, 16), widths=(16, 16), depths=(1, 1), head=16)
@@ -40,8 +45,19 @@ def crops() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
+def trained(net: Compact, tiny: Recipe) -> Trained:
+    return Trained(net, tiny, "68", {})
+
+
+@pytest.fixture(scope="module")
+def faces(trained: Trained, drawn: Path) -> tuple[View, np.ndarray]:
+    return faces_of(trained, open_set("wild68", drawn, "train"))
+
+
+@pytest.fixture(scope="module")
 def model(net: Compact) -> bytes:
-    return to_onnx(parts(fold_norms(net)), 32)["landmarks"]
+    (part,) = parts(fold_norms(net))  # type: ignore[arg-type]
+    return part_to_onnx(part, {"crops": np.zeros((2, 32, 32, 3), np.uint8)}, ({0: torch.export.Dim("faces")},))
 
 
 def test_folding_norms_changes_nothing(net: Compact, crops: np.ndarray) -> None:
@@ -52,9 +68,15 @@ def test_folding_norms_changes_nothing(net: Compact, crops: np.ndarray) -> None:
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
 
 
-def test_onnx_runtime_gives_what_torch_gives(net: Compact, model: bytes, crops: np.ndarray) -> None:
-    assert prove(parts(net), {"landmarks": model}, crops) < 0.01
-    assert prove(parts(net), {"landmarks": halve(model)}, crops) < 0.05
+def test_onnx_runtime_gives_what_torch_gives(trained: Trained, model: bytes, faces: tuple[View, np.ndarray]) -> None:
+    assert prove([trained], [0.0], {"landmarks": model}, faces) < 0.01
+    assert prove([trained], [0.0], {"landmarks": halve(model)}, faces) < 0.05
+
+
+def test_what_is_recorded_is_what_the_running_system_cuts(trained: Trained, faces: tuple[View, np.ndarray]) -> None:
+    records = record([trained], [0.0], faces)
+    assert records.keys() == {"landmarks"}
+    np.testing.assert_array_equal(records["landmarks"]["crops"], faces[0].cut(trained.crop))
 
 
 def test_any_number_of_faces(model: bytes, crops: np.ndarray) -> None:
@@ -69,10 +91,10 @@ def test_a_bundle_names_no_file_of_the_machine(model: bytes) -> None:
     assert b"site-packages" not in model
 
 
-def test_another_network_is_found_out(net: Compact, model: bytes, crops: np.ndarray) -> None:
+def test_another_network_is_found_out(trained: Trained, model: bytes, faces: tuple[View, np.ndarray]) -> None:
     torch.manual_seed(9)
     with pytest.raises(CanthusError, match="differ"):
-        prove(parts(Compact(TINY).eval()), {"landmarks": model}, crops)
+        prove([replace(trained, net=Compact(TINY).eval())], [0.0], {"landmarks": model}, faces)
 
 
 def test_half_precision_halves_the_weights(model: bytes) -> None:
@@ -95,7 +117,7 @@ def test_int8_leaves_the_decoding_in_float(model: bytes, crops: np.ndarray) -> N
 
 def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"best\.ckpt does not exist; `canthus train` makes"):
-        load_checkpoint(tmp_path / "best.ckpt")
+        load_trained(tmp_path / "best.ckpt")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -104,13 +126,16 @@ def test_from_recipe_to_bundle(drawn: Path, tiny: Recipe, tmp_path: Path) -> Non
     """Train, export, open, align: the points are those that validation in torch saw."""
     best = fit(tiny.model_copy(update={"steps": 6, "validate_every": 3}), drawn, tmp_path / "run")
     out = tmp_path / "tiny.canthus"
-    card = export(best, drawn, out, measured=[{"nme": 1.0}])
+    card = export([best], drawn, out, measured=[{"nme": 1.0}])
     assert out.stat().st_size < 400_000
-    assert card.training["parity_px"] < 0.05
-    net, _, _ = load_checkpoint(best)
+    assert card.checkpoints["landmarks"].training["parity_px"] < 0.05
+    assert card.stages[0].crop == Crop(32, 1.3)
+    assert "wild68: iBUG annotations" in card.licence
+    assert card.limits[0] == "the head poses of the training faces are not known"
+    trained, _ = load_trained(best)
     sample = open_set("wild68", drawn, "val")[0]
     image, box = read(sample.image), box_of(sample.points)
-    (ours,) = aligner_of(net, "compact", "68").align([image], [box[None]])
+    (ours,) = join([trained]).align([image], [box[None]])
     theirs = Aligner.open(out).align(image, box)
     assert np.abs(ours.points - theirs.points).max() < 0.2
     assert Aligner.open(out, precision="int8").align(image, box).points.shape == (1, 68, 2)
@@ -120,14 +145,26 @@ def test_calibrated_reliability_is_the_share_of_near_points(drawn: Path, tiny: R
     samples = list(open_set("wild68", drawn, "val"))
     torch.manual_seed(4)
     net = Compact(CompactConfig(**tiny.config)).eval()
-    shift = calibrate(net, samples)
-    config = net.config
-    faces = aligner_of(net, "compact", "68").align(
-        [s.picture() for s in samples], [box_of(s.points)[None] for s in samples]
-    )
-    sides = np.array([np.ptp(sample.points, axis=0).max() for sample in samples])
-    far = np.stack([np.linalg.norm(f.points[0] - s.points, axis=-1) for f, s in zip(faces, samples, strict=True)])
-    share = (far < config.near * sides[:, None]).mean()
-    with torch.no_grad():
-        scores = Deployed(net, shift)(torch.from_numpy(crops_of(samples, config)))[1]
-    assert float(scores.mean()) == pytest.approx(share, abs=0.01)
+    trained = Trained(net, tiny, "68", {})
+    view, truth = faces_of(trained, samples)
+    shift = calibrate(trained, (view, truth))
+    found = join([trained], [trained.stage_parts(calibration=shift)]).run(view)
+    sides = np.ptp(truth, axis=1).max(1)
+    share = (np.linalg.norm(found.points - truth, axis=-1) < net.config.near * sides[:, None]).mean()
+    assert float(found.scores.mean()) == pytest.approx(share, abs=0.01)
+    unknown = truth.copy()
+    unknown[0, 5:] = np.nan
+    assert np.isfinite(calibrate(trained, (view, unknown)))
+
+
+@pytest.mark.parametrize(
+    ("names", "use", "reason"),
+    [
+        (["fairface", "csv:london189"], "any use", "fairface: FairFace, CC BY 4.0"),
+        (["views:made/views_wild68"], "research use only", "wild68: iBUG annotations"),
+        (["csv:fairface", "csv:holiday"], "research use only", "holiday: licence not recorded"),
+    ],
+)
+def test_the_licence_comes_from_the_data(names: list[str], use: str, reason: str) -> None:
+    assert f"Weights: {use}" in licence_of(names)
+    assert reason in licence_of(names)

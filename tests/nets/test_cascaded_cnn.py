@@ -11,11 +11,14 @@ from numpy.testing import assert_allclose
 from scipy.ndimage import center_of_mass
 from torch import nn
 
-from canthus.align.cascaded_cnn import solver
-from canthus.nets.cascaded_cnn import PRESETS, CascadedCnn, CascadedCnnConfig, Highest, Strided, parts, wide
+from canthus.align.stage import Parts
+from canthus.align.systems import system_of
+from canthus.nets.cascaded_cnn import PRESETS, CascadedCnn, CascadedCnnConfig, parts
 from canthus.nets.compact import Compact, CompactConfig
 from canthus.nets.losses import gaussians
+from canthus.nets.wide import Highest, Strided, wide
 from canthus.runtime.session import Session
+from whole import whole_view
 
 TINY = CascadedCnnConfig(
     points=5,
@@ -264,9 +267,11 @@ def test_parts_in_turn_are_the_network(name: str) -> None:
     with torch.no_grad():
         whole = net(crops.permute(0, 3, 1, 2).float() / 255 - 0.5)
     networks = {part.name: Torch(part.module, part.outputs) for part in parts(net)}
+    view, crop = whole_view(crops.numpy(), net.config.margin)
+    system = system_of("cascaded_cnn", "68", {name: Parts(crop, networks) for name in ("unit1", "unit2")})
     for depth in (1, 2):
-        assert_allclose(solver(networks, depth)(crops.numpy()).points, whole.points_by_depth[depth - 1], atol=1e-4)
-    scores = solver(networks, 2)(crops.numpy()).scores
+        assert_allclose(system.prefix(depth).run(view).points, whole.points_by_depth[depth - 1], atol=1e-3)
+    scores = system.run(view).scores
     q = net.config.near / net.config.margin * np.exp(-whole.log_spread.numpy())
     assert_allclose(scores, 1 - (1 + q) * np.exp(-q), atol=1e-5)
 

@@ -2,29 +2,18 @@ import json
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from canthus.errors import BundleError
-from canthus.runtime.bundle import Bundle, Card, Crop, default_bundle, member_of, write_bundle
+from canthus.geometry.crop import Crop
+from canthus.runtime.bundle import Bundle, Card, default_bundle, pack_arrays, write_bundle
+from toy_card import toy_card
 
 
 def card_for(networks: dict[str, bytes], **changes: object) -> Card:
-    fields: dict[str, object] = {
-        "name": "tiny",
-        "system": "compact",
-        "scheme": "68",
-        "points": 68,
-        "crop": Crop(size=64, extent=1.3),
-        "networks": {"landmarks": {"fp32": member_of("a.onnx", networks["a.onnx"])}},
-        "paper": "none",
-        "data": ["made up"],
-        "recipe": {},
-        "training": {},
-        "measured": [],
-        "licence": "MIT",
-        "limits": [],
-    }
-    return Card.model_validate({**fields, **changes})
+    files = {"landmarks": {"fp32": ("a.onnx", networks["a.onnx"])}}
+    return toy_card("compact", files, Crop(64, 1.3), **{"name": "tiny", **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -105,9 +94,48 @@ def test_card_and_files_must_agree(tmp_path: Path) -> None:
 def test_the_shipped_bundle_is_whole_and_small() -> None:
     bundle = Bundle.open()
     assert bundle.path.stat().st_size <= 5 * 2**20
-    for name, variants in bundle.card.networks.items():
+    for name, variants in bundle.card.parts.items():
         for precision in variants:
             assert bundle.network(name, precision)
     assert bundle.card.licence
     assert bundle.card.measured
     assert default_bundle() == bundle.path
+
+
+def test_arrays_of_a_stage(tmp_path: Path) -> None:
+    """They come back as they were, without pickle, and are checked like networks."""
+    arrays = {"mean": np.arange(6, dtype=np.float32).reshape(3, 2), "names": np.array(["a", "b"])}
+    data = pack_arrays(arrays)
+    assert data == pack_arrays(dict(reversed(arrays.items())))
+    files = {"landmarks": {"fp32": ("a.onnx", b"network bytes")}}
+    card = toy_card("compact", files, Crop(64, 1.3), ("landmarks.npz", data))  # type: ignore[arg-type]
+    path = tmp_path / "a.canthus"
+    write_bundle(path, card, {"a.onnx": b"network bytes", "landmarks.npz": data})
+    bundle = Bundle.open(path)
+    found = bundle.arrays(bundle.card.stages[0])
+    assert found.keys() == arrays.keys()
+    assert all(np.array_equal(found[name], arrays[name]) for name in arrays)
+    rewrite(path, {"landmarks.npz": data + b"x"})
+    with pytest.raises(BundleError, match=r"landmarks\.npz is not the file that the card names"):
+        bundle.arrays(bundle.card.stages[0])
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        pack_arrays({"objects": np.array([{}], object)})
+
+
+@pytest.mark.parametrize("changes", [{"format": 1}, {"format": 3}])
+def test_a_card_of_another_format_names_the_remedy(bundle: Path, changes: dict[str, int]) -> None:
+    with zipfile.ZipFile(bundle) as archive:
+        tree = json.loads(archive.read("card.json"))
+    rewrite(bundle, {"card.json": json.dumps(tree | changes).encode()})
+    with pytest.raises(BundleError, match=f"has format {changes['format']}, .*reads format 2; export the checkpoint"):
+        Bundle.open(bundle)
+
+
+@pytest.mark.parametrize("crop", [{"size": 0, "margin": 1.3}, {"size": 64, "margin": -1}, {"size": 64}])
+def test_a_crop_that_cannot_be_is_named(bundle: Path, crop: dict[str, float]) -> None:
+    with zipfile.ZipFile(bundle) as archive:
+        tree = json.loads(archive.read("card.json"))
+    tree["stages"][0]["crop"] = crop
+    rewrite(bundle, {"card.json": json.dumps(tree).encode()})
+    with pytest.raises(BundleError, match=r"stages\.0\.crop"):
+        Bundle.open(bundle)

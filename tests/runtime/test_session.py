@@ -8,7 +8,9 @@ from canthus.runtime.session import Session
 
 def test_outputs_come_by_name() -> None:
     bundle = Bundle.open()
-    size = bundle.card.crop.size
+    crop = bundle.card.stages[0].crop
+    assert crop is not None
+    size = crop.size
     out = Session(bundle.network("landmarks")).run(np.zeros((3, size, size, 3), np.uint8))
     assert {name: value.shape for name, value in out.items()} == {
         "points": (3, 68, 2),

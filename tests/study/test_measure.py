@@ -10,7 +10,8 @@ from canthus.errors import DataError, ShapeError
 from canthus.study.measure import measure
 from canthus.study.plan import Measure
 from canthus.train.fit import fit
-from canthus.train.landmarks.task import load_checkpoint, validate
+from canthus.train.landmarks.system import join, load_trained
+from canthus.train.landmarks.task import validate
 from canthus.train.recipe import Recipe
 
 pytestmark = [
@@ -48,8 +49,8 @@ def root(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_stills_are_measured_as_in_validation(checkpoint: Path, drawn: Path) -> None:
-    net, recipe, run = load_checkpoint(checkpoint)
-    known = validate(net, recipe, run["scheme"], list(open_set("wild68", drawn, "val")))
+    trained, _ = load_trained(checkpoint)
+    known = validate(join([trained]), list(open_set("wild68", drawn, "val")), trained.recipe.measure)
     assert measure(checkpoint, STILLS, drawn) == {"nme": pytest.approx(known), "faces": 4}
     assert measure(checkpoint, STILLS.model_copy(update={"limit": 2}), drawn)["faces"] == 2
 

@@ -41,7 +41,8 @@ def test_a_killed_run_goes_on(drawn: Path, tiny: Recipe, tmp_path: Path) -> None
     told = Told()
     ablate._train_and_measure(job, drawn, 1, told)  # type: ignore[arg-type]
     assert told.steps == 3
-    assert json.loads((job.folder / "card.json").read_text())["runs"][0]["first_step"] == 3
+    sessions = json.loads((job.folder / "card.json").read_text())["sessions"]
+    assert [session["first_step"] for session in sessions] == [0, 3]
     assert is_done(job)
     assert steps_left(job) == 0
 

@@ -6,12 +6,14 @@ import pytest
 
 from canthus.study.plan import Ablation, folder_of, measures_of
 from canthus.study.table import Figure, as_json, gather, markdown, write_outcome
+from canthus.train.recipe import Recipe
+from toy_run import write_card
 
 ERRORS = {"base": (4.0, 4.4), "better": (3.6, 3.74), "worse": (3.9,)}
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Ablation:
+def study(tmp_path: Path, tiny: Recipe) -> Ablation:
     """Two seeds of two rows are done, one of the third, none of the fourth."""
     ablation = Ablation.model_validate(
         {
@@ -37,7 +39,7 @@ def study(tmp_path: Path) -> Ablation:
                 "checkpoint": (folder / "last.ckpt").stat().st_mtime_ns,
             }
             (folder / "measured.json").write_text(json.dumps([{**entry, "nme": error, "faces": 7}]))
-            (folder / "card.json").write_text(json.dumps({"runs": [{"minutes": 1.5}, {"minutes": 0.5}]}))
+            write_card(folder, tiny, [1.5, None, 0.5])
     return ablation
 
 

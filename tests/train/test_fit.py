@@ -6,9 +6,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from canthus.errors import InputError, OutputError
+from canthus.geometry.crop import box_frames, box_of
+from canthus.train.checkpoint import load_start, weights_of
 from canthus.train.fit import fit
-from canthus.train.landmarks.loader import Stream, load_pool
-from canthus.train.landmarks.task import Task, load_start, weights_of
+from canthus.train.landmarks.job import build
+from canthus.train.landmarks.loader import Stream
+from canthus.train.landmarks.pool import load_pool
+from canthus.train.landmarks.system import load_trained
 from canthus.train.recipe import Recipe, Start
 
 pytestmark = [
@@ -30,8 +34,37 @@ def test_a_run_leaves_all_that_is_needed_to_repeat_it(run: Path, tiny: Recipe) -
     assert card["recipe"] == tiny.model_dump(mode="json")
     assert card["data"]["wild68 train"]
     assert card["packages"]["torch"] == torch.__version__
-    assert 0 < card["runs"][0]["last"]["val/wild68"] < 1000
+    assert 0 < card["sessions"][0]["last"]["val/wild68"] < 1000
     assert {"best.ckpt", "last.ckpt"} <= {file.name for file in run.iterdir()}
+
+
+def test_a_run_that_is_killed_has_a_card(run: Path, drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    """It is written at the start, so that its checkpoints can be used whatever becomes of the run."""
+
+    def stop(step: int) -> None:
+        if step == 16:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(tiny, drawn, tmp_path, watch=stop)
+    trained, card = load_trained(tmp_path / "last.ckpt")
+    assert (card.sessions[0].first_step, card.sessions[0].minutes) == (0, None)
+    assert trained.scheme == "68"
+    fit(tiny, drawn, tmp_path, resume=True)
+    after = load_trained(tmp_path / "last.ckpt")[1]
+    assert [session.first_step for session in after.sessions] == [0, 15]
+    assert after.sessions[0].minutes is None and after.sessions[1].minutes is not None
+
+
+def test_a_checkpoint_cannot_run_code(run: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return exec, (f"open({str(tmp_path / 'hurt')!r}, 'w')",)
+
+    torch.save({"state_dict": Evil()}, tmp_path / "evil.ckpt")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        weights_of(tmp_path / "evil.ckpt")
+    assert not (tmp_path / "hurt").exists()
 
 
 def test_a_run_is_not_overwritten(run: Path, drawn: Path, tiny: Recipe) -> None:
@@ -42,8 +75,8 @@ def test_a_run_is_not_overwritten(run: Path, drawn: Path, tiny: Recipe) -> None:
 def test_resuming_goes_on_where_it_stopped(run: Path, drawn: Path, tiny: Recipe) -> None:
     fit(tiny.model_copy(update={"steps": 45}), drawn, run, resume=True)
     card = json.loads((run / "card.json").read_text())
-    assert [entry["first_step"] for entry in card["runs"]] == [0, 30]
-    assert torch.load(run / "last.ckpt", weights_only=False)["global_step"] == 45
+    assert [entry["first_step"] for entry in card["sessions"]] == [0, 30]
+    assert torch.load(run / "last.ckpt", weights_only=True)["global_step"] == 45
 
 
 def test_the_same_seed_gives_the_same_weights(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
@@ -51,7 +84,7 @@ def test_the_same_seed_gives_the_same_weights(drawn: Path, tiny: Recipe, tmp_pat
     states = []
     for name in ("a", "b"):
         fit(short, drawn, tmp_path / name)
-        states.append(torch.load(tmp_path / name / "last.ckpt", weights_only=False)["state_dict"])
+        states.append(torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"])
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
@@ -59,7 +92,7 @@ def test_it_learns(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
     """Eight drawn faces are learnt, and faces that were not trained on are found."""
     longer = tiny.model_copy(update={"steps": 400, "validate_every": 400})
     fit(longer, drawn, tmp_path)
-    assert json.loads((tmp_path / "card.json").read_text())["runs"][0]["last"]["val/wild68"] < 15
+    assert json.loads((tmp_path / "card.json").read_text())["sessions"][0]["last"]["val/wild68"] < 15
 
 
 def test_a_run_may_start_from_another(run: Path, drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
@@ -80,7 +113,7 @@ def test_a_run_may_start_from_another(run: Path, drawn: Path, tiny: Recipe, tmp_
 
 
 def test_a_run_may_start_from_a_module_of_another(run: Path, drawn: Path, tiny: Recipe) -> None:
-    net = Task(tiny, "68", {}).net
+    net = build(tiny, "68", {}).net
     before = net.maps[1].weight.clone()
     load_start(net, Start(checkpoint=run / "last.ckpt", source="trunk", target="trunk"))
     weights = weights_of(run / "last.ckpt")
@@ -93,7 +126,8 @@ def test_a_run_may_start_from_a_module_of_another(run: Path, drawn: Path, tiny: 
 
 def test_workers_give_the_batches_of_one_process(drawn: Path, tiny: Recipe) -> None:
     short = tiny.model_copy(update={"steps": 5})
-    stream = Stream(load_pool(short, drawn), short, 1.3, "68", rank=0, first=1)
+    pool = load_pool(short, drawn, 1.3)
+    stream = Stream(pool, short, box_frames(box_of(pool.points))[:, None], 1.3, first=1)
     alone, shared = (list(DataLoader(stream, batch_size=None, num_workers=count)) for count in (0, 2))
     assert len(alone) == len(shared) == 4
     assert all(torch.equal(a["crops"], b["crops"]) for a, b in zip(alone, shared, strict=True))
@@ -103,4 +137,4 @@ def test_a_run_without_progress_stops_early(drawn: Path, tiny: Recipe, tmp_path:
     hopeless = tiny.optimiser.model_copy(update={"rate": 30.0, "clip": 1e9})
     fields = {"steps": 60, "validate_every": 2, "patience": 2, "optimiser": hopeless}
     fit(tiny.model_copy(update=fields), drawn, tmp_path)
-    assert torch.load(tmp_path / "last.ckpt", weights_only=False)["global_step"] < 60
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] < 60

@@ -1,56 +1,18 @@
-"""From a bundle to landmarks: which system a bundle holds, and how faces go through it."""
+"""From a bundle to landmarks: the public aligner."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from canthus.align import cascaded_cnn, compact, local_global
-from canthus.align.cropped import Cropped, Solver
+from canthus.align.stage import Parts, System
+from canthus.align.systems import system_of
 from canthus.errors import BundleError, ShapeError
 from canthus.runtime.bundle import Bundle, Card, Precision
 from canthus.runtime.session import Device, Session
 from canthus.schemes.scheme import Scheme
-from canthus.types import Backend, Faces, Image, as_boxes, as_image
-
-
-class System(NamedTuple):
-    """One of the systems at run time.
-
-    Attributes:
-        depths: Its stages; a run may stop after any of them.
-        solver: From its networks by name and the number of stages to the system on crops.
-    """
-
-    depths: int
-    solver: Callable[[Mapping[str, Backend], int], Solver]
-
-
-ALIGNERS: dict[str, System] = {
-    "cascaded_cnn": System(cascaded_cnn.DEPTHS, cascaded_cnn.solver),
-    "compact": System(compact.DEPTHS, compact.solver),
-    "local_global": System(local_global.DEPTHS, local_global.solver),
-}
-"""System by stem."""
-
-
-def solver_of(stem: str, networks: Mapping[str, Backend], depth: int | None = None) -> Solver:
-    """A system on crops.
-
-    Args:
-        stem: A key of `ALIGNERS`.
-        networks: Its networks by name.
-        depth: Stages after which to stop; None = all.
-
-    Raises:
-        ShapeError: the system has no such stage.
-    """
-    system = ALIGNERS[stem]
-    if depth is not None and not 1 <= depth <= system.depths:
-        raise ShapeError(f"{stem} has stages 1 to {system.depths}; it cannot stop after stage {depth}")
-    return system.solver(networks, depth or system.depths)
+from canthus.types import Faces, Image, as_boxes, as_image
 
 
 class Aligner:
@@ -60,7 +22,7 @@ class Aligner:
     >>> aligner.align(image, [[80, 60, 240, 220]]).points  # (1, 68, 2)
     """
 
-    def __init__(self, system: Cropped, card: Card) -> None:
+    def __init__(self, system: System, card: Card) -> None:
         self.system, self.card = system, card
 
     @classmethod
@@ -82,7 +44,7 @@ class Aligner:
             threads: Threads of the engine on the CPU; 0 = all cores.
             precision: "fp32", or "int8": about twice as fast and slightly less accurate.
             batch: Faces that go through the network at once.
-            depth: Stages of a cascade after which to stop; None = all.
+            depth: Number of stages after which to stop; None = all.
 
         Raises:
             BundleError: the bundle is missing or damaged, or lacks the precision.
@@ -90,23 +52,25 @@ class Aligner:
             CanthusError: the device cannot be used.
         """
         bundle = Bundle.open(path)
-        if bundle.card.system not in ALIGNERS:
-            raise BundleError(
-                f"{bundle.path}: system {bundle.card.system!r} is not known; there are {', '.join(ALIGNERS)}"
-            )
         if batch < 1:
             raise ShapeError(f"a batch holds at least one face, not {batch}")
-        card = bundle.card
-        if card.crop is None:
-            raise BundleError(f"{bundle.path}: the card does not tell the crop; export the checkpoint again")
-        networks = {name: Session(bundle.network(name, precision), device, threads) for name in card.networks}
-        solve = solver_of(card.system, networks, depth)
-        mean = None if card.crop.mean is None else np.array(card.crop.mean, np.float32)
-        return cls(Cropped(solve, card.scheme, card.crop.size, card.crop.extent, batch, mean), card)
+        parts = {}
+        for stage in bundle.card.stages:
+            if stage.crop is None:
+                raise BundleError(
+                    f"{bundle.path}: the card of stage {stage.name!r} has no crop settings; export the checkpoint again"
+                )
+            networks = {name: Session(bundle.network(name, precision), device, threads) for name in stage.parts}
+            parts[stage.name] = Parts(stage.crop, networks, bundle.arrays(stage))
+        try:
+            system = system_of(bundle.card.system, bundle.card.scheme, parts, batch)
+        except BundleError as error:
+            raise BundleError(f"{bundle.path}: {error}") from error
+        return cls(system.prefix(depth), bundle.card)
 
     @property
     def scheme(self) -> Scheme:
-        """What the points mean."""
+        """The landmark scheme of the points."""
         return Scheme.open(self.card.scheme)
 
     def align(self, image: Image, boxes: ArrayLike, rolls: ArrayLike | None = None) -> Faces:

@@ -1,37 +1,37 @@
-"""The cascade at run time: the base networks, then as many units as wanted (`nets/cascaded_cnn.py`)."""
+"""The cascade at run time: the base networks, then one stage for each unit (`nets/cascaded_cnn.py`)."""
 
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from canthus.align.cropped import Solved, Solver
+from canthus.align.estimate import Estimate
+from canthus.align.stage import Parts, Stage
+from canthus.align.view import View
 from canthus.errors import ShapeError
-from canthus.types import Backend
 
-DEPTHS = 4
 SHARED = ("regression_features", "heatmap_features", "first")
-"""What the base gives to every unit, beside the heatmaps and the feature of the unit before."""
+"""Outputs of the base that every unit takes, beside the heatmaps and the feature of the unit before."""
 
 
-def solver(networks: Mapping[str, Backend], depth: int) -> Solver:
-    """The system over its networks "base", "unit1", ..., "unitK".
+def stages(parts: Mapping[str, Parts]) -> tuple[Stage, ...]:
+    """The row: "unit1", over the networks "base" and "unit1", then "unit2" and so on, as many as there are."""
+    return tuple(_unit(k, parts[f"unit{k}"]) for k in range(1, len(parts) + 1))
 
-    Args:
-        networks: By name.
-        depth: Units to run; `DEPTHS` = all there are.
 
-    Raises:
-        ShapeError: the cascade is not that deep.
-    """
-    units = [networks[f"unit{k}"] for k in range(1, DEPTHS + 1) if f"unit{k}" in networks]
-    if depth != DEPTHS and depth > len(units):
-        raise ShapeError(f"this cascade has {len(units)} units; it cannot stop after unit {depth}")
+def _unit(k: int, parts: Parts) -> Stage:
+    crop, networks, _ = parts
 
-    def solve(crops: NDArray[np.uint8]) -> Solved:
-        out = dict(networks["base"].run(crops))
-        for k, unit in enumerate(units[:depth]):
-            out.update(unit.run(*(out[name] for name in (*SHARED, f"heatmaps{k}", f"feature{k}"))))
-        return Solved(out["points"], out["scores"])
+    def solve(view: View, estimate: Estimate | None) -> Estimate:
+        if k == 1:
+            state = networks["base"].run(view.cut(crop))
+        elif estimate is not None and f"heatmaps{k - 1}" in estimate.state:
+            state = estimate.state
+        else:
+            raise ShapeError(f"unit {k} of the cascade follows unit {k - 1}; it cannot start a row")
+        given = {name: state[name] for name in (*SHARED, f"heatmaps{k - 1}", f"feature{k - 1}")}
+        out = networks[f"unit{k}"].run(*given.values())
+        passed = {name: given[name] for name in SHARED} | {name: out[name] for name in (f"heatmaps{k}", f"feature{k}")}
+        pose = np.full((len(view), 3), np.nan, np.float32)
+        return Estimate(view.lift(out["points"], crop), out["scores"], pose, state=passed)
 
-    return solve
+    return Stage(f"unit{k}", crop, solve)

@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
-from canthus.align.cropped import Solved, Solver
-from canthus.types import Backend
-
-DEPTHS = 1
+from canthus.align.estimate import Estimate
+from canthus.align.stage import Parts, Stage, aligned_to
+from canthus.align.view import View
 
 
-def solver(networks: Mapping[str, Backend], depth: int) -> Solver:
-    """The system over its network "landmarks"; `depth` is 1."""
+def stages(parts: Mapping[str, Parts]) -> tuple[Stage, ...]:
+    """The row: one stage, "landmarks", over its network "landmarks"."""
+    crop, networks, arrays = parts["landmarks"]
 
-    def solve(crops: NDArray[np.uint8]) -> Solved:
-        out = networks["landmarks"].run(crops)
-        return Solved(out["points"], out["scores"], out["pose"])
+    def solve(view: View, estimate: Estimate | None) -> Estimate:
+        out = networks["landmarks"].run(view.cut(crop))
+        return Estimate(view.lift(out["points"], crop), out["scores"], view.lift_pose(out["pose"]))
 
-    return solve
+    return (Stage("landmarks", crop, solve, aligned_to(arrays.get("mean"))),)

@@ -1,4 +1,4 @@
-"""A face followed through a video: each crop is where the points of the frame before were.
+"""A face followed through a video: each frame starts from the points of the frame before.
 
 [Xiong, Li and Sun, "Combining Local and Global Features for 3D Face Tracking", 2017], section 3.4.
 """
@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus.align.cropped import Cropped, pose_in_image
-from canthus.geometry.crop import box_of, crop_matrix
+from canthus.align.estimate import Estimate
+from canthus.align.stage import System
+from canthus.align.view import View
+from canthus.geometry.crop import box_of
 from canthus.types import Faces, Floats, Image
 
 
 def follow(
-    system: Cropped, frames: Iterable[Image], first: NDArray[Any], starter: Cropped | None = None
+    system: System, frames: Iterable[Image], first: NDArray[Any], starter: System | None = None
 ) -> Iterator[Faces]:
     """The landmarks of one face in every frame.
 
@@ -23,32 +25,24 @@ def follow(
     for where it was last seen.
 
     Args:
-        system: Finds landmarks in a crop.
+        system: Finds landmarks, given those of the frame before.
         frames: In order, each (H, W, 3).
         first: Box of the face in the first frame, x0 y0 x1 y1, shape (4,); or its points, shape (P, 2), which a system
-            whose crops are cut by a mean shape needs.
+            whose crops are aligned to a mean shape needs.
         starter: Finds the landmarks of the first frame, so that `first` is for it; None = the same system.
 
     Yields:
         One face a frame. Its box is that of its points, its pose that of the upright picture.
     """
-    given = np.asarray(first, np.float32)
+    given = np.asarray(first, np.float32)[None]
+    box, before = (given, None) if given.ndim == 2 else (box_of(given), Estimate.of_points(given))
     current = starter or system
-    matrix = crop_matrix(given, current.size, current.margin) if given.ndim == 1 else current.matrices(given[None])[0]
     for image in frames:
-        found = current.solve_at([image], [matrix])
+        found = current.run(View.of_boxes([image], box), before)
         boxes = box_of(found.points)
-        yield Faces(
-            points=found.points,
-            boxes=boxes,
-            scores=found.scores,
-            confidence=found.scores.mean(1),
-            pose=pose_in_image(found, [matrix]),
-            scheme=system.scheme,
-        )
+        yield found.faces(boxes, system.scheme)
         if _is_seen(boxes[0], image):
-            current = system
-            matrix = system.matrices(found.points)[0]
+            current, box, before = system, boxes, found
 
 
 def _is_seen(box: Floats, image: Image) -> bool:

@@ -7,7 +7,14 @@ import typer
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="best.ckpt or last.ckpt of a run, its card.json beside it.")],
+    checkpoints: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="CHECKPOINT...",
+            help="best.ckpt or last.ckpt of a run, its card.json beside it; several for a system whose stages were "
+            "trained apart, in their order.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle to write.")],
     root: Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder of the data sets.")] = None,
     int8: Annotated[bool, typer.Option(help="Add the int8 variant.")] = True,
@@ -32,12 +39,13 @@ def export(
     except ModuleNotFoundError as error:
         raise need("export") from error
     figures = json.loads(measured.read_text()) if measured else []
-    if checkpoint.is_file() and kind_of(checkpoint) in EXPORTS:
-        card = export_faces(checkpoint, out, figures)
-        parity = f"{card.training['parity']} from torch"
+    if checkpoints[0].is_file() and kind_of(checkpoints[0]) in EXPORTS:
+        card = export_faces(checkpoints[0], out, figures)
+        key, unit = "parity", ""
     else:
         if root is None:
             raise DataError("where are the data sets? Give their folder with --root or in CANTHUS_DATA")
-        card = make(checkpoint, root, out, int8=int8, margin=margin, measured=figures)
-        parity = f"{card.training['parity_px']} px from torch"
-    print(f"{out}: {card.name}, {out.stat().st_size / 2**20:.2f} MB, at most {parity}")
+        card = make(checkpoints, root, out, int8=int8, margin=margin, measured=figures)
+        key, unit = "parity_px", "px "
+    gap = next(iter(card.checkpoints.values())).training[key]
+    print(f"{out}: {card.name}, {out.stat().st_size / 2**20:.2f} MB, at most {gap} {unit}from torch")

@@ -24,9 +24,11 @@ def info(
 
     bundle = Bundle.open(model)
     card = bundle.card
-    for network, variants in card.networks.items():
-        for precision in variants:
-            bundle.network(network, precision)
+    for stage in card.stages:
+        bundle.arrays(stage)
+        for network, variants in stage.parts.items():
+            for precision in variants:
+                bundle.network(network, precision)
     if as_json:
         print(card.model_dump_json(indent=2))
         return
@@ -34,8 +36,12 @@ def info(
     rows = {
         "bundle": f"{bundle.path} ({bundle.path.stat().st_size / 2**20:.2f} MB, hashes checked)",
         "model": f"{card.name}: {card.points} points, scheme {card.scheme}, system {card.system}",
-        "crop": f"{card.crop.size} px, {card.crop.extent} x the box" if card.crop else "whole pictures",
-        "precisions": ", ".join(next(iter(card.networks.values()))),
+        "stages": "\n".join(
+            f"{stage.name}: {', '.join(stage.parts)}; "
+            + (f"crop {stage.crop.size} px, margin {stage.crop.margin}" if stage.crop else "whole pictures")
+            for stage in card.stages
+        ),
+        "precisions": ", ".join(card.precisions),
         "trained on": ", ".join(card.data),
         "paper": card.paper,
         "licence": card.licence,

@@ -25,15 +25,15 @@ def train(
     Writes last.ckpt, best.ckpt, card.json and TensorBoard logs (tensorboard --logdir runs).
     """
     from canthus.errors import DataError, need
-    from canthus.train.detection.recipe import load_run
 
-    checked = load_run(recipe, override or [])
-    if root is None:
-        raise DataError("where are the data sets? Give their folder with --root or in CANTHUS_DATA")
     try:
+        from canthus.train.detection.recipe import load_run
         from canthus.train.fit import fit
     except ModuleNotFoundError as error:
         raise need("train") from error
+    checked = load_run(recipe, override or [])
+    if root is None:
+        raise DataError("where are the data sets? Give their folder with --root or in CANTHUS_DATA")
     best = fit(checked, root, out or Path("runs") / checked.name, resume)
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return  # one process speaks for all

@@ -58,10 +58,10 @@ class FaceScorer:
             BundleError: there is no such bundle, or it holds something else.
         """
         bundle = open_system("face_score", path)
-        crop = bundle.card.crop
+        crop = bundle.card.stages[0].crop
         if crop is None:
-            raise BundleError(f"{bundle.path}: the card does not tell the crop; export the checkpoint again")
-        return cls(Session(bundle.network("face_score", precision), device, threads), crop.size, crop.extent)
+            raise BundleError(f"{bundle.path}: the card has no crop settings; export the checkpoint again")
+        return cls(Session(bundle.network("face_score", precision), device, threads), crop.size, crop.margin)
 
     def score(self, image: Image, boxes: ArrayLike, rolls: ArrayLike | None = None) -> Scored:
         """Judge the boxes of an image.

@@ -1,6 +1,6 @@
 """From a checkpoint of the detector or of the face score to a bundle, with a proof of parity."""
 
-import json
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,16 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from canthus.errors import CanthusError, InputError
-from canthus.export.landmarks import fold_norms, halve, part_to_onnx, run_parts
+from canthus.errors import CanthusError
+from canthus.export.card import licence_of
+from canthus.export.onnx import fold_norms, halve, part_to_onnx
+from canthus.geometry.crop import Crop
 from canthus.nets import detector, face_score
 from canthus.nets.network import configured
 from canthus.nets.part import Part
-from canthus.runtime.bundle import Card, Crop, member_of, write_bundle
+from canthus.runtime.bundle import Card, Checkpoint, StageCard, member_of, write_bundle
 from canthus.runtime.session import Session
+from canthus.train.checkpoint import TorchBackend, weights_of
 from canthus.train.detection.recipe import KINDS
-from canthus.train.landmarks.task import weights_of
 from canthus.train.recipe import SetShare, check_run
+from canthus.train.run_card import RunCard
 from canthus.work.files import replace_whole
 
 TOLERANCE = 0.05
@@ -69,11 +72,7 @@ def kind_of(checkpoint: Path) -> str:
     Raises:
         InputError: there is no card.
     """
-    card = checkpoint.parent / "card.json"
-    if not checkpoint.is_file() or not card.is_file():
-        missing = checkpoint if not checkpoint.is_file() else card
-        raise InputError(f"{missing} does not exist; `canthus train` makes checkpoints with a card.json beside them")
-    return str(json.loads(card.read_text())["recipe"]["network"])
+    return str(RunCard.beside(checkpoint).recipe["network"])
 
 
 def export_faces(checkpoint: Path, out: Path, measured: Sequence[dict[str, Any]] = ()) -> Card:
@@ -92,8 +91,8 @@ def export_faces(checkpoint: Path, out: Path, measured: Sequence[dict[str, Any]]
         CanthusError: ONNX Runtime does not give what torch gives.
     """
     stem = kind_of(checkpoint)
-    kind, run = EXPORTS[stem], json.loads((checkpoint.parent / "card.json").read_text())
-    recipe = check_run(KINDS[stem], run["recipe"], str(checkpoint.parent / "card.json"))
+    kind, run = EXPORTS[stem], RunCard.beside(checkpoint)
+    recipe = check_run(KINDS[stem], run.recipe, str(checkpoint.parent / "card.json"))
     net = kind.build(configured(kind.presets, stem, recipe.preset, recipe.config))
     net.load_state_dict(weights_of(checkpoint))
     (part,) = kind.parts(fold_norms(net).eval())
@@ -103,22 +102,28 @@ def export_faces(checkpoint: Path, out: Path, measured: Sequence[dict[str, Any]]
     gap = prove(part, network, [(size, size), (size, size + 32)] if kind.open_sides else [(size, size)])
     file = f"{part.name}-fp32.onnx"
     config: Any = net.config
+    facts = {name: value for name, value in run.lineage().items() if name != "recipe"} | {"parity": round(gap, 5)}
+    stage = StageCard(
+        name=part.name,
+        scheme="5",
+        points=5,
+        crop=None if kind.open_sides else Crop(config.size, config.margin),
+        parts={part.name: {"fp32": member_of(file, network)}},
+        checkpoint=stem,
+    )
     card = Card(
         name=recipe.name,
         system=stem,
-        scheme="5",
-        points=5,
-        crop=None if kind.open_sides else Crop(size=config.size, extent=config.extent),
-        networks={part.name: {"fp32": member_of(file, network)}},
+        stages=[stage],
+        checkpoints={
+            stem: Checkpoint(
+                sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(), recipe=run.recipe, training=facts
+            )
+        },
         paper=kind.paper,
         data=[f"{share.name} {share.split}" for share in recipe.sets],
-        recipe=recipe.model_dump(mode="json"),
-        training={
-            **{key: run.get(key) for key in ("packages", "machine", "runs")},
-            "parity": round(gap, 5),
-        },
         measured=list(measured),
-        licence="Weights: research use only, because the annotations of wild68 (iBUG) are for research, not commerce.",
+        licence=licence_of([share.name for share in recipe.sets]),
         limits=["faces with a box below 20 pixels", _profiles(recipe.sets)],
     )
     with replace_whole(out) as temporary:
@@ -151,7 +156,7 @@ def prove(part: Part, model: bytes, sides: Sequence[tuple[int, int]]) -> float:
     rng, session, worst = np.random.default_rng(0), Session(model, threads=0), 0.0
     for height, width in sides:
         pictures: NDArray[np.uint8] = rng.integers(0, 256, (3, height, width, 3), np.uint8)
-        ((_, ours),) = run_parts((part,), pictures, None)
+        ours = TorchBackend(part.module, part.outputs).run(pictures)
         theirs = session.run(pictures)
         for name, value in ours.items():
             gap = float(np.abs(value - theirs[name]).max()) / max(1.0, float(np.abs(value).max()))

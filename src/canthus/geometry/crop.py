@@ -5,15 +5,34 @@ centre. Pixel centres lie at integers, so the crop's left border is at -.5.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from canthus.errors import ShapeError
 from canthus.geometry.shape import align, mean_shape
 from canthus.geometry.transform import Matrix, compose, invert, scale_of, similarity
 from canthus.types import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """What a network sees of a face.
+
+    Attributes:
+        size: Side of the square crop in pixels, > 0.
+        margin: Side of the crop over the longer side of the box, > 0.
+    """
+
+    size: int
+    margin: float
+
+    def __post_init__(self) -> None:
+        if not (self.size > 0 and 0 < self.margin < math.inf):
+            raise ShapeError(f"a crop has a size and a margin above 0, not {self.size} pixels and {self.margin}")
 
 
 def crop_matrix(box: NDArray[Any], size: int, margin: float, angle: float = 0.0) -> Matrix:

@@ -14,8 +14,11 @@ from torch.nn import functional
 
 from canthus.nets.blocks import ConvNorm
 from canthus.nets.decode import Spread, expectation, reliability
+from canthus.nets.losses import Losses, Target, heatmap_term, point_term, spread_term
+from canthus.nets.network import Network
 from canthus.nets.part import Part
 from canthus.nets.trunk import Trunk
+from canthus.nets.wide import halving, wide
 
 STRIDE = 4
 """Crop pixels a cell of the heatmaps."""
@@ -161,19 +164,6 @@ def head(config: CascadedCnnConfig) -> nn.Sequential:
     )
 
 
-def wide(inside: int, outside: int, kernel: int, factored: bool) -> nn.Sequential:
-    """A wide convolution, or two thin ones of the same reach. (N, inside, H, W) -> (N, outside, H, W)."""
-    if not factored:
-        return ConvNorm(inside, outside, kernel)
-    half = kernel // 2
-
-    def thin(source: int, shape: tuple[int, int], padding: tuple[int, int]) -> nn.Sequential:
-        convolution = nn.Conv2d(source, outside, shape, padding=padding, bias=False)
-        return nn.Sequential(convolution, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
-
-    return nn.Sequential(thin(inside, (kernel, 1), (half, 0)), thin(outside, (1, kernel), (0, half)))
-
-
 class HeatmapUnit(nn.Module):
     """Table 3: 7x7 and 13x13 filters relate distant landmarks."""
 
@@ -193,40 +183,6 @@ class HeatmapUnit(nn.Module):
         """F2 + H_{k-1} (N, F2 + P, H, W) -> (N, P, H, W)."""
         maps: Tensor = self.out(self.layers(x))
         return maps
-
-
-class Strided(nn.Sequential):
-    """Convolution and batch norm; a length n becomes ceil(n / stride). At the paper's sizes the pads are table 4's."""
-
-    def __init__(self, inside: int, outside: int, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
-        super().__init__(nn.Conv2d(inside, outside, kernel, stride, bias=False), nn.BatchNorm2d(outside))
-        self.kernel, self.stride = kernel, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inside, H, W) -> (N, outside, ceil(H / stride), ceil(W / stride))."""
-        down, across = (
-            max((-(-length // stride) - 1) * stride + kernel - length, 0)
-            for length, kernel, stride in zip(x.shape[-2:], self.kernel, self.stride, strict=True)
-        )
-        padded = functional.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
-        made: Tensor = self[1](self[0](padded))
-        return made
-
-
-def halving(inside: int, outside: int, kernel: int, factored: bool) -> nn.Sequential:
-    """A convolution of stride 2, and the highest of each 2x2 cells. (N, inside, n, n) -> (N, outside, n/2, n/2)."""
-    if factored and kernel > 3:
-        thin = [Strided(inside, outside, (kernel, 1), (2, 1)), Strided(outside, outside, (1, kernel), (1, 2))]
-        return nn.Sequential(*thin, Highest())
-    return nn.Sequential(Strided(inside, outside, (kernel, kernel), (2, 2)), Highest())
-
-
-class Highest(nn.Module):
-    """Max pool of 2x2 cells at stride 1; the pad of one cell is above and to the left. Shapes stay."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
-        return functional.max_pool2d(x, 2, 1, 1)[..., :-1, :-1]
 
 
 class RegressionUnit(nn.Module):
@@ -389,7 +345,33 @@ def parts(net: CascadedCnn, calibration: float = 0.0) -> tuple[Part, ...]:
             DeployedUnit(net, k - 1, calibration),
             inputs,
             (f"heatmaps{k}", f"feature{k}", "points", "scores"),
+            f"unit{k}",
         )
 
-    base = Part("base", DeployedBase(net), ("crops",), (*shared, "heatmaps0", "feature0"))
+    base = Part("base", DeployedBase(net), ("crops",), (*shared, "heatmaps0", "feature0"), "unit1")
     return (base, *(unit(k) for k in range(1, net.config.depth + 1)))
+
+
+def loss(prediction: Prediction, target: Target, losses: Losses) -> dict[str, Tensor]:
+    """Heatmaps and refined points of every unit: figure 3. `losses.decoded` weighs the points of the heatmaps, too."""
+    heats = [heatmap_term(maps, target, losses) for maps in prediction.heatmaps]
+    refined = [point_term(points, target, losses) for points in prediction.points_by_depth]
+    decoded = [point_term(points, target, losses) for points in prediction.decoded]
+    return {
+        "point": losses.point * torch.stack(refined).mean(0),
+        "decoded": losses.decoded * torch.stack(decoded).mean(0),
+        "heat": losses.heat * torch.stack(heats).mean(0),
+        "spread": losses.spread * spread_term(prediction.points, prediction.log_spread, target),
+    }
+
+
+NETWORKS: Mapping[str, Network] = {
+    "unit1": Network(
+        PRESETS,
+        CascadedCnn,
+        parts,
+        loss,
+        "Mahpod et al., Facial Landmark Point Localization using Coarse-to-Fine Deep Recurrent Neural Network, 2018",
+    )
+}
+"""The networks that are trained apart, by their first stage: one for all units."""

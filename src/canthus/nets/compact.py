@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from canthus.nets.blocks import ConvNorm
 from canthus.nets.decode import expectation, reliability
+from canthus.nets.losses import Losses, Target, heatmap_term, point_term, pose_loss, spread_term
+from canthus.nets.network import Network
 from canthus.nets.part import Part
 from canthus.nets.trunk import Trunk
 
@@ -105,3 +107,25 @@ class Deployed(nn.Module):
 def parts(net: Compact, calibration: float = 0.0) -> tuple[Part, ...]:
     """The one network that is exported."""
     return (Part("landmarks", Deployed(net, calibration), ("crops",), ("points", "scores", "pose")),)
+
+
+def loss(prediction: Prediction, target: Target, losses: Losses) -> dict[str, Tensor]:
+    """Heatmaps, their points, the spread of these, and the pose."""
+    return {
+        "point": losses.point * point_term(prediction.points, target, losses),
+        "heat": losses.heat * heatmap_term(prediction.heatmaps, target, losses),
+        "spread": losses.spread * spread_term(prediction.points, prediction.log_spread, target),
+        "pose": losses.pose * pose_loss(prediction.pose, target.pose),
+    }
+
+
+NETWORKS: Mapping[str, Network] = {
+    "landmarks": Network(
+        PRESETS,
+        Compact,
+        parts,
+        loss,
+        "integral heatmaps: Sun et al., Integral Human Pose Regression, 2018; the network is canthus's own",
+    )
+}
+"""The networks that are trained apart, by their first stage."""

@@ -18,6 +18,8 @@ from canthus.nets.attention import HEADS, Head
 from canthus.nets.blocks import Activation, Bottleneck, ConvNorm
 from canthus.nets.decode import Spread, expectation, reliability
 from canthus.nets.hourglass import Hourglass, Stack, Stage, Upsampling
+from canthus.nets.losses import Losses, Target, heatmap_term, point_term, spread_term
+from canthus.nets.network import Network
 from canthus.nets.part import Part
 from canthus.nets.resnet import ResNet18
 from canthus.nets.trunk import Trunk
@@ -254,4 +256,28 @@ class Deployed(nn.Module):
 
 def parts(net: LocalGlobal | Baseline, calibration: float = 0.0) -> tuple[Part, ...]:
     """The one network that is exported."""
-    return (Part("landmarks", Deployed(net, calibration), ("crops",), ("local", "points", "scores")),)
+    return (Part("landmarks", Deployed(net, calibration), ("crops",), ("local", "points", "scores"), "heatmaps"),)
+
+
+def loss(prediction: Prediction, target: Target, losses: Losses) -> dict[str, Tensor]:
+    """Heatmaps of every stage and the points of the regressor: figure 2; of the maps by `losses.decoded`."""
+    none = torch.zeros_like(target.points[:, 0, 0])
+    heats = [losses.heat * heatmap_term(maps, target, losses) for maps in prediction.heatmaps]
+    return {
+        "point": losses.point * point_term(prediction.points, target, losses),
+        "decoded": losses.decoded * point_term(prediction.local, target, losses),
+        "heat": torch.stack(heats).mean(0) if heats else none,
+        "spread": losses.spread * spread_term(prediction.points, prediction.log_spread, target),
+    }
+
+
+NETWORKS: Mapping[str, Network] = {
+    "heatmaps": Network(
+        PRESETS,
+        build,
+        parts,
+        loss,
+        "Xiong, Li and Sun, Combining Local and Global Features for 3D Face Tracking, 2017",
+    )
+}
+"""The networks that are trained apart, by their first stage: one for heatmaps and regressor."""

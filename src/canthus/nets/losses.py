@@ -1,11 +1,98 @@
-"""The losses of the heatmap networks, each a pure function of tensors that gives one number a sample."""
+"""The losses of the networks of landmarks, each a pure function of tensors that gives one number a sample."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
+
+from canthus.nets.settings import Number, Strict
+
+
+class Losses(Strict):
+    """Weights and scales of the losses.
+
+    Attributes:
+        point: Weight of the loss on points, in units of `beta`.
+        point_form: Form of the loss on points: "smooth" = smooth L1, "l2" as in the papers.
+        beta: Unit of the point loss, and the distance at which smooth L1 turns linear, over the crop side.
+        heat: Weight of the loss on heatmaps, of each stage that has some.
+        heat_form: Form of the loss on heatmaps: "softmax" = cross entropy of the whole map to a Gaussian, "sigmoid" =
+            of each pixel, "l2".
+        sigma: Standard deviation of that Gaussian in cells.
+        decoded: Weight of the loss on points that are read from heatmaps and refined later.
+        spread: Weight of the negative log likelihood of the errors.
+        pose: Weight of the pose loss.
+    """
+
+    point: Number = Field(1.0, ge=0)
+    point_form: Literal["smooth", "l2"] = "smooth"
+    beta: Number = Field(0.015, gt=0)
+    heat: Number = Field(0.5, ge=0)
+    heat_form: Literal["softmax", "sigmoid", "l2"] = "softmax"
+    sigma: Number = Field(1.0, gt=0)
+    decoded: Number = Field(0.0, ge=0)
+    spread: Number = Field(0.05, ge=0)
+    pose: Number = Field(1.0, ge=0)
+
+
+class Target(NamedTuple):
+    """The truth of a batch of N crops.
+
+    Attributes:
+        points: Crop pixels, 0 where `inside` is. Shape (N, P, 2).
+        inside: 1 where a point is known and in the crop. Shape (N, P).
+        depth: Third coordinate in crop pixels; NaN = not known. Shape (N, P).
+        visible: 1 where a point can be seen, 0 where it is hidden; NaN = not known. Shape (N, P).
+        pose: Yaw, pitch, roll over 90 degrees; NaN = not known. Shape (N, 3).
+        scheme: Number of the annotation scheme of the face in the recipe, 0 = that of the network. Shape (N,).
+        group: Number of the crop among the crops of its face. Shape (N,).
+        size: Side of the crop in pixels.
+    """
+
+    points: Tensor
+    inside: Tensor
+    depth: Tensor
+    visible: Tensor
+    pose: Tensor
+    scheme: Tensor
+    group: Tensor
+    size: int
+
+
+def target_of(batch: Mapping[str, Tensor]) -> Target:
+    """The truth of a batch of the loader of landmarks."""
+    points, size = batch["points"], batch["crops"].shape[1]
+    known = points.isfinite().all(-1) & (points > -0.5).all(-1) & (points < size - 0.5).all(-1)
+    return Target(
+        torch.where(known[..., None], points, torch.zeros_like(points)),
+        known.float(),
+        batch["depth"],
+        batch["visible"],
+        batch["pose"] / 90,
+        batch["scheme"],
+        batch["group"],
+        size,
+    )
+
+
+def heatmap_term(maps: Tensor, target: Target, losses: Losses) -> Tensor:
+    """Loss of the heatmaps (N, P, H, W) of one stage, in the form of the recipe. Shape (N,)."""
+    return HEAT[losses.heat_form](maps, target.points, target.inside, target.size // maps.shape[-1], losses.sigma)
+
+
+def point_term(points: Tensor, target: Target, losses: Losses) -> Tensor:
+    """Loss of the points (N, P, 2) of one stage, in the form of the recipe. Shape (N,)."""
+    return POINT[losses.point_form](points, target.points, target.inside, losses.beta * target.size)
+
+
+def spread_term(points: Tensor, log_spread: Tensor, target: Target) -> Tensor:
+    """Loss of the reliabilities (N, P) of points (N, P, 2). Shape (N,)."""
+    distance = (points - target.points).norm(dim=-1) / target.size
+    return spread_loss(log_spread, distance, target.inside)
 
 
 def point_loss(predicted: Tensor, truth: Tensor, inside: Tensor, scale: float) -> Tensor:

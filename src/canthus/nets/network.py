@@ -1,76 +1,62 @@
-"""Every network that can be trained, by the stem of its system."""
+"""What a network is to training and export, and how its config is made."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from canthus.errors import RecipeError
-from canthus.nets import cascaded_cnn, compact, local_global
+from canthus.nets.losses import Losses, Target
 from canthus.nets.part import Part
 
 Config = TypeVar("Config", bound=Any)
 
 
+def no_arrays(points: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """The arrays of a network that needs none."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Network:
-    """How a network is made, and what is exported of it.
+    """How a network is made, trained and exported.
 
     Attributes:
         presets: Configs by name: "full" as in the paper, "compact" for two cores, "ablation" for short trials. Every
             config has `points`, `size`, `margin` and `near`; the network keeps its own as `config`.
         build: Config -> network: crops (N, 3, S, S) in -.5 .. .5 -> a prediction that has at least `points`
-            (N, P, 2) in crop pixels and `log_spread` (N, P).
-        parts: Network and calibration of its log b -> what is exported.
+            (N, P, 2) in crop pixels and `log_spread` (N, P). Where a stage sees several crops of a face, it is also
+            given the number of the crop's group (N,).
+        parts: Network and calibration of its log b -> what is exported; the first part belongs to its first stage.
+        loss: Prediction, truth and the recipe's settings -> weighted losses by name, each (N,).
         paper: What it implements.
+        losses: Settings of its losses; a subclass adds fields of its own to recipes.
+        arrays: Labels of the training faces (L, P, 2), NaN = not known -> arrays that its stages need, by name.
     """
 
     presets: Mapping[str, Any]
     build: Callable[[Any], nn.Module]
     parts: Callable[[Any, float], tuple[Part, ...]]
+    loss: Callable[[Any, Target, Any], dict[str, Tensor]]
     paper: str
+    losses: type[Losses] = Losses
+    arrays: Callable[[NDArray[Any]], dict[str, NDArray[Any]]] = no_arrays
 
 
-NETWORKS: dict[str, Network] = {
-    "cascaded_cnn": Network(
-        cascaded_cnn.PRESETS,
-        cascaded_cnn.CascadedCnn,
-        cascaded_cnn.parts,
-        "Mahpod et al., Facial Landmark Point Localization using Coarse-to-Fine Deep Recurrent Neural Network, 2018",
-    ),
-    "compact": Network(
-        compact.PRESETS,
-        compact.Compact,
-        compact.parts,
-        "integral heatmaps: Sun et al., Integral Human Pose Regression, 2018; the network is canthus's own",
-    ),
-    "local_global": Network(
-        local_global.PRESETS,
-        local_global.build,
-        local_global.parts,
-        "Xiong, Li and Sun, Combining Local and Global Features for 3D Face Tracking, 2017",
-    ),
-}
-
-
-def configure(stem: str, preset: str, fields: Mapping[str, Any], points: int) -> Any:
-    """The config of a network.
+def configured(presets: Mapping[str, Config], stem: str, preset: str, fields: Mapping[str, Any]) -> Config:
+    """One of the configs of a network with some fields changed.
 
     Args:
-        stem: A key of `NETWORKS`.
-        preset: One of its presets.
+        presets: Configs by name.
+        stem: What errors call the network.
+        preset: A key of `presets`.
         fields: What differs from the preset.
-        points: Landmarks P.
 
     Raises:
         RecipeError: no such preset or field.
     """
-    return configured(NETWORKS[stem].presets, stem, preset, {**fields, "points": points})
-
-
-def configured(presets: Mapping[str, Config], stem: str, preset: str, fields: Mapping[str, Any]) -> Config:
-    """One of the configs of a network with some fields changed, as `configure`."""
     if preset not in presets:
         raise RecipeError(f"{stem} has no preset {preset!r}; there are {', '.join(presets)}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

@@ -10,13 +10,15 @@ class Part:
     """One network of a system. Parts run in order and names flow from one to the next.
 
     Attributes:
-        name: In the bundle.
+        name: Name in the bundle, unique in the system.
         module: Tensors in the order of `inputs` -> tensors in the order of `outputs`, each with N rows.
-        inputs: Names; the first part takes "crops", (N, S, S, 3) uint8 RGB.
-        outputs: Names.
+        inputs: Names of the inputs; the first part takes "crops", (N, S, S, 3) uint8 RGB.
+        outputs: Names of the outputs.
+        stage: Name of the stage in `align/` that runs it.
     """
 
     name: str
     module: nn.Module
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    stage: str = "landmarks"

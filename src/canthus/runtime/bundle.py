@@ -1,19 +1,26 @@
-"""A model bundle: one zip file with a card and ONNX networks, each with its hash."""
+"""A model bundle: one zip file with a card, ONNX networks and arrays, each with its hash."""
 
 import hashlib
+import io
 import json
 import zipfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from canthus.errors import BundleError
+from canthus.geometry.crop import Crop
 
 Precision = Literal["fp32", "int8"]
 CARD = "card.json"
+FORMAT = 2
+"""Version of the form of the card that this version of canthus reads and writes."""
 EPOCH = (2020, 1, 1, 0, 0, 0)
 """Time stamp of every member, so that equal contents make equal files."""
 
@@ -28,7 +35,7 @@ class Member(Strict):
     """One file in the bundle.
 
     Attributes:
-        file: Its name.
+        file: Name of the file.
         sha256: Hash of its bytes.
     """
 
@@ -36,19 +43,47 @@ class Member(Strict):
     sha256: str
 
 
-class Crop(Strict):
-    """What a network sees.
+class Checkpoint(Strict):
+    """The training run that some stages come from.
 
     Attributes:
-        size: Side of the square crop in pixels.
-        extent: Crop margin: side of the crop over the longer side of the box.
-        mean: Where crops are cut by the similarity of points to a mean shape: that shape, its box centred at 0 with 1
-            as its longer side. Shape (P, 2).
+        sha256: Hash of the checkpoint file; None = not recorded.
+        recipe: The training recipe.
+        training: Machine, minutes, commit, package versions, the runs that it started from.
     """
 
-    size: int = Field(gt=0)
-    extent: float = Field(gt=0)
-    mean: list[tuple[float, float]] | None = None
+    sha256: str | None
+    recipe: dict[str, Any]
+    training: dict[str, Any]
+
+
+class StageCard(Strict):
+    """One stage of a system.
+
+    Attributes:
+        name: Name of the stage in `align/`.
+        scheme: Name of the landmark scheme of its points.
+        points: Number of its points.
+        crop: What its networks see; None = whole pictures.
+        parts: For each of its networks the file of each precision.
+        arrays: File of its arrays (.npz without pickle): mean shapes, dictionaries, calibrations; None = it has none.
+        checkpoint: Key of `Card.checkpoints`.
+    """
+
+    name: str
+    scheme: str
+    points: int = Field(gt=0)
+    crop: Crop | None
+    parts: dict[str, dict[Precision, Member]]
+    arrays: Member | None = None
+    checkpoint: str
+
+    def members(self) -> Iterator[Member]:
+        """Every file of the stage."""
+        for variants in self.parts.values():
+            yield from variants.values()
+        if self.arrays is not None:
+            yield self.arrays
 
 
 class Card(Strict):
@@ -57,34 +92,47 @@ class Card(Strict):
     Attributes:
         format: Version of this form.
         name: Name of the model.
-        system: Stem of the system in `align/`.
-        scheme: Name of the landmark scheme.
-        points: Number of points.
-        crop: What the first network sees; None = whole pictures.
-        networks: For each network of the system the file of each precision.
+        system: Stem of the system in `align/`, or "detector" or "face_score".
+        stages: The stages that have files, in their order.
+        checkpoints: The training runs that the stages come from, by name.
         paper: What it implements.
         data: What it was trained on.
-        recipe: The training recipe.
-        training: Machine, minutes, commit, package versions, command.
         measured: Errors, each with its protocol.
         licence: What the weights may be used for.
         limits: What it is not good at.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: str
     system: str
-    scheme: str
-    points: int = Field(gt=0)
-    crop: Crop | None
-    networks: dict[str, dict[Precision, Member]]
+    stages: list[StageCard] = Field(min_length=1)
+    checkpoints: dict[str, Checkpoint]
     paper: str
     data: list[str]
-    recipe: dict[str, Any]
-    training: dict[str, Any]
     measured: list[dict[str, Any]]
     licence: str
     limits: list[str]
+
+    @property
+    def scheme(self) -> str:
+        """Name of the landmark scheme of the last stage."""
+        return self.stages[-1].scheme
+
+    @property
+    def points(self) -> int:
+        """Number of points of the last stage."""
+        return self.stages[-1].points
+
+    @property
+    def parts(self) -> dict[str, dict[Precision, Member]]:
+        """All networks of all stages; their names differ."""
+        return {name: variants for stage in self.stages for name, variants in stage.parts.items()}
+
+    @property
+    def precisions(self) -> list[Precision]:
+        """Precisions in which every network is there."""
+        kinds: list[Precision] = ["fp32", "int8"]
+        return [kind for kind in kinds if all(kind in variants for variants in self.parts.values())]
 
 
 @dataclass(frozen=True)
@@ -112,7 +160,13 @@ class Bundle:
         place = default_bundle() if path is None else Path(path)
         try:
             with zipfile.ZipFile(place) as archive:
-                card = Card.model_validate(json.loads(archive.read(CARD)))
+                tree = json.loads(archive.read(CARD))
+            if isinstance(tree, dict) and tree.get("format") != FORMAT:
+                raise BundleError(
+                    f"{place}: the card has format {tree.get('format')}, this version of canthus reads format {FORMAT};"
+                    " export the checkpoint again (canthus export), or use the bundles that come with this version"
+                )
+            card = Card.model_validate(tree)
         except FileNotFoundError as error:
             raise BundleError(
                 f"{place}: no such model bundle; leave --model away for the one in the package"
@@ -137,10 +191,26 @@ class Bundle:
         Raises:
             BundleError: no such network or precision, or the bytes are not those that the card names.
         """
-        variants = self.card.networks.get(name, {})
+        variants = self.card.parts.get(name, {})
         if precision not in variants:
             raise BundleError(f"{self.path}: holds {name!r} as {', '.join(variants) or 'nothing'}, not as {precision}")
-        member = variants[precision]
+        return self._read(variants[precision])
+
+    def arrays(self, stage: StageCard) -> dict[str, NDArray[Any]]:
+        """The arrays of a stage by name, checked against their hash; empty where it has none.
+
+        Raises:
+            BundleError: the bytes are not those that the card names, or no arrays.
+        """
+        if stage.arrays is None:
+            return {}
+        try:
+            with np.load(io.BytesIO(self._read(stage.arrays)), allow_pickle=False) as archive:
+                return dict(archive)
+        except (ValueError, OSError, zipfile.BadZipFile) as error:
+            raise BundleError(f"{self.path}: {stage.arrays.file} is no .npz file of plain arrays: {error}") from error
+
+    def _read(self, member: Member) -> bytes:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 data = archive.read(member.file)
@@ -184,20 +254,30 @@ def member_of(file: str, data: bytes) -> Member:
     return Member(file=file, sha256=hashlib.sha256(data).hexdigest())
 
 
-def write_bundle(path: Path, card: Card, networks: dict[str, bytes]) -> None:
+def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as the bytes of an .npz file; equal arrays make equal bytes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in sorted(arrays.items()):
+            with archive.open(zipfile.ZipInfo(f"{name}.npy", EPOCH), "w") as entry:
+                np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
+    return stream.getvalue()
+
+
+def write_bundle(path: Path, card: Card, contents: Mapping[str, bytes]) -> None:
     """Write a bundle to an open place; equal contents make equal bytes.
 
     Args:
         path: The file to make.
         card: Names every file with its hash.
-        networks: ONNX bytes by file name.
+        contents: Bytes of the networks and arrays by file name.
 
     Raises:
         BundleError: the card and the files do not fit together.
     """
-    named = {member.file: member for variants in card.networks.values() for member in variants.values()}
-    if named != {file: member_of(file, data) for file, data in networks.items()}:
-        raise BundleError(f"{path}: the card names {sorted(named)} with other hashes or files than {sorted(networks)}")
+    named = {member.file: member for stage in card.stages for member in stage.members()}
+    if named != {file: member_of(file, data) for file, data in contents.items()}:
+        raise BundleError(f"{path}: the card names {sorted(named)} with other hashes or files than {sorted(contents)}")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for file, data in [(CARD, card.model_dump_json(indent=2).encode()), *sorted(networks.items())]:
+        for file, data in [(CARD, card.model_dump_json(indent=2).encode()), *sorted(contents.items())]:
             archive.writestr(zipfile.ZipInfo(file, EPOCH), data, zipfile.ZIP_DEFLATED, 9)

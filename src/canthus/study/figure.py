@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from canthus.errors import InputError
-from canthus.nets.network import NETWORKS
+from canthus.nets.systems import SYSTEMS, network_of
 from canthus.work.files import replace_whole
 
 WIDTH, HEIGHT, ACROSS, DOWN, LANE = 212, 40, 232, 64, 9
@@ -198,13 +198,13 @@ def to_svg(boxes: Collection[Box], title: str) -> str:
 def main() -> None:
     """Draw a preset of a system."""
     parser = argparse.ArgumentParser(prog="python -m canthus.study.figure", description="Draw a network from its code.")
-    parser.add_argument("system", choices=NETWORKS)
+    parser.add_argument("system", choices=SYSTEMS)
     parser.add_argument("preset")
     parser.add_argument("out", type=Path)
     parser.add_argument("--open", nargs="*", default=[], metavar="CLASS")
     parser.add_argument("--part", default="", metavar="MODULE")
     given = parser.parse_args()
-    network = NETWORKS[given.system]
+    network = network_of(given.system)
     if given.preset not in network.presets:
         raise InputError(f"{given.system} has no preset {given.preset!r}; there are {', '.join(network.presets)}")
     config = network.presets[given.preset]

@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from canthus.align.cropped import Cropped
+from canthus.align.estimate import Estimate
 from canthus.align.follow import follow
+from canthus.align.stage import System
+from canthus.align.view import View
 from canthus.data.between import filled, videos_of
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.errors import DataError
 from canthus.evaluate.metrics import nme, normalisers
 from canthus.schemes.scheme import Scheme
-from canthus.schemes.transfer import convert
 from canthus.study.plan import Measure
-from canthus.train.landmarks.task import aligner_of, load_checkpoint
+from canthus.train.landmarks.pool import labels_in
+from canthus.train.landmarks.system import join, load_trained
 from canthus.types import Floats
 
 
@@ -63,7 +65,7 @@ Pair = tuple[Floats, Floats]
 """Predicted and true points, each (F, P, 2)."""
 
 
-def _alone(system: Cropped, samples: Sequence[Sample], wanted: Measure) -> list[Pair]:
+def _alone(system: System, samples: Sequence[Sample], wanted: Measure) -> list[Pair]:
     """Each face from where it truly is."""
     count = min(len(samples), wanted.limit or len(samples))
     chosen = [samples[int(place)] for place in np.linspace(0, len(samples) - 1, count).round()]
@@ -71,22 +73,20 @@ def _alone(system: Cropped, samples: Sequence[Sample], wanted: Measure) -> list[
     for start in range(0, count, system.batch):
         some = [_in_scheme(sample, system.scheme) for sample in chosen[start : start + system.batch]]
         truth = np.stack([sample.points for sample in some])
-        found = system.solve_at([sample.picture() for sample in some], list(system.matrices(truth)))
-        pairs.append((found.points, truth))
+        view = View.of_points([sample.picture() for sample in some], truth)
+        pairs.append((system.run(view, Estimate.of_points(truth)).points, truth))
     return pairs
 
 
-def _system(checkpoint: Path, depth: int | None) -> Cropped:
-    net, recipe, run = load_checkpoint(checkpoint)
-    mean = None if run["mean"] is None else np.array(run["mean"], np.float32)
-    return aligner_of(net, recipe.network, run["scheme"], depth, mean)
+def _system(checkpoint: Path, depth: int | None) -> System:
+    return join([load_trained(checkpoint)[0]]).prefix(depth)
 
 
 def _followed(
-    system: Cropped,
+    system: System,
     samples: Sequence[Sample],
     wanted: Measure,
-    starter: Cropped | None = None,
+    starter: System | None = None,
     given: Sequence[Sample] = (),
 ) -> list[Pair]:
     """Each video from where the first face truly is, or with a starter from the given points of its first frame."""
@@ -102,5 +102,4 @@ def _followed(
 
 def _in_scheme(sample: Sample, scheme: str) -> Sample:
     """A sample with plane points of a scheme; points that it lacks are NaN."""
-    plane = sample.points[:, :2]
-    return replace(sample, points=plane if sample.scheme == scheme else convert(plane, sample.scheme, scheme))
+    return replace(sample, points=labels_in(sample, scheme)[..., :2])

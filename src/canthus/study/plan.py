@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from canthus.errors import RecipeError
-from canthus.train.recipe import Number, Recipe, Strict, check, check_recipe, override, read_tree
+from canthus.nets.settings import Number, Strict
+from canthus.train.recipe import Recipe, check, check_recipe, override, read_tree
 
 
 class Measure(Strict):

@@ -14,6 +14,7 @@ from typing import Any
 from canthus.errors import CanthusError, OutputError, RecipeError
 from canthus.study.plan import Job, Measure
 from canthus.train.recipe import Recipe, check_recipe, cores
+from canthus.train.run_card import RunCard
 from canthus.work.files import replace_whole
 
 CHECKPOINT = "last.ckpt"
@@ -81,7 +82,12 @@ def steps_left(job: Job) -> int:
 
 def is_trained(job: Job) -> bool:
     """Whether a run has come to its end."""
-    return (job.folder / "card.json").is_file()
+    return finished_minutes(job.folder) is not None
+
+
+def finished_minutes(folder: Path) -> float | None:
+    """Duration of the training in a folder; None = it has not come to its end."""
+    return RunCard.beside(folder / CHECKPOINT).minutes if (folder / CHECKPOINT).is_file() else None
 
 
 def is_done(job: Job) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from canthus.study.plan import Ablation, Measure, Row, folder_of, measures_of
-from canthus.study.run import result_of
+from canthus.study.run import finished_minutes, result_of
 from canthus.work.files import replace_whole
 
 
@@ -104,7 +104,7 @@ def gather(ablation: Ablation, out: Path, command: str) -> Outcome:
         for place, measure in enumerate(ablation.measures)
     }
     minutes = {
-        row.name: sum(_minutes(folder_of(out, ablation, row, seed)) for seed in ablation.seeds)
+        row.name: sum(finished_minutes(folder_of(out, ablation, row, seed)) or 0.0 for seed in ablation.seeds)
         for row in ablation.rows
         if row.of is None
     }
@@ -122,11 +122,6 @@ def _cell(ablation: Ablation, out: Path, row: Row, place: int, chained: bool = F
         ablation.paper_figure(row, ablation.measures[place]),
         None if base is None else _cell(ablation, out, base, place, chained=True),
     )
-
-
-def _minutes(folder: Path) -> float:
-    card = folder / "card.json"
-    return sum(run["minutes"] for run in json.loads(card.read_text())["runs"]) if card.is_file() else 0.0
 
 
 HEAD = ("row", "error %", "paper", "gain", "gain %", "paper's gain %", "minutes")

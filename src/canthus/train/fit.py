@@ -1,14 +1,10 @@
 """A training run from a recipe: checkpoints, logs, and a card with all that is needed to repeat it."""
 
 import hashlib
-import json
 import os
-import platform
-import subprocess
-import sys
 import time
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +19,30 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.strategies import DDPStrategy
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from canthus.data.catalogue import folder_of
 from canthus.errors import OutputError
+from canthus.runtime.bundle import pack_arrays
+from canthus.train.checkpoint import read_checkpoint
 from canthus.train.detection.job import detector, face_score
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
-from canthus.train.job import Job, Place, landmarks
-from canthus.train.recipe import Recipe, Run, SetShare, cores
+from canthus.train.job import Job, Post
+from canthus.train.landmarks.job import landmarks
+from canthus.train.landmarks.system import ARRAYS
+from canthus.train.recipe import Recipe, Run, cores
+from canthus.train.run_card import CARD, RunCard, Session, commit
 from canthus.work.files import replace_whole
 
-JOBS: dict[type[Run], Callable[[Any, Place], Job]] = {
+JOBS: dict[type[Run], Callable[[Any, Post], Job]] = {
     DetectorRecipe: detector,
     FaceScoreRecipe: face_score,
     Recipe: landmarks,
 }
 """How a run is made ready, by the kind of its recipe."""
+PAUSE = timedelta(days=30)
+"""How long a process waits for another one: the processes of a run may be stopped by a signal and resume later."""
 
 
 def fit(
@@ -58,9 +61,9 @@ def fit(
         root: Folder of the data sets.
         out: Folder of the run: `last.ckpt`, `best.ckpt` (best in validation), `card.json`, TensorBoard logs. The
             weights in the checkpoints are the moving averages.
-        resume: Go on from `last.ckpt` in `out`.
-        threads: Of each process on the CPU; None = the cores, shared among the processes.
-        watch: Told the number of steps done after each of them, in place of the progress bar.
+        resume: Resume from `last.ckpt` in `out`.
+        threads: Number of threads of each process on the CPU; None = the cores, shared among the processes.
+        watch: Called with the number of finished steps after each of them, in place of the progress bar.
 
     Returns:
         The best checkpoint.
@@ -72,26 +75,46 @@ def fit(
     last = out / "last.ckpt"
     worker = int(os.environ.get("LOCAL_RANK", "0"))
     if last.exists() and not resume and worker == 0:
-        raise OutputError(f"{out} already holds a run; add --resume to go on, or choose another folder with --out")
+        raise OutputError(
+            f"{out} already holds a run; add --resume to continue it, or choose another folder with --out"
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out} cannot be made: {error.strerror}; choose another folder with --out") from error
-    going_on = resume and last.exists()
-    first = int(torch.load(last, weights_only=False, map_location="cpu")["global_step"]) if going_on else 0
+    resuming = resume and last.exists()
+    first = int(read_checkpoint(last)["global_step"]) if resuming else 0
     cv2.setNumThreads(1)
     if recipe.accelerator == "cpu":
         torch.set_num_threads(threads or max(1, cores() // recipe.processes))
     lightning.seed_everything(recipe.seed, verbose=False)
 
-    job = JOBS[type(recipe)](recipe, Place(root, out, worker, first))
-
+    job = next(make for kind, make in JOBS.items() if isinstance(recipe, kind))(recipe, Post(root, out, worker, first))
+    card = _started(recipe, job, root, out, first) if worker == 0 else None
     best = ModelCheckpoint(out, "best", monitor=job.monitor, mode=job.mode, enable_version_counter=False)
-    latest = ModelCheckpoint(out, "last", every_n_train_steps=recipe.validate_every, enable_version_counter=False)
+    trainer = _trainer(recipe, job, out, best, watch)
+    started = time.time()
+    trainer.fit(
+        job.task,
+        DataLoader(job.stream, batch_size=None, num_workers=recipe.workers, pin_memory=recipe.accelerator == "cuda"),
+        DataLoader(_Once(), batch_size=None),
+        ckpt_path=str(last) if resuming else None,
+        weights_only=True,
+    )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if card is not None:
+        _ended(card, out, (time.time() - started) / 60, trainer.callback_metrics)
+    return Path(best.best_model_path or last)
+
+
+def _trainer(
+    recipe: Run, job: Job, out: Path, best: Callback, watch: Callable[[int], None] | None
+) -> lightning.Trainer:
     callbacks: list[Any] = [
         EMAWeightAveraging(decay=recipe.optimiser.ema),
         best,
-        latest,
+        ModelCheckpoint(out, "last", every_n_train_steps=recipe.validate_every, enable_version_counter=False),
         LearningRateMonitor("step"),
         *job.callbacks,
     ]
@@ -99,10 +122,10 @@ def fit(
         callbacks.append(_Watch(watch))
     if recipe.patience:
         callbacks.append(EarlyStopping(job.monitor, patience=recipe.patience, mode=job.mode))
-    trainer = lightning.Trainer(
+    return lightning.Trainer(
         accelerator="cpu" if recipe.accelerator == "cpu" else "gpu",
         devices=recipe.processes,
-        strategy="ddp" if recipe.processes > 1 else "auto",
+        strategy=DDPStrategy(timeout=PAUSE) if recipe.processes > 1 else "auto",
         precision=recipe.precision,
         max_steps=recipe.steps,
         gradient_clip_val=recipe.optimiser.clip,
@@ -116,23 +139,36 @@ def fit(
         enable_model_summary=False,
         enable_progress_bar=watch is None,
     )
-    started, code = time.time(), commit()
-    trainer.fit(
-        job.task,
-        DataLoader(job.stream, batch_size=None, num_workers=recipe.workers, pin_memory=recipe.accelerator == "cuda"),
-        DataLoader(_Once(), batch_size=None),
-        ckpt_path=str(last) if going_on else None,
-    )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    errors = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-    run = {"commit": code, "first_step": first, "minutes": (time.time() - started) / 60, "last": errors}
-    _write_card(out, recipe, job.card, root, run)
-    return Path(best.best_model_path or last)
+
+
+def _started(recipe: Run, job: Job, root: Path, out: Path, first: int) -> RunCard:
+    """Write the arrays and the card of a run that starts or resumes."""
+    arrays = _write_arrays(out / ARRAYS, job.arrays) if job.arrays else None
+    card = RunCard.of(recipe, root, job.scheme, job.faces, arrays)
+    if first and (out / CARD).is_file():
+        card.sessions.extend(RunCard.beside(out / "last.ckpt").sessions)
+    card.sessions.append(Session(commit=commit(), first_step=first))
+    card.write(out)
+    return card
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Write the constants of a network; returns their hash."""
+    data = pack_arrays(arrays)
+    with replace_whole(path) as part:
+        part.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _ended(card: RunCard, out: Path, minutes: float, metrics: Mapping[str, Any]) -> None:
+    """Note in the card that its last session has come to the end of the run."""
+    card.sessions[-1].minutes = minutes
+    card.sessions[-1].last = {name: float(value) for name, value in metrics.items() if name.startswith("val")}
+    card.write(out)
 
 
 class _Watch(Callback):
-    """Tells the number of steps done."""
+    """Reports the number of finished steps."""
 
     def __init__(self, tell: Callable[[int], None]) -> None:
         self.tell = tell
@@ -149,62 +185,3 @@ class _Once(Dataset[int]):
 
     def __getitem__(self, index: int) -> int:
         return index
-
-
-@rank_zero_only
-def _write_card(out: Path, recipe: Run, told: dict[str, Any], root: Path, run: dict[str, Any]) -> None:
-    path = out / "card.json"
-    earlier = json.loads(path.read_text())["runs"] if path.exists() else []
-    card = {
-        "recipe": recipe.model_dump(mode="json"),
-        **told,
-        "command": sys.argv,
-        "packages": {
-            name: version(name) for name in ("canthus", "torch", "lightning", "numpy", "opencv-python-headless")
-        },
-        "python": platform.python_version(),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "accelerator": recipe.accelerator},
-        "data": {f"{share.name} {share.split}": _hash(root, share) for share in recipe.sets},
-        "runs": [*earlier, run],
-        "start": [_card_beside(start.checkpoint) for start in recipe.start],
-    }
-    with replace_whole(path) as temporary:
-        temporary.write_text(json.dumps(card, indent=2))
-
-
-def _card_beside(checkpoint: Path) -> Any:
-    """The card of the run that a checkpoint comes from; None without one."""
-    card = checkpoint.parent / "card.json"
-    return json.loads(card.read_text()) if card.exists() else None
-
-
-def commit() -> str:
-    """The commit that this code is at, with a plus sign when files differ from it; "unknown" outside a checkout."""
-    folder = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return names[0] if names else platform.processor()
-
-
-def _hash(root: Path, share: SetShare) -> str | None:
-    """Of the file that holds the labels of a set, where that is one file."""
-    folder, split = folder_of(share.name, root), share.split.partition("/")[0]
-    files = [path for path in (folder / f"{split}.csv", folder / split / "index.npz") if path.is_file()]
-    return hashlib.sha256(files[0].read_bytes()).hexdigest() if files else None

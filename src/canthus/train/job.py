@@ -1,21 +1,17 @@
 """What `fit` needs of a recipe: a task, its batches, and what decides between checkpoints."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import lightning
 from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
-from canthus.data.catalogue import open_set
-from canthus.errors import DataError
-from canthus.train.landmarks.loader import Stream, load_pool
-from canthus.train.landmarks.task import Task
-from canthus.train.recipe import Recipe
 
-
-class Place(NamedTuple):
+class Post(NamedTuple):
     """Where and when a process works.
 
     Attributes:
@@ -38,9 +34,11 @@ class Job:
     Attributes:
         task: The module of Lightning.
         stream: Batches of this process, each a mapping of tensors.
-        monitor: What validation logs that decides between checkpoints.
+        monitor: Logged value of validation that decides between checkpoints.
         mode: Whether less or more of it is better.
-        card: What the card tells beside the recipe.
+        scheme: Name of the landmark scheme.
+        arrays: Constants of the network that are kept beside the checkpoints.
+        faces: Facts about the training faces for the card.
         callbacks: What else runs along.
     """
 
@@ -48,23 +46,7 @@ class Job:
     stream: IterableDataset[Any]
     monitor: str
     mode: Literal["min", "max"]
-    card: dict[str, Any]
+    scheme: str
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    faces: dict[str, float] = field(default_factory=dict)
     callbacks: list[Callback] = field(default_factory=list)
-
-
-def landmarks(recipe: Recipe, place: Place) -> Job:
-    """The run of a system of landmarks; the least error wins.
-
-    Raises:
-        DataError: a set is missing or incomplete, or the sets have different schemes.
-    """
-    val = {share.name: open_set(share.name, place.root, share.split, **share.options) for share in recipe.val}
-    pool = load_pool(recipe, place.root)
-    schemes = {sample.scheme for samples in val.values() for sample in samples}
-    if len(schemes) != 1:
-        raise DataError(f"the sets of a recipe must share one scheme, these have {sorted(schemes)}")
-    scheme = schemes.pop()
-    task = Task(recipe, scheme, val, pool.mean)
-    stream = Stream(pool, recipe, task.config.margin, scheme, place.process, place.first)
-    card = {"scheme": scheme, "mean": None if pool.mean is None else pool.mean.round(4).tolist()}
-    return Job(task, stream, "val/nme", "min", card)

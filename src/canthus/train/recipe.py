@@ -4,24 +4,17 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
 
 from canthus.errors import RecipeError
-
-Number = Annotated[float, BeforeValidator(lambda value: float(value) if isinstance(value, str) else value)]
-"""A float; PyYAML reads 1e-3 as a string, this does not."""
-
+from canthus.nets.losses import Losses
+from canthus.nets.settings import Number, Strict
+from canthus.nets.systems import SYSTEMS, network_of
 
 Checked = TypeVar("Checked", bound=BaseModel)
-
-
-class Strict(BaseModel):
-    """A part of a recipe: unknown fields are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SetShare(Strict):
@@ -34,14 +27,17 @@ class SetShare(Strict):
         trust: Weight of its labels in the losses, for sets with noisy labels.
         options: What the reader of the set takes, as {scheme: "84", labels: 3d}.
         given: Options that read the points by which crops are cut, where those are not the labels; with `crop: shape`.
+        union: Whether profile points take the slots of their nearest frontal points (multi_view, figure 3) in place of
+            being converted to the scheme of the network by position.
     """
 
     name: str
     split: str = "train"
     weight: Number = Field(1.0, gt=0)
     trust: Number = Field(1.0, gt=0, le=1)
-    options: dict[str, str] = {}
-    given: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
+    given: dict[str, str] = Field(default_factory=dict)
+    union: bool = False
 
 
 class Start(Strict):
@@ -90,32 +86,6 @@ class Augment(Strict):
     occlude: Number = Field(0.3, ge=0, le=1)
 
 
-class Losses(Strict):
-    """Weights and scales of the losses (`losses.py`).
-
-    Attributes:
-        point: Weight of the loss on points, in units of `beta`.
-        point_form: "smooth" = smooth L1, "l2" as in the papers.
-        beta: Unit of the point loss and where smooth L1 turns linear, over the crop side.
-        heat: Weight of the loss on heatmaps, of each stage that has some.
-        heat_form: "softmax" = cross entropy of the whole map to a Gaussian, "sigmoid" = of each pixel, "l2".
-        sigma: Standard deviation of that Gaussian in cells.
-        decoded: Weight of the loss on points that are read from heatmaps and refined later.
-        spread: Weight of the negative log likelihood of the errors.
-        pose: Weight of the pose loss.
-    """
-
-    point: Number = Field(1.0, ge=0)
-    point_form: Literal["smooth", "l2"] = "smooth"
-    beta: Number = Field(0.015, gt=0)
-    heat: Number = Field(0.5, ge=0)
-    heat_form: Literal["softmax", "sigmoid", "l2"] = "softmax"
-    sigma: Number = Field(1.0, gt=0)
-    decoded: Number = Field(0.0, ge=0)
-    spread: Number = Field(0.05, ge=0)
-    pose: Number = Field(1.0, ge=0)
-
-
 class Drop(Strict):
     """From this share of the steps on the learning rate is `factor` times the largest."""
 
@@ -138,7 +108,7 @@ class Optimiser(Strict):
 
     kind: Literal["adamw", "rmsprop", "sgd"] = "adamw"
     rate: Number = Field(2.5e-3, gt=0)
-    drops: list[Drop] = []
+    drops: list[Drop] = Field(default_factory=list)
     decay: Number = Field(0.02, ge=0)
     warmup: Number = Field(0.03, ge=0, lt=1)
     clip: Number = Field(5.0, gt=0)
@@ -178,8 +148,8 @@ class Run(Strict):
     name: str
     network: str
     preset: str = "compact"
-    config: dict[str, Any] = {}
-    start: list[Start] = []
+    config: dict[str, Any] = Field(default_factory=dict)
+    start: list[Start] = Field(default_factory=list)
     sets: list[SetShare] = Field(min_length=1)
     val: list[SetShare] = Field(min_length=1)
     augment: Augment = Augment()
@@ -216,22 +186,59 @@ class Run(Strict):
 
 
 class Recipe(Run):
-    """A training run of a system of landmarks; the phases are those of its crops.
+    """A training run of a network of landmarks; the phases are those of its crops.
 
     Attributes:
+        network: Stem of the system.
+        stage: Stage of the system that the network begins with; empty = the first one.
+        scheme: Scheme of the network's points, to which the labels of sets of other schemes are converted; None = the
+            scheme that all sets share.
+        earlier: Checkpoints of the stages before, in order, for a network that begins with a later stage.
+        real: Share of the crops that are cut by what the earlier stages really find; the others are cut by the labels.
         measure: What errors in validation are divided by: "inter-ocular", or "box" = sqrt(w h) of the labels.
-        crop: How crops are cut: around the "box" of the points, or by the similarity that brings the points nearest to
-            their mean "shape" (local_global, section 3.4).
+        crop: How crops are cut where the stage leaves it open: around the "box" of the points, or by the similarity
+            that brings the points nearest to their mean "shape" (local_global, section 3.4).
         emphasis: How much rare shapes are preferred: weight = (distance to the mean shape / median) ** emphasis.
         pose_model: Face model file under the data root from which head poses are fitted; None = no pose labels.
+        memory: Longer side of a face's box in the pictures in memory, in pixels; None = enough for the largest crop.
+        losses: Weights and scales of the losses.
     """
 
-    network: Literal["compact", "local_global", "cascaded_cnn"] = "compact"
+    network: str = "compact"
+    stage: str = ""
+    scheme: str | None = None
+    earlier: list[Path] = Field(default_factory=list)
+    real: Number = Field(0.0, ge=0, le=1)
     measure: Literal["inter-ocular", "box"] = "inter-ocular"
     crop: Literal["box", "shape"] = "box"
     emphasis: Number = Field(0.0, ge=0)
     pose_model: str | None = None
+    memory: int | None = Field(None, gt=16)
     losses: Losses = Losses()
+
+    @field_validator("network")
+    @classmethod
+    def _known(cls, network: str) -> str:
+        if network not in SYSTEMS:
+            raise ValueError(f"there are {', '.join(SYSTEMS)}")
+        return network
+
+    def memory_for(self, margin: float) -> int:
+        """Longer side of a box in the pictures in memory, for crops of a margin: half as fine again as the largest."""
+        largest = max(phase.size for phase in self.phases)
+        return self.memory or 16 * math.ceil(1.5 * largest / margin / 16)
+
+
+def recipe_of(network: str, stage: str) -> type[Recipe]:
+    """The kind of recipe of a network of landmarks, whose losses may have fields of their own.
+
+    Raises:
+        RecipeError: no such system or network.
+    """
+    losses = network_of(network, stage).losses
+    if losses is Losses:
+        return Recipe
+    return create_model("Recipe", __base__=Recipe, losses=(losses, losses()))
 
 
 Kind = TypeVar("Kind", bound=Run)
@@ -278,7 +285,12 @@ def check_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
     Raises:
         RecipeError: an unknown or wrong field, named by its path.
     """
-    return check_run(Recipe, tree, source)
+    network, stage = str(tree.get("network", "compact")), str(tree.get("stage", ""))
+    try:
+        kind = recipe_of(network, stage)
+    except RecipeError as error:
+        raise RecipeError(f"{source}: network: {error}") from error
+    return check_run(kind, tree, source)
 
 
 def check_run(kind: type[Kind], tree: Mapping[str, Any], source: str) -> Kind:

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from canthus.errors import RecipeError
+from canthus.train.checkpoint import weights_of
 from canthus.train.detection.job import validation
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.detection.task import ANGLES
 from canthus.train.fit import fit
-from canthus.train.job import Place
-from canthus.train.landmarks.task import weights_of
+from canthus.train.job import Post
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_weights(run: Path, drawn: Path, small: Det
 
 
 def test_scenes_of_validation_are_fixed_and_turned(drawn: Path, small: DetectorRecipe, tmp_path: Path) -> None:
-    place = Place(drawn, tmp_path, 0, 0)
+    place = Post(drawn, tmp_path, 0, 0)
     (scenes, empty), (again, _) = validation(small, place), validation(small, place._replace(process=1))
     assert set(scenes) == set(ANGLES) and len(empty) == small.val_pictures
     for angle in ANGLES:

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,50 +6,81 @@ import numpy as np
 import pytest
 import torch
 
+from canthus.align.estimate import Estimate
+from canthus.align.stage import Stage, aligned_to
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
-from canthus.geometry.crop import box_frames, box_of
+from canthus.errors import DataError
+from canthus.geometry.crop import Crop, box_frames, box_of, unit_mean
 from canthus.geometry.transform import apply
 from canthus.schemes.scheme import Scheme
-from canthus.train.landmarks.loader import Stream, load_pool, shape_distance
+from canthus.schemes.transfer import union_slots
+from canthus.train.landmarks.loader import Stream
+from canthus.train.landmarks.pool import (
+    POSED,
+    Pool,
+    _fitted_poses,
+    frames_of,
+    labels_in,
+    load_pool,
+    shape_distance,
+)
 from canthus.train.recipe import Recipe
 
 
+def stream(pool: Pool, recipe: Recipe, rank: int = 0, first: int = 0) -> Stream:
+    """Crops around the boxes of the labels."""
+    return Stream(pool, recipe, box_frames(box_of(pool.points))[:, None], 1.3, rank=rank, first=first)
+
+
 def test_a_batch_depends_on_seed_step_and_process_alone(drawn: Path, tiny: Recipe) -> None:
-    pool = load_pool(tiny, drawn)
-    whole = list(Stream(pool, tiny, 1.3, "68", rank=0, first=0))
-    later = list(Stream(pool, tiny, 1.3, "68", rank=0, first=28))
+    pool = load_pool(tiny, drawn, 1.3)
+    whole = list(stream(pool, tiny))
+    later = list(stream(pool, tiny, first=28))
     assert len(whole) == 30
     assert all(torch.equal(whole[28][key], later[0][key]) for key in ("crops", "points", "trust"))
-    other = Stream(pool, tiny, 1.3, "68", rank=1, first=0).batch(28)
+    other = stream(pool, tiny, rank=1).batch(28)
     assert not torch.equal(other["crops"], later[0]["crops"])
 
 
 def test_shapes_and_where_points_lie(drawn: Path, tiny: Recipe) -> None:
-    pool = load_pool(tiny, drawn)
-    batch = Stream(pool, tiny, 1.3, "68", 0, 0).batch(0)
+    batch = stream(load_pool(tiny, drawn, 1.3), tiny).batch(0)
     assert batch["crops"].shape == (8, 32, 32, 3)
     assert batch["crops"].dtype == torch.uint8
     assert batch["points"].shape == (8, 68, 2)
     assert ((batch["points"] > 0) & (batch["points"] < 31)).float().mean() > 0.95
-    assert batch["pose"].isnan().all()
+    for name in ("pose", "depth", "visible"):
+        assert batch[name].isnan().all()
+    assert batch["scheme"].tolist() == batch["group"].tolist() == [0] * 8
 
 
 def test_a_mirrored_sample_is_the_mirror_image(drawn: Path, tiny: Recipe) -> None:
     still = {"scale": 1, "shift": 0, "stretch": 1}
     settings = tiny.augment.model_copy(update=still)
     plain, flipped = (tiny.model_copy(update={"augment": settings.model_copy(update={"flip": f})}) for f in (0, 1))
-    pool = load_pool(tiny, drawn)
-    a, b = (Stream(pool, recipe, 1.3, "68", 0, 0).batch(3) for recipe in (plain, flipped))
+    pool = load_pool(tiny, drawn, 1.3)
+    a, b = (stream(pool, recipe).batch(3) for recipe in (plain, flipped))
     assert torch.equal(a["crops"].flip(2), b["crops"])
     mirrored = Scheme.open("68").mirrored(a["points"].numpy(), 32)
     np.testing.assert_allclose(b["points"].numpy(), mirrored, atol=1e-4)
 
 
 def test_large_pictures_are_reduced_with_their_points(drawn: Path, tiny: Recipe) -> None:
-    pool = load_pool(tiny, drawn)
-    assert pool.chance.sum() == 1
-    np.testing.assert_allclose(pool.frames, box_frames(box_of(pool.points)))
+    """As fine as the largest crop asks for, unless the recipe says otherwise; a point stays on its dot."""
+    samples = list(open_set("wild68", drawn, "train"))
+    whole = load_pool(tiny.model_copy(update={"memory": 10_000}), drawn, 1.3)
+    small = load_pool(tiny, drawn, 1.3)
+    assert tiny.memory_for(1.3) == 48
+    assert tiny.model_copy(update={"phases": [tiny.phases[0].model_copy(update={"size": 256})]}).memory_for(1.3) == 304
+    sides = [(box_of(pool.points)[:, 2:] - box_of(pool.points)[:, :2]).max(1) for pool in (whole, small)]
+    np.testing.assert_allclose(sides[0], [np.ptp(sample.points, axis=0).max() for sample in samples], rtol=1e-5)
+    np.testing.assert_allclose(sides[1], 48, atol=1)
+    assert small.chance.sum() == pytest.approx(1)
+    for sample, image, points in zip(samples, small.images, small.points, strict=True):
+        factor = image.shape[1] / sample.picture().shape[1]
+        np.testing.assert_allclose(points, (sample.points + 0.5) * factor - 0.5, atol=0.2)
+        x, y = points[67].round().astype(int)  # drawn last, so that nothing covers it
+        assert image[y, x].astype(int).max() > 100
 
 
 def test_rare_shapes_are_drawn_more_often() -> None:
@@ -63,19 +95,116 @@ def test_rare_shapes_are_drawn_more_often() -> None:
     np.testing.assert_allclose(shape_distance(turned), distance, rtol=1e-3)
 
 
+def test_unknown_points_do_not_count(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    """A face of which a point, or all but a few, is not known leaves the other faces as they were."""
+    whole = load_pool(tiny.model_copy(update={"emphasis": 1.0}), drawn, 1.3)
+    shutil.copytree(drawn / "wild68", tmp_path / "wild68")
+    table = tmp_path / "wild68" / "train.csv"
+    lines = [line.split(",") for line in table.read_text().splitlines()]
+    lines[3][2 + 2 * 30 : 4 + 2 * 30] = ["", ""]
+    lines[5][2 + 2 * 20 :] = [""] * (2 * 48)
+    table.write_text("\n".join(",".join(line) for line in lines) + "\n")
+    recipe = tiny.model_copy(update={"emphasis": 1.0, "augment": tiny.augment.model_copy(update={"flip": 1})})
+    pool = load_pool(recipe, tmp_path, 1.3)
+    assert np.isfinite(pool.chance).all()
+    assert pool.chance.sum() == pytest.approx(1)
+    np.testing.assert_allclose(pool.chance[[0, 1, 3, 5]], whole.chance[[0, 1, 3, 5]], rtol=0.5)
+    assert np.isnan(pool.points).any(-1).sum(1).tolist() == [0, 0, 1, 0, 48, 0, 0, 0]
+    rows = [stream(pool, recipe).batch(step) for step in range(4)]
+    unknown = torch.cat([row["points"] for row in rows]).isnan()
+    assert torch.equal(unknown[..., 0], unknown[..., 1])
+    assert set(unknown[..., 0].sum(1).tolist()) == {0, 1, 48}
+
+
+@pytest.mark.data
+def test_poses_of_faces_with_unknown_points(data_root: Path) -> None:
+    """Half of the inner points give nearly the pose of all; a few give none."""
+    points = np.stack([sample.points for sample in open_set("wild68", data_root, "val")[:40]])
+    model = data_root / "ict_facekit" / "ict_facekit.npz"
+    whole = _fitted_poses(points, model)
+    some = points.copy()
+    some[:20, 17::2] = np.nan
+    some[20:, 17 + POSED - 1 :] = np.nan
+    found = _fitted_poses(some, model)
+    assert np.median(np.abs(found[:20] - whole[:20])) < 3
+    assert np.isnan(found[20:]).all()
+
+
+def test_depth_and_visibility_go_with_their_points(drawn: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Depth is scaled as the crop is; both change sides in the mirror image."""
+    depth, visible = np.arange(68, dtype=np.float32), np.arange(68) % 3 > 0
+
+    def opened(name: str, root: Path, split: str, **options: str) -> list[Sample]:
+        return [
+            replace(sample, points=np.column_stack([sample.points, depth]), visible=visible)
+            for sample in open_set(name, root, split)
+        ]
+
+    monkeypatch.setattr("canthus.train.landmarks.pool.open_set", opened)
+    still = tiny.augment.model_copy(update={"scale": 1.0, "shift": 0.0, "stretch": 1.0, "flip": 0.0})
+    plain = tiny.model_copy(update={"augment": still})
+    flipped = plain.model_copy(update={"augment": still.model_copy(update={"flip": 1.0})})
+    pool = load_pool(plain, drawn, 1.3)
+    a, b = (stream(pool, recipe).batch(0) for recipe in (plain, flipped))
+    sides = np.array([np.ptp(sample.points, axis=0).max() for sample in open_set("wild68", drawn, "train")])
+    factors = a["depth"][:, 1].numpy()  # of the point whose depth is 1: crop pixels per pixel of the file
+    np.testing.assert_allclose(a["depth"].numpy(), depth * factors[:, None], rtol=1e-4)
+    assert all(np.isclose(32 / 1.3 / sides, factor, rtol=1e-3).any() for factor in factors)
+    assert a["visible"][0].tolist() == visible.astype(float).tolist()
+    mirror = Scheme.open("68").mirror
+    np.testing.assert_allclose(b["depth"], a["depth"].numpy()[:, mirror], rtol=1e-5)
+    assert np.array_equal(b["visible"].numpy(), a["visible"].numpy()[:, mirror])
+
+
+def test_sets_of_several_schemes(drawn: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels come in the scheme of the recipe; what the other scheme lacks is not known."""
+    inner = Scheme.open("68").groups["inner"]
+
+    def opened(name: str, root: Path, split: str, **options: str) -> list[Sample]:
+        samples = list(open_set(name, root, split))
+        return [replace(s, points=s.points[list(inner)], scheme="51") if i % 2 else s for i, s in enumerate(samples)]
+
+    monkeypatch.setattr("canthus.train.landmarks.pool.open_set", opened)
+    with pytest.raises(DataError, match="have the schemes 51, 68; set `scheme`"):
+        load_pool(tiny, drawn, 1.3)
+    pool = load_pool(tiny.model_copy(update={"scheme": "68"}), drawn, 1.3)
+    assert pool.schemes == ("68", "51")
+    assert pool.scheme.tolist() == [0, 1] * 4
+    assert np.isfinite(pool.points).all(-1).sum(1).tolist() == [68, 51] * 4
+    batch = stream(pool, tiny).batch(0)
+    known = batch["points"].isfinite().all(-1).sum(1)
+    assert torch.equal(known == 51, batch["scheme"] == 1)
+
+
+def test_profile_points_take_the_slots_of_the_union() -> None:
+    """multi_view, figure 3: the 39 points of a side lie among the 68."""
+    points = np.random.default_rng(0).uniform(0, 90, (39, 2)).astype(np.float32)
+    slots = labels_in(Sample(Path("a.png"), points, "39_left", "someone"), "68", union=True)
+    assert np.isfinite(slots[:, 0]).sum() == 39
+    np.testing.assert_array_equal(slots[list(union_slots("39_left")), :2], points)
+    assert np.isnan(slots[:, 2]).all()
+
+
+def stage_aligned_to(mean: np.ndarray) -> Stage:
+    def never(*_: object) -> Estimate:
+        raise AssertionError("a stage is not run to cut its crops")
+
+    return Stage("any", Crop(32, 1.3), never, aligned_to(mean))
+
+
 def test_crops_by_the_mean_shape(drawn: Path, tiny: Recipe) -> None:
     """Turned faces stand upright in their crops, as far as the mean shape does."""
-    recipe = tiny.model_copy(update={"crop": "shape"})
-    pool = load_pool(recipe, drawn)
-    assert pool.mean is not None
-    standing = apply(pool.frames, pool.points)
-    assert np.abs(standing - pool.mean).max() < 0.02
+    pool = load_pool(tiny, drawn, 1.3)
+    mean = unit_mean(pool.points)
+    frames = frames_of(pool, stage_aligned_to(mean), pool.given)
+    standing = apply(frames[:, 0], pool.points)
+    assert np.abs(standing - mean).max() < 0.02
 
 
 def test_crops_by_other_points_than_the_labels(drawn: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the first frame of a video: from 2D points to 3D ones (local_global, section 3.4)."""
     share = tiny.sets[0].model_copy(update={"given": {"labels": "outline"}})
-    recipe = tiny.model_copy(update={"crop": "shape", "sets": [share]})
+    recipe = tiny.model_copy(update={"sets": [share], "memory": 10_000})
 
     def opened(name: str, root: Path, split: str, **options: str) -> list[Sample]:
         samples = list(open_set(name, root, split))
@@ -83,10 +212,39 @@ def test_crops_by_other_points_than_the_labels(drawn: Path, tiny: Recipe, monkey
             return samples
         return [replace(sample, points=sample.points + np.float32([7, -3])) for sample in samples[1:]]
 
-    monkeypatch.setattr("canthus.train.landmarks.loader.open_set", opened)
-    pool = load_pool(recipe, drawn)
-    assert pool.mean is not None
-    factor = np.linalg.norm(pool.frames[:, 0, :2], axis=1)
-    moved = (apply(pool.frames, pool.points) - pool.mean).mean(1) / factor[:, None]
+    monkeypatch.setattr("canthus.train.landmarks.pool.open_set", opened)
+    pool = load_pool(recipe, drawn, 1.3)
+    mean = unit_mean(pool.points)
+    frames = frames_of(pool, stage_aligned_to(mean), pool.given)[:, 0]
+    factor = np.linalg.norm(frames[:, 0, :2], axis=1)
+    moved = (apply(frames, pool.points) - mean).mean(1) / factor[:, None]
     np.testing.assert_allclose(moved[0], [0, 0], atol=0.2)  # no such points: its labels
     np.testing.assert_allclose(moved[1:], np.tile([-7, 3], (7, 1)), atol=0.2)
+
+
+def test_crops_by_what_earlier_stages_find(drawn: Path, tiny: Recipe) -> None:
+    """With real = 1 all crops are cut by it, with real = .25 about a quarter (coarse_to_fine, figure 5)."""
+    pool = load_pool(tiny, drawn, 1.3)
+    boxes = box_of(pool.points)
+    labels, real = (box_frames(boxes + np.float32([x, 0, x, 0]))[:, None] for x in (0, 8))
+    still = tiny.augment.model_copy(update={"scale": 1.0, "shift": 0.0, "stretch": 1.0})
+    shares = []
+    for share in (0.0, 0.25, 1.0):
+        recipe = tiny.model_copy(update={"real": share, "augment": still, "batch": 400})
+        batch = Stream(pool, recipe, labels, 1.3, real=real).batch(0)
+        middle = (batch["points"].amax(1) + batch["points"].amin(1)) / 2
+        shares.append(float((middle[:, 0] < 14).float().mean()))
+    assert shares[0] == 0 and shares[2] == 1
+    assert shares[1] == pytest.approx(0.25, abs=0.07)
+
+
+def test_several_crops_a_face(drawn: Path, tiny: Recipe) -> None:
+    """Every crop of a face is drawn, with its number."""
+    pool = load_pool(tiny, drawn, 1.3)
+    frames = np.stack([box_frames(box_of(pool.points)), box_frames(box_of(pool.points[:, 36:48]))], 1)
+    batch = Stream(pool, tiny.model_copy(update={"batch": 64}), frames, 1.3).batch(0)
+    width = (batch["points"].amax(1) - batch["points"].amin(1)).amax(1)
+    assert set(batch["group"].tolist()) == {0, 1}
+    groups = [width[batch["group"] == group].mean() for group in (0, 1)]
+    sides = [(box_of(some)[:, 2:] - box_of(some)[:, :2]).max() for some in (pool.points, pool.points[:, 36:48])]
+    assert float(groups[1] / groups[0]) == pytest.approx(float(sides[0] / sides[1]), rel=0.15)

@@ -17,7 +17,7 @@ from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.detection.scenes import Maker, Scene
 from canthus.train.detection.score_loader import CropBatches, Crops
 from canthus.train.detection.task import ANGLES, DetectorTask, FaceScoreTask
-from canthus.train.job import Job, Place
+from canthus.train.job import Job, Post
 from canthus.train.recipe import Augment
 from canthus.types import Image
 
@@ -27,7 +27,7 @@ PLAIN = Augment(flip=0, light=0, grey=0, blur=0, shrink=0, jpeg=0, noise=0, occl
 """Pictures of validation are as they are."""
 
 
-def detector(recipe: DetectorRecipe, place: Place) -> Job:
+def detector(recipe: DetectorRecipe, post: Post) -> Job:
     """A run of the detector; the highest average precision, mean over the angles, wins.
 
     Raises:
@@ -37,22 +37,22 @@ def detector(recipe: DetectorRecipe, place: Place) -> Job:
     """
     side = max(phase.size for phase in recipe.phases)
     config = configured(nets_detector.PRESETS, recipe.network, recipe.preset, recipe.config)
-    pool = load_faces(recipe.sets, place.root, recipe.scenes.held, recipe.hide)
-    rng = np.random.default_rng((recipe.seed, BUILD, place.process))
+    pool = load_faces(recipe.sets, post.root, recipe.scenes.held, recipe.hide)
+    rng = np.random.default_rng((recipe.seed, BUILD, post.process))
     maker = Maker(
         pool, make_backdrops(pool, recipe.scenes.backdrops, side + side // 8, rng), recipe.scenes, recipe.augment
     )
-    bank = Bank(place.out, place.process, recipe.mining.every)
-    batches = SceneBatches(maker, recipe, place.process, bank)
-    task = DetectorTask(recipe, config, *validation(recipe, place))
-    card = {"scheme": "5", "mean": None}
-    return Job(task, Endless(batches, place.first), "val/ap", "max", card, [Miner(maker, recipe, bank)])
+    bank = Bank(post.out, post.process, recipe.mining.every)
+    batches = SceneBatches(maker, recipe, post.process, bank)
+    task = DetectorTask(recipe, config, *validation(recipe, post))
+    stream = Endless(batches, post.first)
+    return Job(task, stream, "val/ap", "max", "5", callbacks=[Miner(maker, recipe, bank)])
 
 
-def validation(recipe: DetectorRecipe, place: Place) -> tuple[Mapping[int, list[Scene]], list[Image]]:
+def validation(recipe: DetectorRecipe, post: Post) -> tuple[Mapping[int, list[Scene]], list[Image]]:
     """The same mosaics at every angle, made of the sets of validation, and pictures without a face."""
     side = recipe.phases[-1].size
-    pool = load_faces(recipe.val, place.root, recipe.scenes.held, recipe.hide)
+    pool = load_faces(recipe.val, post.root, recipe.scenes.held, recipe.hide)
     count = recipe.val_pictures
     backdrops = make_backdrops(pool, max(count, 8), side + side // 8, np.random.default_rng((recipe.seed, VALIDATION)))
     maker = Maker(pool, backdrops, recipe.scenes, PLAIN)
@@ -64,7 +64,7 @@ def validation(recipe: DetectorRecipe, place: Place) -> tuple[Mapping[int, list[
     return scenes, [maker.empty(side, rng) for _ in range(count)]
 
 
-def face_score(recipe: FaceScoreRecipe, place: Place) -> Job:
+def face_score(recipe: FaceScoreRecipe, post: Post) -> Job:
     """A run of the third stage; the largest area under the ROC wins.
 
     Raises:
@@ -75,17 +75,17 @@ def face_score(recipe: FaceScoreRecipe, place: Place) -> Job:
     config = configured(nets_score.PRESETS, recipe.network, recipe.preset, recipe.config)
     if {phase.size for phase in recipe.phases} != {config.size}:
         raise RecipeError(f"phases: the face score sees crops of {config.size} pixels, in one phase of that size")
-    rng = np.random.default_rng((recipe.seed, BUILD, place.process))
-    crops = _crops(recipe, place, config, rng, val=False)
-    batches = CropBatches(crops, recipe, place.process)
+    rng = np.random.default_rng((recipe.seed, BUILD, post.process))
+    crops = _crops(recipe, post, config, rng, val=False)
+    batches = CropBatches(crops, recipe, post.process)
     rng = np.random.default_rng((recipe.seed, VALIDATION))
-    other = _crops(recipe, place, config, rng, val=True)
+    other = _crops(recipe, post, config, rng, val=True)
     makers = {"around": other.around, "beside": other.beside, "background": other.background}
     val = {kind: [make(rng) for _ in range(recipe.val_crops)] for kind, make in makers.items()}
     task = FaceScoreTask(recipe, config, val)
-    return Job(task, Endless(batches, place.first), "val/auc", "max", {"scheme": "5", "mean": None})
+    return Job(task, Endless(batches, post.first), "val/auc", "max", "5")
 
 
-def _crops(recipe: FaceScoreRecipe, place: Place, config: Any, rng: np.random.Generator, *, val: bool) -> Crops:
-    pool = load_faces(recipe.val if val else recipe.sets, place.root, recipe.held, recipe.hide)
+def _crops(recipe: FaceScoreRecipe, post: Post, config: Any, rng: np.random.Generator, *, val: bool) -> Crops:
+    pool = load_faces(recipe.val if val else recipe.sets, post.root, recipe.held, recipe.hide)
     return Crops(pool, make_backdrops(pool, recipe.backdrops, 3 * config.size, rng), config, recipe)

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from canthus.train.recipe import Number, Phase, Recipe, Run, Strict, check_run, read_tree
+from canthus.nets.settings import Number, Strict
+from canthus.train.recipe import Phase, Run, check_recipe, check_run, read_tree
 
 
 class Scenes(Strict):
@@ -154,4 +155,5 @@ def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
         RecipeError: no such file, not YAML, an unknown or wrong field (named by its path).
     """
     tree = read_tree(path, overrides)
-    return check_run(KINDS.get(str(tree.get("network")), Recipe), tree, str(path))
+    network = str(tree.get("network"))
+    return check_run(KINDS[network], tree, str(path)) if network in KINDS else check_recipe(tree, str(path))

@@ -13,11 +13,11 @@ from canthus.detect.own import OwnDetector
 from canthus.evaluate.detection import best_threshold, match, roc_area
 from canthus.nets import detector as nets_detector
 from canthus.nets import face_score as nets_score
+from canthus.train.checkpoint import TorchBackend, load_start
 from canthus.train.detection import objectives
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.detection.scenes import Scene
 from canthus.train.detection.score_loader import Crop
-from canthus.train.landmarks.task import TorchBackend, load_start
 from canthus.train.optimiser import optimisers_of
 from canthus.types import Image
 

@@ -1,0 +1,46 @@
+"""What a card says of a model because of the data that it was trained on: licence and limits."""
+
+from collections.abc import Sequence
+
+from canthus.data.licences import LICENCES
+from canthus.train.run_card import RunCard
+
+SCARCE = 0.05
+"""Share of the training faces below which a kind of face is called scarce."""
+
+
+def licence_of(names: Sequence[str]) -> str:
+    """What weights that were trained on data sets may be used for.
+
+    Args:
+        names: Names of the sets, as in a recipe: "wild68", "csv:infant68".
+    """
+    folders = list(dict.fromkeys(_source(name.rpartition(":")[2].rpartition("/")[2]) for name in names))
+    terms = {folder: LICENCES[folder] for folder in folders if folder in LICENCES}
+    unknown = [folder for folder in folders if folder not in LICENCES]
+    reasons = [f"{folder}: {term.text}" for folder, term in terms.items()]
+    reasons += [f"{folder}: licence not recorded" for folder in unknown]
+    commercial = not unknown and all(term.commercial for term in terms.values())
+    use = "any use that the licences of the training data allow" if commercial else "research use only"
+    return f"Weights: {use}, because of the training data ({'; '.join(reasons)})."
+
+
+def _source(folder: str) -> str:
+    """The set whose photographs a set of the data factory was made of, by the end of its name: views_wild68."""
+    return next((name for name in LICENCES if folder.endswith(f"_{name}")), folder)
+
+
+def limits_of(cards: Sequence[RunCard]) -> list[str]:
+    """What a model of landmarks is not good at, from the facts about its training faces."""
+    limits = []
+    for facts in (card.faces for card in cards if card.faces):
+        turned = facts["yaw over 60"]
+        if facts["yaw known"] == 0:
+            limits.append("the head poses of the training faces are not known")
+        elif turned < SCARCE:
+            limits.append(f"full profiles (yaw beyond 60 degrees) are {turned:.1%} of the training faces")
+        if facts["hidden points labelled"] == 0:
+            limits.append("no hidden point is labelled in the training data")
+        most = facts["rotation, degrees"]
+        limits.append(f"heads rotated in the plane by more than {most:.0f} degrees need their roll")
+    return list(dict.fromkeys(limits))

@@ -1,0 +1,71 @@
+"""Checkpoints of training runs: their weights, and networks as engines of the shipped code."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from canthus.errors import InputError
+from canthus.train.recipe import Start
+from canthus.types import Floats
+
+
+class TorchBackend:
+    """A torch module as a `Backend`."""
+
+    def __init__(self, module: torch.nn.Module, outputs: Sequence[str]) -> None:
+        self.module, self.outputs = module, outputs
+
+    def run(self, *inputs: NDArray[Any]) -> Mapping[str, Floats]:
+        """See `Backend.run`."""
+        with torch.no_grad():
+            results = self.module(*(torch.from_numpy(array) for array in inputs))
+        return {name: value.float().cpu().numpy() for name, value in zip(self.outputs, results, strict=True)}
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint; tensors and plain values alone, so that a foreign file cannot run code.
+
+    Raises:
+        InputError: the file is missing, or no checkpoint.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; `canthus train` makes checkpoints") from error
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        raise InputError(f"{path}: not a checkpoint of `canthus train`, or a damaged one") from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise InputError(f"{path}: not a checkpoint of `canthus train`, or a damaged one")
+    return content
+
+
+def weights_of(checkpoint: Path) -> dict[str, Tensor]:
+    """The averaged weights of the network in a checkpoint of a run.
+
+    Raises:
+        InputError: the file is missing, or no checkpoint.
+    """
+    state: dict[str, Tensor] = read_checkpoint(checkpoint)["state_dict"]
+    return {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
+
+
+def load_start(net: torch.nn.Module, start: Start) -> None:
+    """Put weights of an earlier run into a network.
+
+    Raises:
+        InputError: no such checkpoint, module or shape.
+    """
+    weights = weights_of(start.checkpoint)
+    if start.source:
+        dotted = start.source + "."
+        weights = {name.removeprefix(dotted): value for name, value in weights.items() if name.startswith(dotted)}
+    try:
+        net.get_submodule(start.target).load_state_dict(weights)
+    except (AttributeError, RuntimeError) as error:
+        what = f"{start.source or 'the network'} of {start.checkpoint}"
+        raise InputError(f"start: {what} does not fit {start.target or 'this network'}: {error}") from error

@@ -1,0 +1,87 @@
+"""The run of a network of landmarks, made ready for `fit`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canthus.align.stage import System
+from canthus.data.catalogue import open_set
+from canthus.geometry.crop import unit_mean
+from canthus.nets.systems import configure, network_of
+from canthus.schemes.scheme import Scheme
+from canthus.train.checkpoint import load_start
+from canthus.train.job import Job, Post
+from canthus.train.landmarks.loader import Stream
+from canthus.train.landmarks.pool import Pool, frames_of, load_pool, real_points
+from canthus.train.landmarks.system import Trained, join, load_trained
+from canthus.train.landmarks.task import Task
+from canthus.train.recipe import Recipe
+
+
+def landmarks(recipe: Recipe, post: Post) -> Job:
+    """The run of a network of landmarks; the least error in validation wins.
+
+    Raises:
+        DataError: a set is missing or incomplete, or the sets have different schemes and the recipe names none.
+        InputError: a checkpoint that the recipe names cannot be used.
+        RecipeError: the network has no such config.
+    """
+    val = {share.name: open_set(share.name, post.root, share.split, **share.options) for share in recipe.val}
+    margin = configure(recipe.network, recipe.preset, recipe.config, 1, recipe.stage).margin
+    pool = load_pool(recipe, post.root, margin)
+    trained = build(recipe, pool.schemes[0], arrays_of(recipe, pool))
+    earlier = earlier_of(recipe.earlier)
+    stage = join([trained]).stages[0]
+    frames = frames_of(pool, stage, pool.given)
+    real = frames_of(pool, stage, real_points(pool, earlier)) if earlier is not None and recipe.real > 0 else None
+    stream = Stream(pool, recipe, frames, margin, real=real, rank=post.process, first=post.first)
+    task = Task(trained, val, earlier, groups=frames.shape[1])
+    return Job(task, stream, "val/nme", "min", trained.scheme, trained.arrays, facts_of(pool, recipe))
+
+
+def build(recipe: Recipe, scheme: str, arrays: dict[str, NDArray[Any]]) -> Trained:
+    """The network of a recipe before its first step, with the weights that it starts from.
+
+    Raises:
+        InputError: the weights do not fit.
+        RecipeError: the network has no such config.
+    """
+    config = configure(recipe.network, recipe.preset, recipe.config, Scheme.open(scheme).count, recipe.stage)
+    net = network_of(recipe.network, recipe.stage).build(config)
+    for start in recipe.start:
+        load_start(net, start)
+    return Trained(net, recipe, scheme, arrays)
+
+
+def arrays_of(recipe: Recipe, pool: Pool) -> dict[str, NDArray[Any]]:
+    """The constants of the network, from the labels of the training faces."""
+    arrays = network_of(recipe.network, recipe.stage).arrays(pool.points)
+    if recipe.crop == "shape" and "mean" not in arrays:
+        arrays = arrays | {"mean": unit_mean(pool.points).round(4)}
+    return arrays
+
+
+def earlier_of(checkpoints: list[Path]) -> System | None:
+    """The stages before those that are trained; None = there are none.
+
+    Raises:
+        InputError: a checkpoint cannot be used.
+    """
+    return join([load_trained(path)[0] for path in checkpoints]) if checkpoints else None
+
+
+def facts_of(pool: Pool, recipe: Recipe) -> dict[str, float]:
+    """Number of training faces, shares of them by yaw and occlusion as they are drawn, and the largest rotation."""
+    yaw = np.abs(pool.pose[:, 0])
+    known = np.isfinite(yaw)
+    hidden = (pool.visible == 0).any(1)
+    return {
+        "count": float(len(pool.images)),
+        "yaw known": float(pool.chance[known].sum()),
+        "yaw over 30": float(pool.chance[known & (yaw > 30)].sum()),
+        "yaw over 60": float(pool.chance[known & (yaw > 60)].sum()),
+        "hidden points labelled": float(pool.chance[hidden].sum()),
+        "rotation, degrees": 3 * recipe.augment.rotation,
+    }

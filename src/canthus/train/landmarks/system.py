@@ -1,0 +1,126 @@
+"""Trained networks as the systems that ship: the same stages as in the product, over torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canthus.align.stage import Parts, System
+from canthus.align.systems import system_of
+from canthus.errors import InputError
+from canthus.geometry.crop import Crop
+from canthus.nets.network import Network
+from canthus.nets.part import Part
+from canthus.nets.systems import configure, network_of
+from canthus.schemes.scheme import Scheme
+from canthus.train.checkpoint import TorchBackend, weights_of
+from canthus.train.recipe import Recipe, check_recipe
+from canthus.train.run_card import RunCard
+from canthus.types import Backend
+
+ARRAYS = "arrays.npz"
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network of a system with all that belongs to it.
+
+    Attributes:
+        net: The network; `config` is its config.
+        recipe: What it was, or is, trained by.
+        scheme: Name of the scheme of its points.
+        arrays: Constants that its stages need, by name.
+    """
+
+    net: Any
+    recipe: Recipe
+    scheme: str
+    arrays: Arrays
+
+    @property
+    def network(self) -> Network:
+        """How the network is made, trained and exported."""
+        return network_of(self.recipe.network, self.recipe.stage)
+
+    @property
+    def crop(self) -> Crop:
+        """What it sees."""
+        return Crop(self.net.config.size, self.net.config.margin)
+
+    @property
+    def first(self) -> str:
+        """Name of the stage that it begins with."""
+        return self.parts()[0].stage
+
+    def parts(self, calibration: float = 0.0) -> tuple[Part, ...]:
+        """What is exported of it."""
+        return self.network.parts(self.net, calibration)
+
+    def stage_parts(self, engines: Mapping[str, Backend] | None = None, calibration: float = 0.0) -> dict[str, Parts]:
+        """What its stages are made of, by name.
+
+        Args:
+            engines: What runs each part, by its name; None = torch.
+            calibration: What is added to log b, where torch runs.
+        """
+        stages: dict[str, dict[str, Backend]] = {}
+        for part in self.parts(calibration):
+            engine = TorchBackend(part.module, part.outputs) if engines is None else engines[part.name]
+            stages.setdefault(part.stage, {})[part.name] = engine
+        return {name: Parts(self.crop, networks, self.arrays) for name, networks in stages.items()}
+
+
+def join(trained: Sequence[Trained], parts: Sequence[Mapping[str, Parts]] | None = None) -> System:
+    """The system of networks that were trained apart, in the order of its stages.
+
+    Args:
+        trained: The networks.
+        parts: What the stages of each are made of; None = torch.
+
+    Raises:
+        InputError: the networks belong to different systems.
+    """
+    stems = {one.recipe.network for one in trained}
+    if len(stems) != 1:
+        raise InputError(f"the checkpoints belong to different systems: {', '.join(sorted(stems))}")
+    every = [one.stage_parts() for one in trained] if parts is None else parts
+    merged = {name: stage for some in every for name, stage in some.items()}
+    return system_of(stems.pop(), trained[-1].scheme, merged)
+
+
+def load_trained(checkpoint: Path) -> tuple[Trained, RunCard]:
+    """The network of a checkpoint, in evaluation mode and with averaged weights, and the card of its run.
+
+    Raises:
+        InputError: the checkpoint, its card or its arrays are missing or damaged.
+    """
+    card = RunCard.beside(checkpoint)
+    recipe = check_recipe(card.recipe, str(checkpoint.parent / "card.json"))
+    config = configure(recipe.network, recipe.preset, recipe.config, Scheme.open(card.scheme).count, recipe.stage)
+    net = network_of(recipe.network, recipe.stage).build(config)
+    try:
+        net.load_state_dict(weights_of(checkpoint))
+    except RuntimeError as error:
+        raise InputError(f"{checkpoint}: does not fit the recipe in its card: {error}") from error
+    return Trained(net.eval(), recipe, card.scheme, _arrays(checkpoint.parent, card)), card
+
+
+def with_margin(trained: Trained, margin: float | None) -> Trained:
+    """The same network with another crop margin at run time; None = unchanged."""
+    if margin is not None:
+        trained.net.config = replace(trained.net.config, margin=margin)
+    return trained
+
+
+def _arrays(folder: Path, card: RunCard) -> dict[str, NDArray[Any]]:
+    if card.arrays is None:
+        return {}
+    try:
+        with np.load(folder / ARRAYS, allow_pickle=False) as archive:
+            return dict(archive)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / ARRAYS}: cannot be read: {error}; it belongs to the checkpoints there") from error
