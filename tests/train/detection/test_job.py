@@ -30,7 +30,7 @@ def run(drawn: Path, small: DetectorRecipe, tmp_path_factory: pytest.TempPathFac
 
 
 def test_a_run_tells_recall_and_precision_at_every_angle(run: Path) -> None:
-    told = json.loads((run / "card.json").read_text())["runs"][0]["last"]
+    told = json.loads((run / "card.json").read_text())["sessions"][0]["last"]
     for angle in ANGLES:
         assert 0 <= told[f"val/recall_{angle}"] <= 100 and 0 <= told[f"val/precision_{angle}"] <= 100
     assert {"val/ap", "val/false"} <= told.keys()
@@ -47,8 +47,8 @@ def test_a_resumed_run_goes_on_where_it_stopped(run: Path, drawn: Path, small: D
     """It goes to the same step, over the steps that it had not seen."""
     fit(small.model_copy(update={"steps": 4}), drawn, tmp_path)
     fit(small, drawn, tmp_path, resume=True)
-    assert torch.load(tmp_path / "last.ckpt", weights_only=False)["global_step"] == 8
-    assert [entry["first_step"] for entry in json.loads((tmp_path / "card.json").read_text())["runs"]] == [0, 4]
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 8
+    assert [entry["first_step"] for entry in json.loads((tmp_path / "card.json").read_text())["sessions"]] == [0, 4]
 
 
 def test_the_same_seed_gives_the_same_weights(run: Path, drawn: Path, small: DetectorRecipe, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_scenes_of_validation_are_fixed_and_turned(drawn: Path, small: DetectorR
 
 def test_the_face_score_learns(drawn: Path, small_score: FaceScoreRecipe, tmp_path: Path) -> None:
     fit(small_score, drawn, tmp_path)
-    told = json.loads((tmp_path / "card.json").read_text())["runs"][0]["last"]
+    told = json.loads((tmp_path / "card.json").read_text())["sessions"][0]["last"]
     assert told["val/auc_background"] > 90 and 0 <= told["val/threshold"] <= 1
     wrong = small_score.model_copy(update={"config": {"size": 64}})
     with pytest.raises(RecipeError, match="crops of 64 pixels"):
