@@ -1,4 +1,6 @@
-"""Drawing: colours at places that follow from the definition of the points, the zoom and the axes of the head."""
+"""Drawing: colours at positions that follow from the definitions of the points, the zoom and the axes of the head."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,6 +133,24 @@ def test_places_far_outside_and_missing_do_no_harm() -> None:
 def test_three_dimensions_are_drawn_as_two() -> None:
     flat, deep = face(CROSS), face(np.column_stack([CROSS, np.arange(5)]).astype(np.float32))
     np.testing.assert_array_equal(draw(BLANK, flat), draw(BLANK, deep))
+
+
+@pytest.mark.parametrize("zoom", [1, 4])
+def test_hidden_points_are_hollow(zoom: int) -> None:
+    """A ring of the point's colour around the picture itself; what is visible or not known is a dot."""
+    shown = replace(face(CROSS), occluded=[[0.5, 1, 0.49, 0, np.nan]])
+    drawn = draw(BLANK, shown, curves=False, zoom=zoom)
+    for (x, y), hollow in zip(CROSS.astype(int), [True, True, False, False, False], strict=True):
+        x, y = zoom * x + zoom // 2, zoom * y + zoom // 2
+        around = drawn[y - 5 * zoom : y + 5 * zoom, x - 5 * zoom : x + 5 * zoom].reshape(-1, 3)
+        assert near(drawn[y, x], (120, 120, 120) if hollow else RAMP[2], 30)
+        assert np.abs(around.astype(int) - RAMP[2]).max(1).min() < 45
+        assert np.abs(around.astype(int) - SHADE).max(1).min() < 60
+
+
+def test_points_of_unknown_depth_are_drawn() -> None:
+    deep = face(np.column_stack([CROSS, np.full(5, np.nan)]).astype(np.float32))
+    np.testing.assert_array_equal(draw(BLANK, face(CROSS)), draw(BLANK, deep))
 
 
 def test_dark_rim_shows_on_bright_pictures() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canthus.errors import ShapeError
-from canthus.types import Face, Faces, as_boxes, as_image
+from canthus.types import Face, FaceDetector, Faces, as_boxes, as_image
 
 
 def faces(count: int, points: int = 5, dims: int = 2, scheme: str = "5") -> Faces:
@@ -16,11 +16,14 @@ def faces(count: int, points: int = 5, dims: int = 2, scheme: str = "5") -> Face
         confidence=rng.random(count),
         pose=rng.normal(size=(count, 3)),
         scheme=scheme,
+        occluded=rng.random((count, points)),
+        raw=rng.normal(size=(count, points, 2)),
+        view=rng.integers(0, 3, count),
     )
 
 
 def same(a: Faces, b: Faces) -> None:
-    for name in ("points", "boxes", "scores", "confidence", "pose"):
+    for name in Faces.arrays():
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
         assert getattr(a, name).dtype == np.float32
     assert a.scheme == b.scheme
@@ -40,6 +43,9 @@ def test_a_face_has_the_values_of_its_row() -> None:
     np.testing.assert_array_equal(one.points, some.points[1])
     np.testing.assert_array_equal(one.scores, some.scores[1])
     np.testing.assert_array_equal(one.pose, some.pose[1])
+    np.testing.assert_array_equal(one.occluded, some.occluded[1])
+    np.testing.assert_array_equal(one.raw, some.raw[1])
+    assert one.view == some.view[1] and isinstance(one.view, float)
     assert (one.confidence, one.scheme, one.box.tolist()) == (some.confidence[1], "5", [0, 0, 10, 20])
     assert [item.confidence for item in some] == some.confidence.tolist()
     assert some[-1].confidence == some.confidence[2]
@@ -56,7 +62,9 @@ def test_faces_are_chosen_by_mask_and_by_number() -> None:
 
 def test_what_is_not_known_is_nan() -> None:
     some = Faces(np.zeros((2, 5, 2)), np.zeros((2, 4)), scheme="5")
-    for name, shape in {"scores": (2, 5), "confidence": (2,), "pose": (2, 3)}.items():
+    shapes = {"scores": (2, 5), "confidence": (2,), "pose": (2, 3), "occluded": (2, 5), "raw": (2, 5, 2), "view": (2,)}
+    assert {"points", "boxes", *shapes} == set(Faces.arrays())
+    for name, shape in shapes.items():
         assert getattr(some, name).shape == shape
         assert np.isnan(getattr(some, name)).all()
 
@@ -86,7 +94,10 @@ def test_boxes_alone() -> None:
         ({"scores": np.zeros((1, 4))}, "scores"),
         ({"confidence": np.zeros(2)}, "confidence"),
         ({"pose": np.zeros((1, 2))}, "pose"),
-        ({"scheme": ""}, "no scheme"),
+        ({"occluded": np.zeros((1, 4))}, "occluded"),
+        ({"raw": np.zeros((1, 5, 3))}, r"raw of 1 faces with 5 points are \(1, 5, 2\)"),
+        ({"view": np.zeros(2)}, "view"),
+        ({"scheme": ""}, "5 points per face, but no scheme"),
     ],
 )
 def test_arrays_that_do_not_fit(values: dict[str, np.ndarray], says: str) -> None:
@@ -139,6 +150,18 @@ def test_a_picture_is_passed_on() -> None:
 def test_what_is_no_picture(value: object, says: str) -> None:
     with pytest.raises(ShapeError, match=says):
         as_image(value)  # type: ignore[arg-type]
+
+
+def test_a_detector_of_single_images_takes_several() -> None:
+    class Count(FaceDetector):
+        def detect(self, image: np.ndarray) -> Faces:
+            return Faces.of_boxes(np.tile([0, 0, 1, 1], (image[0, 0, 0], 1)))
+
+    assert [len(some) for some in Count().detect_many([np.full((2, 2, 3), n, np.uint8) for n in (2, 0, 1)])] == [
+        2,
+        0,
+        1,
+    ]
 
 
 def test_boxes_are_never_made_up() -> None:

@@ -1,18 +1,20 @@
-"""What is written, read back; what a run that was stopped leaves, and how the next one goes on."""
+"""Files that are written and read back; the state that a stopped run leaves, and how the next run resumes."""
 
 import errno
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from canthus.errors import InputError, OutputError
+from canthus.errors import ExtraMissingError, InputError, OutputError
 from canthus.formats.table import load
 from canthus.reader.image import read
 from canthus.types import Faces
-from canthus.writer import JOURNAL, TABLE, ResultFolder, overlay_of, write_jpeg
+from canthus.writer import JOURNAL, TABLES, ResultFolder, overlay_of, write_jpeg
 
 IMAGE = np.full((60, 80, 3), 90, np.uint8)
 
@@ -57,7 +59,7 @@ def test_files(images: list[Path], tmp_path: Path) -> None:
     run(tmp_path / "out", images, [1, 2, 0, 3], overlay=True)
     of_a = ["a.jpg.jpg", "a.jpg.json", "a.jpg_0.pts", "a.png.jpg", "a.png.json", "a.png_0.pts", "a.png_1.pts"]
     below = ["sub/a.jpg", "sub/a.json", "sub/a_0.pts", "sub/a_1.pts", "sub/a_2.pts"]
-    assert listing(tmp_path / "out") == [JOURNAL, *of_a, "b.jpg", "b.json", TABLE, *below]
+    assert listing(tmp_path / "out") == [JOURNAL, *of_a, "b.jpg", "b.json", TABLES["csv"], *below]
 
 
 def test_what_is_written_is_what_was_found(images: list[Path], tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_what_is_written_is_what_was_found(images: list[Path], tmp_path: Path) -
     for number, (count, image) in enumerate(zip([1, 2, 0, 3], stems, strict=True)):
         faces, name = faces_of(count, number), stems[image]
         json = load(tmp_path / f"{name}.json")
-        table = [record for record in load(tmp_path / TABLE) if record.image == image]
+        table = [record for record in load(tmp_path / TABLES["csv"]) if record.image == image]
         assert json[0].size == (80, 60)
         for records in (json, table):
             assert [record.empty for record in records] == ([False] * count or [True])
@@ -78,13 +80,56 @@ def test_what_is_written_is_what_was_found(images: list[Path], tmp_path: Path) -
                 assert (record.pose is None) == bool(np.isnan(face.pose).all())
         for index, face in enumerate(faces):
             np.testing.assert_allclose(load(tmp_path / f"{name}_{index}.pts")[0].points, face.points, atol=1e-4)
-    assert [record.image for record in load(tmp_path / TABLE)] == [
+    assert [record.image for record in load(tmp_path / TABLES["csv"])] == [
         "a.jpg",
         "a.png",
         "a.png",
         "b.jpg",
         *["sub/a.jpg"] * 3,
     ]
+
+
+def hidden_faces(count: int, seed: int) -> Faces:
+    """Faces with depth, hidden points, raw points and views."""
+    rng, plain = np.random.default_rng(seed), faces_of(count, seed)
+    points = np.dstack([plain.points, rng.uniform(size=(count, 5))])
+    occluded, raw = rng.uniform(size=(count, 5)), rng.uniform(0, 9, (count, 5, 2))
+    return replace(plain, points=points, occluded=occluded, raw=raw, view=np.full(count, 2))
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_depth_and_hidden_points_are_kept(images: list[Path], tmp_path: Path, resumed: bool) -> None:
+    kinds = ("json", "csv", "npz", "mat", "pts")
+    for resume in (False, True) if resumed else (False,):  # then all tables come from the journal
+        with ResultFolder(tmp_path, images[:2], images[0].parent, kinds, resume=resume) as sink:
+            for number, file in enumerate(images[:2]):
+                if resume:
+                    assert sink.done(file)
+                else:
+                    sink.write(file, IMAGE, hidden_faces(2 * number, number))
+    faces = hidden_faces(2, 1)
+    np.testing.assert_allclose(load(tmp_path / "a.png_0.pts")[0].points, faces.points[0], atol=1e-4)
+    for name in ("a.png.json", *TABLES.values()):
+        records = [record for record in load(tmp_path / name) if not record.empty]
+        for record, face in zip(records, faces, strict=True):
+            for part in ("points", "box", "scores", "occluded", "raw", "view"):
+                np.testing.assert_array_equal(getattr(record, part), getattr(face, part))
+
+
+def test_files_of_menpo(images: list[Path], tmp_path: Path) -> None:
+    with ResultFolder(tmp_path / "out", images[2:3], images[0].parent, ["ljson"]) as sink:
+        sink.write(images[2], IMAGE, faces_of(2))
+    assert listing(tmp_path / "out") == [JOURNAL, "b_0.ljson", "b_1.ljson"]
+    np.testing.assert_array_equal(load(tmp_path / "out" / "b_1.ljson")[0].points, faces_of(2).points[1])
+
+
+def test_mat_files_without_scipy_fail_before_the_run(
+    images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(ExtraMissingError, match=r"pip install 'canthus\[report\]'"):
+        ResultFolder(tmp_path / "out", images, images[0].parent, ["mat"])
+    ResultFolder(tmp_path / "out", images, images[0].parent, ["npz"])
 
 
 @pytest.mark.parametrize(
@@ -113,8 +158,14 @@ def test_resume_skips_what_is_whole(images: list[Path], tmp_path: Path) -> None:
     run(tmp_path, images[:2], [1, 2])
     sink = run(tmp_path, images, [5, 5, 1, 1], resume=True)
     assert [sink.done(file) for file in images] == [True] * 4
-    assert [record.image for record in load(tmp_path / TABLE)] == ["a.jpg", "a.png", "a.png", "b.jpg", "sub/a.jpg"]
-    np.testing.assert_array_equal(load(tmp_path / TABLE)[0].points, faces_of(1, 0).points[0])
+    assert [record.image for record in load(tmp_path / TABLES["csv"])] == [
+        "a.jpg",
+        "a.png",
+        "a.png",
+        "b.jpg",
+        "sub/a.jpg",
+    ]
+    np.testing.assert_array_equal(load(tmp_path / TABLES["csv"])[0].points, faces_of(1, 0).points[0])
 
 
 def test_without_resume_all_is_done_again(images: list[Path], tmp_path: Path) -> None:
@@ -124,7 +175,7 @@ def test_without_resume_all_is_done_again(images: list[Path], tmp_path: Path) ->
         "a.png_0.pts",
         "b_0.pts",
     ]
-    assert [record.empty for record in load(tmp_path / TABLE)] == [True, False, False, False]
+    assert [record.empty for record in load(tmp_path / TABLES["csv"])] == [True, False, False, False]
 
 
 def spoil_output(images: list[Path], folder: Path) -> None:
@@ -179,8 +230,12 @@ def test_table_is_written_when_the_run_is_interrupted(images: list[Path], tmp_pa
     ):
         sink.write(images[0], IMAGE, faces_of(2))
         raise KeyboardInterrupt
-    assert len(load(tmp_path / TABLE)) == 2
-    assert listing(tmp_path) == [JOURNAL, TABLE, *sorted(image.relative_to(tmp_path).as_posix() for image in images)]
+    assert len(load(tmp_path / TABLES["csv"])) == 2
+    assert listing(tmp_path) == [
+        JOURNAL,
+        TABLES["csv"],
+        *sorted(image.relative_to(tmp_path).as_posix() for image in images),
+    ]
 
 
 def test_full_disk(images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +278,7 @@ def test_overlay_never_replaces_an_image(images: list[Path], tmp_path: Path) -> 
 
 
 def test_unknown_kind(images: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="json, csv, pts, not as xml"):
+    with pytest.raises(OutputError, match="json, csv, pts, ljson, npz, mat, not as xml"):
         ResultFolder(tmp_path, images, tmp_path, ["json", "xml"])
 
 

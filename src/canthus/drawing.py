@@ -1,6 +1,6 @@
-"""Landmarks drawn onto a picture: curves, points coloured by reliability, boxes, and the axes of the head.
+"""Draws landmarks onto an image: curves, points coloured by reliability, boxes, and the axes of the head.
 
-Sizes follow the face, so that a portrait and a crowd both read well.
+The strokes scale with the face, so that large and small faces are equally legible.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from canthus.schemes.scheme import Scheme
 from canthus.types import Face, Faces, Image, as_image
 
 Colour = tuple[int, int, int]
-Place = tuple[int, int]
-"""On the canvas, in 1 / 2**FINE pixels."""
+Position = tuple[int, int]
+"""A position on the canvas, in 1 / 2**FINE pixels."""
 
 CURVE: Colour = (255, 255, 255)
 POINT: Colour = (70, 225, 165)
@@ -25,14 +25,16 @@ BOX: Colour = (255, 255, 255)
 SHADE: Colour = (20, 24, 32)
 GREY: Colour = (190, 190, 190)
 AXES: tuple[Colour, ...] = ((240, 80, 80), (90, 210, 90), (70, 140, 255))
-"""Of the head: to its left, down, and out of the face."""
+"""Colours of the axes of the head: to its left, down, and out of the face."""
 RAMP = np.array([[232, 48, 60], [255, 176, 32], [70, 225, 165]], np.float64)
 """Colours of the reliabilities 0, 1/2 and 1."""
 
 OPAQUE = 0.75
-"""How far lines cover the picture."""
+"""Opacity of lines, 0..1."""
 FINE = 4
-"""Binary digits of a pixel in OpenCV's fixed-point coordinates."""
+"""Fractional bits of OpenCV's fixed-point coordinates."""
+HIDDEN = 0.5
+"""Probability from which an occluded point is drawn hollow."""
 
 
 def draw(
@@ -50,22 +52,22 @@ def draw(
 
     Args:
         image: Shape (H, W, 3).
-        faces: What was found in it. Points and poses that are NaN are left out.
-        curves: Join the points along the curves of their scheme.
-        points: Draw the points.
-        boxes: Draw the corners of the boxes; those of faces without points are always drawn.
-        pose: Draw the axes of the head: to its left red, down green, out of the face blue.
-        scores: Colour the points by reliability, red over amber to green; otherwise all green.
-        zoom: Enlarge the picture so many times first.
+        faces: Faces in the image. Points and poses that are NaN are not drawn.
+        curves: Whether to join the points along the curves of their scheme.
+        points: Whether to draw the points; those that are probably hidden are rings.
+        boxes: Whether to draw the corners of the boxes; those of faces without points are always drawn.
+        pose: Whether to draw the axes of the head: to its left red, down green, out of the face blue.
+        scores: Whether to colour the points by reliability, from red over amber to green; otherwise all are green.
+        zoom: Factor by which the image is enlarged first.
 
     Returns:
         Shape (zoom H, zoom W, 3).
 
     Raises:
-        ShapeError: no image, or a zoom below 1.
+        ShapeError: `image` is not an image, or the zoom is below 1.
     """
     if zoom < 1:
-        raise ShapeError(f"a zoom is a whole number from 1, not {zoom}")
+        raise ShapeError(f"zoom must be a whole number of at least 1, not {zoom}")
     canvas = as_image(image).copy()
     if zoom > 1:
         canvas = cv2.resize(canvas, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
@@ -88,11 +90,11 @@ def draw(
 
 @dataclass(frozen=True, eq=False)
 class Pen:
-    """Draws one face, with strokes that fit its size.
+    """Draws one face with strokes that scale with its size.
 
     Attributes:
         face: The face, in pixels of the image.
-        zoom: Pixels of the canvas over pixels of the image.
+        zoom: Pixels of the canvas per pixel of the image.
     """
 
     face: Face
@@ -105,23 +107,30 @@ class Pen:
         return float(max(x1 - x0, y1 - y0)) * self.zoom / 100
 
     def curves(self, canvas: Image, scheme: Scheme) -> None:
-        """Each curve of the scheme; it breaks where a point is missing."""
-        known = set(np.flatnonzero(np.isfinite(self.face.points).all(1)).tolist())
-        places = self._on_canvas(self.face.points[:, :2])
-        edges = [(places[a], places[b]) for a, b in scheme.edges if a in known and b in known]
+        """The curves of the scheme, interrupted where a point is missing."""
+        plane = self.face.points[:, :2]
+        known = set(np.flatnonzero(np.isfinite(plane).all(1)).tolist())
+        positions = self._on_canvas(plane)
+        edges = [(positions[a], positions[b]) for a, b in scheme.edges if a in known and b in known]
         for width, colour in ((self._width(0.4) + 2, SHADE), (self._width(0.4), CURVE)):
             for start, end in edges:
                 _line(canvas, start, end, colour, width)
 
     def points(self, canvas: Image, scores: bool) -> None:
-        """A dot for each point, in a dark rim."""
-        radius, rim = max(0.9 * self.unit, 1.5), max(0.3 * self.unit, 0.6)
-        known = np.isfinite(self.face.points).all(1)
-        places = self._on_canvas(self.face.points[known, :2])
-        colours = colours_of(self.face.scores[known]) if scores else [POINT] * len(places)
-        for place, colour in zip(places, colours, strict=True):
-            _dot(canvas, place, radius + rim, SHADE)
-            _dot(canvas, place, radius, colour)
+        """A dot with a dark rim for each point; a ring for one that is probably hidden."""
+        radius, rim, wide = max(0.9 * self.unit, 1.5), max(0.3 * self.unit, 0.6), max(1.3 * self.unit, 2.25)
+        plane = self.face.points[:, :2]
+        known = np.isfinite(plane).all(1)
+        positions = self._on_canvas(plane[known])
+        colours = colours_of(self.face.scores[known]) if scores else [POINT] * len(positions)
+        hidden = (self.face.occluded[known] >= HIDDEN).tolist()
+        for position, colour, hollow in zip(positions, colours, hidden, strict=True):
+            if hollow:
+                _ring(canvas, position, wide, SHADE, self._width(0.5) + 1)
+                _ring(canvas, position, wide, colour, self._width(0.5))
+            else:
+                _dot(canvas, position, radius + rim, SHADE)
+                _dot(canvas, position, radius, colour)
 
     def box(self, canvas: Image) -> None:
         """The four corners of the box."""
@@ -138,7 +147,7 @@ class Pen:
                 _line(canvas, (x, y), (x, y + dy), colour, width)
 
     def pose(self, canvas: Image, scheme: Scheme | None) -> None:
-        """The axes of the head, the farthest away first, from the middle of the inner points, or of the box."""
+        """The axes of the head from the centre of the inner points or of the box, the farthest axis first."""
         if not np.isfinite(self.face.pose).all():
             return
         inner = self.face.points[list(scheme.groups["inner"]), :2] if scheme else np.zeros((0, 2), np.float32)
@@ -151,8 +160,8 @@ class Pen:
             _line(canvas, start, tips[number], SHADE, self._width(1.1) + 2)
             _line(canvas, start, tips[number], AXES[number], self._width(1.1))
 
-    def _on_canvas(self, points: NDArray[Any]) -> list[Place]:
-        """Pixels of the image (N, 2) -> places on the canvas, kept where they cannot overflow.
+    def _on_canvas(self, points: NDArray[Any]) -> list[Position]:
+        """Pixels of the image (N, 2) -> positions on the canvas, clipped so that they cannot overflow.
 
         Pixel i becomes the pixels from zoom i to zoom (i + 1) - 1.
         """
@@ -165,15 +174,19 @@ class Pen:
 
 
 def colours_of(scores: NDArray[Any]) -> list[Colour]:
-    """Colours of reliabilities (P,); grey where one is not known."""
+    """Colours of reliabilities (P,); grey where a reliability is not known."""
     channels = [np.interp(scores, np.linspace(0, 1, len(RAMP)), RAMP[:, channel]) for channel in range(3)]
     colours = np.where(np.isnan(scores)[:, None], GREY, np.round(np.stack(channels, -1)))
     return [(red, green, blue) for red, green, blue in colours.astype(int).tolist()]
 
 
-def _line(canvas: Image, start: Place, end: Place, colour: Colour, width: int) -> None:
+def _line(canvas: Image, start: Position, end: Position, colour: Colour, width: int) -> None:
     cv2.line(canvas, start, end, colour, width, cv2.LINE_AA, FINE)
 
 
-def _dot(canvas: Image, place: Place, radius: float, colour: Colour) -> None:
-    cv2.circle(canvas, place, round(radius * 2**FINE), colour, cv2.FILLED, cv2.LINE_AA, FINE)
+def _dot(canvas: Image, centre: Position, radius: float, colour: Colour) -> None:
+    cv2.circle(canvas, centre, round(radius * 2**FINE), colour, cv2.FILLED, cv2.LINE_AA, FINE)
+
+
+def _ring(canvas: Image, centre: Position, radius: float, colour: Colour, width: int) -> None:
+    cv2.circle(canvas, centre, round(radius * 2**FINE), colour, width, cv2.LINE_AA, FINE)

@@ -1,6 +1,6 @@
-"""The values that travel through canthus: faces as aligned arrays, and what a detector, an aligner and an engine are.
+"""Shared types: images, the faces of an image as arrays, and the protocols of detectors, aligners and engines.
 
-Conventions, written once:
+Conventions of the whole package:
     * Points are (P, 2) or (P, 3) float32, (x, y[, z]), in pixels; pixel centres at integers, x to the right, y down.
     * Boxes are (4,) float32, x0 y0 x1 y1, in the same coordinates; the box of a face is the box of its landmarks.
     * Left and right are the subject's. Angles are in degrees.
@@ -20,13 +20,13 @@ from numpy.typing import ArrayLike, NDArray
 from canthus.errors import ShapeError
 
 Image = NDArray[np.uint8]
-"""A picture. Shape (H, W, 3), RGB."""
+"""An image. Shape (H, W, 3), RGB."""
 Floats = NDArray[np.float32]
-"""Any float32 array; its shape is told where it is used."""
+"""Any float32 array; its shape is documented where it is used."""
 
 
 def as_image(array: NDArray[Any]) -> Image:
-    """Check that an array is a picture as canthus takes it.
+    """Check that an array is an image in the form that canthus uses.
 
     Args:
         array: Shape (H, W, 3), uint8, RGB.
@@ -35,7 +35,7 @@ def as_image(array: NDArray[Any]) -> Image:
         The same array.
 
     Raises:
-        ShapeError: it is anything else.
+        ShapeError: another type or shape, or no pixels.
     """
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
         got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
@@ -46,7 +46,7 @@ def as_image(array: NDArray[Any]) -> Image:
 
 
 def as_boxes(boxes: ArrayLike) -> Floats:
-    """Check boxes and make them float32.
+    """Check boxes and convert them to float32.
 
     Args:
         boxes: Shape (F, 4) or (4,): x0 y0 x1 y1 in pixels.
@@ -65,7 +65,7 @@ def as_boxes(boxes: ArrayLike) -> Floats:
     if array.ndim != 2 or array.shape[1] != 4:
         raise ShapeError(f"boxes are (F, 4): x0 y0 x1 y1, not {array.shape}")
     if not np.isfinite(array).all():
-        raise ShapeError(f"box {int(np.argmin(np.isfinite(array).all(1)))} holds a value that is not a finite number")
+        raise ShapeError(f"box {int(np.argmin(np.isfinite(array).all(1)))} has a value that is not a finite number")
     flat = (array[:, 2] <= array[:, 0]) | (array[:, 3] <= array[:, 1])
     if flat.any():
         worst = int(np.argmax(flat))
@@ -78,12 +78,15 @@ class Face:
     """One face of `Faces`.
 
     Attributes:
-        points: Shape (P, 2) or (P, 3), pixels.
-        box: Shape (4,), x0 y0 x1 y1.
+        points: Landmarks in pixels. Shape (P, 2) or (P, 3).
+        box: Bounding box, x0 y0 x1 y1. Shape (4,).
         scores: Reliability of each point, 0..1. Shape (P,).
-        confidence: How sure it is that this is a face, 0..1; NaN = not known.
+        confidence: Confidence that this is a face, 0..1; NaN = not known.
         pose: Yaw, pitch, roll in degrees; NaN = not known. Shape (3,).
         scheme: Name of the landmark scheme; empty = no points.
+        occluded: Probability that each point is hidden, 0..1; NaN = not known. Shape (P,).
+        raw: Points before reconstruction by a shape model, pixels; NaN = not given. Shape (P, 2).
+        view: Index of the view: 0 frontal, 1 left profile, 2 right profile; NaN = not known.
     """
 
     points: Floats
@@ -92,19 +95,25 @@ class Face:
     confidence: float
     pose: Floats
     scheme: str
+    occluded: Floats
+    raw: Floats
+    view: float
 
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """The faces of one image as arrays aligned by face; no face is an empty `Faces`.
+    """The faces of one image as arrays with one row per face; an image without a face has an empty `Faces`.
 
     Attributes:
-        points: Shape (F, P, 2) or (F, P, 3), pixels; P = 0 before alignment.
-        boxes: Shape (F, 4), x0 y0 x1 y1, pixels.
-        scores: Reliability of each point: probability that it lies near its truth, 0..1. Shape (F, P).
-        confidence: How sure it is that this is a face, 0..1; NaN = not known. Shape (F,).
+        points: Landmarks in pixels; P = 0 before alignment. Shape (F, P, 2) or (F, P, 3).
+        boxes: Bounding boxes, x0 y0 x1 y1, pixels. Shape (F, 4).
+        scores: Reliability of each point: probability that it lies near its true position, 0..1. Shape (F, P).
+        confidence: Confidence that this is a face, 0..1; NaN = not known. Shape (F,).
         pose: Yaw, pitch, roll in degrees; NaN = not known. Shape (F, 3).
         scheme: Name of the landmark scheme; empty = no points.
+        occluded: Probability that each point is hidden, 0..1; NaN = not known. Shape (F, P).
+        raw: Points before reconstruction by a shape model, pixels; NaN = not given. Shape (F, P, 2).
+        view: Index of the view: 0 frontal, 1 left profile, 2 right profile; NaN = not known. Shape (F,).
     """
 
     points: Floats
@@ -113,6 +122,9 @@ class Faces:
     confidence: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     pose: Floats = field(default_factory=lambda: np.zeros((0, 3), np.float32))
     scheme: str = ""
+    occluded: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    raw: Floats = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
+    view: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, np.float32)
@@ -124,6 +136,9 @@ class Faces:
             "scores": (self.scores, (count, per_face)),
             "confidence": (self.confidence, (count,)),
             "pose": (self.pose, (count, 3)),
+            "occluded": (self.occluded, (count, per_face)),
+            "raw": (self.raw, (count, per_face, 2)),
+            "view": (self.view, (count,)),
         }
         object.__setattr__(self, "points", points)
         for name, (value, shape) in given.items():
@@ -134,11 +149,16 @@ class Faces:
                 raise ShapeError(f"{name} of {count} faces with {per_face} points are {shape}, not {array.shape}")
             object.__setattr__(self, name, array)
         if per_face and not self.scheme:
-            raise ShapeError(f"{per_face} points a face, but no scheme says what they mean")
+            raise ShapeError(f"{per_face} points per face, but no scheme that names them")
+
+    @staticmethod
+    def arrays() -> list[str]:
+        """Names of the fields that are arrays with one row per face."""
+        return [item.name for item in fields(Faces) if item.name != "scheme"]
 
     @classmethod
     def empty(cls, scheme: str = "", points: int = 0, dims: int = 2) -> Self:
-        """No face at all, in the shape that a result of this scheme has."""
+        """No face, in the shapes that a result of this scheme has."""
         return cls(np.zeros((0, points, dims), np.float32), np.zeros((0, 4), np.float32), scheme=scheme)
 
     @classmethod
@@ -146,8 +166,8 @@ class Faces:
         """Faces of which only the boxes are known.
 
         Args:
-            boxes: Shape (F, 4), x0 y0 x1 y1, pixels.
-            confidence: Shape (F,), or nothing for "not known".
+            boxes: Bounding boxes, x0 y0 x1 y1, pixels. Shape (F, 4).
+            confidence: Confidence of each box; empty = not known. Shape (F,).
         """
         checked = as_boxes(boxes)
         return cls(
@@ -163,11 +183,7 @@ class Faces:
             return cls.empty()
         if len({(part.scheme, part.points.shape[1:]) for part in parts}) > 1:
             raise ShapeError(f"cannot join faces of different schemes: {sorted({part.scheme for part in parts})}")
-        arrays = {
-            item.name: np.concatenate([getattr(part, item.name) for part in parts])
-            for item in fields(cls)
-            if item.name != "scheme"
-        }
+        arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.arrays()}
         return cls(**arrays, scheme=parts[0].scheme)
 
     def __len__(self) -> int:
@@ -178,7 +194,7 @@ class Faces:
     @overload
     def __getitem__(self, index: slice | NDArray[Any]) -> Faces: ...
     def __getitem__(self, index: int | slice | NDArray[Any]) -> Face | Faces:
-        """One face by number, or some of them by slice, mask or array of numbers."""
+        """One face by its index, or several by a slice, a mask or an array of indices."""
         if isinstance(index, int | np.integer):
             return Face(
                 self.points[index],
@@ -187,35 +203,52 @@ class Faces:
                 float(self.confidence[index]),
                 self.pose[index],
                 self.scheme,
+                self.occluded[index],
+                self.raw[index],
+                float(self.view[index]),
             )
-        chosen = {item.name: getattr(self, item.name)[index] for item in fields(self) if item.name != "scheme"}
-        return replace(self, **chosen)
+        return replace(self, **{name: getattr(self, name)[index] for name in self.arrays()})
 
     def __iter__(self) -> Iterator[Face]:
         return (self[index] for index in range(len(self)))
 
 
 class FaceDetector(Protocol):
-    """Finds faces in a picture."""
+    """Finds faces in images. A class that inherits from this protocol needs `detect` alone."""
 
     def detect(self, image: Image) -> Faces:
         """Boxes (F, 4) and confidence (F,) of the faces in an image (H, W, 3); its own points or none (F, 0, 2).
 
-        The roll in `pose`, where it is not NaN, is how far the head is turned in the plane.
+        The roll in `pose`, where it is not NaN, is the rotation of the head in the image plane.
+        """
+        ...
+
+    def detect_many(self, images: Sequence[Image]) -> list[Faces]:
+        """The faces of each of several images; the same as those that `detect` finds in each image alone."""
+        return [self.detect(image) for image in images]
+
+
+class FaceAligner(Protocol):
+    """Finds the landmarks of faces whose boxes are known."""
+
+    def align_many(
+        self, images: Sequence[Image], boxes: Sequence[ArrayLike], rolls: Sequence[ArrayLike] | None = None
+    ) -> list[Faces]:
+        """Landmarks of the faces of several images.
+
+        Args:
+            images: I images, each (H, W, 3).
+            boxes: Boxes of the faces of each image, each (F, 4).
+            rolls: Rotation of the heads in each image, degrees clockwise on the screen; NaN = not known. Each (F,).
+
+        Returns:
+            The faces of each image, in the order of its boxes.
         """
         ...
 
 
-class FaceAligner(Protocol):
-    """Finds the landmarks of given faces."""
-
-    def align(self, image: Image, boxes: ArrayLike) -> Faces:
-        """Landmarks of the faces in `boxes` (F, 4) of an image (H, W, 3), in the same order."""
-        ...
-
-
 class Backend(Protocol):
-    """An engine that runs one network: ONNX Runtime in the product, a torch module while training."""
+    """An engine that runs one network: ONNX Runtime in the product, a torch module during training."""
 
     def run(self, *inputs: NDArray[Any]) -> Mapping[str, Floats]:
         """Outputs by name, for a batch of inputs in the network's order, (N, ...) each; every output has N rows."""

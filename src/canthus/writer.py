@@ -1,4 +1,7 @@
-"""Results of many images in one folder: JSON, .pts, one CSV for all, overlays; each file is whole or not there."""
+"""Writes the results of many images to one folder: files per image, tables of all images, and overlays.
+
+Every file is complete or does not exist.
+"""
 
 import os
 from collections import Counter
@@ -13,28 +16,33 @@ import numpy as np
 
 from canthus.drawing import draw
 from canthus.errors import InputError, OutputError
+from canthus.formats.mat import check_installed
 from canthus.formats.record import Record
 from canthus.formats.table import dump
-from canthus.types import Faces, Image
+from canthus.types import Faces, Floats, Image
 from canthus.work.files import replace_whole
 from canthus.work.journal import Entry, Journal, packed
 
-KINDS = ("json", "csv", "pts")
-TABLE = "faces.csv"
+KINDS = ("json", "csv", "pts", "ljson", "npz", "mat")
+"""Formats that results can be written in."""
+PER_FACE = ("pts", "ljson")
+"""Formats with one file per face."""
+TABLES = {"csv": "faces.csv", "npz": "faces.npz", "mat": "faces.mat"}
+"""Formats with one file for all images, and its name."""
 JOURNAL = ".canthus.jsonl"
 OVERLAY_SIDE, OVERLAY_FACE, OVERLAY_LIMIT = 640, 240, 1600
-"""Overlays are enlarged, by a whole number, to a longer side of 640 pixels, and so that a face has 240 pixels, but for
-the sake of the face not beyond 1600."""
+"""Overlays are enlarged by a whole number until the longer side of the image has 640 pixels and that of a typical face
+240, but for small faces to at most 1600 pixels."""
 QUALITY = 92
-"""Of JPEG, 0..100."""
+"""JPEG quality of overlays, 0..100."""
 
 
 class ResultFolder:
     """Writes the results of images; a context manager.
 
-    For an image a/b.jpg it writes a/b.json, a/b_0.pts, a/b_1.pts and so on, and the overlay a/b.jpg; where two images
-    differ in their extension alone, a/b.jpg.json and so on. On the way out it writes `TABLE` with all faces of all
-    images. A journal tells which images are done. One run at a time may write to a folder.
+    For an image a/b.jpg it writes a/b.json, one file per face (a/b_0.pts, a/b_1.pts, ...), and the overlay a/b.jpg;
+    where two images differ only in their extension, a/b.jpg.json and so on. On exit it writes the `TABLES` with the
+    faces of all images. A journal records the finished images. Only one run at a time may write to a folder.
     """
 
     def __init__(
@@ -48,23 +56,26 @@ class ResultFolder:
         settings: str = "",
         resume: bool = False,
     ) -> None:
-        """Say what to write.
+        """Choose what to write.
 
         Args:
-            folder: Where to; it is made.
-            files: The image files.
-            root: The folder from which their paths are kept.
-            kinds: Some of `KINDS`.
-            overlay: Draw the faces onto the images as well.
-            settings: What the results depend on beside the images; what was written with others is not `done`.
-            resume: Keep what an earlier run has done.
+            folder: Folder of the results; it is created.
+            files: Image files.
+            root: Folder that the paths of results are relative to.
+            kinds: Formats, some of `KINDS`.
+            overlay: Whether to draw the faces onto the images as well.
+            settings: Settings that the results depend on besides the images; with others no image is `done`.
+            resume: Whether to keep the results of an earlier run.
 
         Raises:
-            OutputError: a kind is not known, or an overlay would replace an image.
+            OutputError: a format is not known, or an overlay would replace an image.
+            ExtraMissingError: .mat files are wanted, and SciPy or h5py is not installed.
         """
         unknown = sorted(set(kinds) - set(KINDS))
         if unknown:
             raise OutputError(f"results are written as {', '.join(KINDS)}, not as {', '.join(unknown)}")
+        if "mat" in kinds:
+            check_installed()
         self.folder, self.kinds, self.overlay, self.resume = folder, tuple(kinds), overlay, resume
         self.settings = " ".join([settings, *sorted(kinds), "overlay" * overlay])
         self._images = {file: Path(os.path.relpath(file, root)) for file in files}
@@ -85,7 +96,7 @@ class ResultFolder:
                 )
 
     def __enter__(self) -> Self:
-        """Make the folder, clear away what a killed run left half-written, and open the journal.
+        """Create the folder, remove incomplete files of a killed run, and open the journal.
 
         Raises:
             OutputError: the folder cannot be written to.
@@ -104,14 +115,19 @@ class ResultFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the table, unless writing is what has failed."""
+        """Write the tables, unless the run failed because a file could not be written."""
         with self._open:
-            if "csv" in self.kinds and not isinstance(error, OutputError):
-                entries = [self._entries[file] for file in self._images if file in self._entries]
-                dump(self.folder / TABLE, [record for entry in entries for record in records_of(entry)])
+            tables = {form: name for form, name in TABLES.items() if form in self.kinds}
+            if isinstance(error, OutputError) or not tables:
+                return
+            entries = [self._entries[file] for file in self._images if file in self._entries]
+            records = [record for entry in entries for record in records_of(entry)]
+            faces = [record for record in records if not record.empty]
+            for form, name in tables.items():  # of the tables only .csv can hold an image without a face
+                dump(self.folder / name, records if form == "csv" else faces)
 
     def done(self, file: Path) -> bool:
-        """True where an earlier run has written all results of an image file, and nothing has changed since."""
+        """True where an earlier run has written all results of an image file, which has not changed since."""
         entry = self._journal.entries.get(self._images[file].as_posix())
         if not self.resume or entry is None or entry.settings != self.settings or not file.is_file():
             return False
@@ -125,8 +141,8 @@ class ResultFolder:
 
         Args:
             file: The image file.
-            image: Its content. Shape (H, W, 3).
-            faces: What was found in it.
+            image: Its pixels. Shape (H, W, 3).
+            faces: Faces found in it.
 
         Raises:
             OutputError: a file cannot be written.
@@ -141,8 +157,9 @@ class ResultFolder:
         results: dict[str, list[Record]] = {}
         if "json" in self.kinds:
             results[self._target(file, ".json")] = records
-        if "pts" in self.kinds:
-            results |= {self._target(file, f"_{number}.pts"): [records[number]] for number in range(len(faces))}
+        for kind in PER_FACE:
+            if kind in self.kinds:
+                results |= {self._target(file, f"_{number}.{kind}"): [records[number]] for number in range(len(faces))}
         for target, some in results.items():
             dump(self.folder / target, some)
         files += results
@@ -154,14 +171,14 @@ class ResultFolder:
         self._entries[file] = entry
 
     def _target(self, file: Path, ending: str) -> str:
-        """Path of a result from the folder."""
+        """Path of a result relative to the folder."""
         image = self._images[file]
         stem = image.with_suffix("")
         return (stem if self._stems[stem] == 1 else image).as_posix() + ending
 
 
 def _stamp(file: Path) -> tuple[int, int]:
-    """Tells one state of a file from another."""
+    """Size and modification time of a file, which change when it does."""
     try:
         state = file.stat()
     except OSError:  # gone since it was read
@@ -170,12 +187,12 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 def records_of(entry: Entry) -> list[Record]:
-    """The faces of an image as `formats.dump` takes them."""
+    """The faces of an image as records of `formats`."""
     return _records(entry.image, entry.size, entry.faces)
 
 
 def _records(image: str, size: tuple[int, int], faces: Faces) -> list[Record]:
-    """A record for each face; an empty one where there is none."""
+    """One record per face; an empty one for an image without a face."""
     records = [
         Record(
             image,
@@ -184,16 +201,24 @@ def _records(image: str, size: tuple[int, int], faces: Faces) -> list[Record]:
             box=face.box,
             scores=face.scores,
             confidence=face.confidence,
-            pose=None if np.isnan(face.pose).all() else face.pose,
+            pose=_known(face.pose),
             size=size,
+            occluded=_known(face.occluded),
+            raw=_known(face.raw),
+            view=face.view,
         )
         for face in faces
     ]
     return records or [Record(image, scheme=faces.scheme, size=size)]
 
 
+def _known(values: Floats) -> Floats | None:
+    """The values; None where all are NaN."""
+    return None if np.isnan(values).all() else values
+
+
 def overlay_of(image: Image, faces: Faces) -> Image:
-    """The faces drawn onto an image (H, W, 3), which is enlarged where it or the faces are small."""
+    """An image (H, W, 3) with the faces drawn onto it, enlarged where the image or the faces are small."""
     longer = max(image.shape[:2])
     zoom = -(-OVERLAY_SIDE // longer)
     if len(faces):

@@ -85,7 +85,7 @@ def test_landmarks_give_the_box_of_the_points(extension: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("a.jpg,1,2,nan,4", r"boxes\.csv:2: a\.jpg: the box holds a value that is not a finite number"),
+        ("a.jpg,1,2,nan,4", r"boxes\.csv:2: a\.jpg: the box has a value that is not a finite number"),
         ("a.jpg,1,2,,4", "not a finite number"),
         ("a.jpg,1,2,inf,4", "not a finite number"),
         ("a.jpg,5,2,1,4", "has no area"),
@@ -101,7 +101,7 @@ def test_boxes_of_a_file_that_are_none(row: str, message: str, tmp_path: Path) -
 def test_nan_box_in_json(tmp_path: Path) -> None:
     face = '{"box": [1, null, 3, 4], "points": []}'
     path = table(tmp_path, f'{{"images": [{{"image": "a.jpg", "faces": [{face}]}}]}}', "a.json")
-    with pytest.raises(FormatError, match=r"a\.json: a\.jpg: the box holds a value that is not a finite number"):
+    with pytest.raises(FormatError, match=r"a\.json: a\.jpg: the box has a value that is not a finite number"):
         BoxFile.open(path)
 
 
@@ -135,7 +135,7 @@ def test_no_file_of_boxes(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"image,x0,y0,x1,y1\n\xff\xfe\x00")
     with pytest.raises(FormatError, match=r"binary\.csv: not a text file"):
         BoxFile.open(tmp_path / "binary.csv")
-    with pytest.raises(FormatError, match="points are kept in"):
+    with pytest.raises(FormatError, match="points are stored in"):
         BoxFile.open(table(tmp_path, "", "boxes.txt"))
 
 

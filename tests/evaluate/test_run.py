@@ -12,20 +12,20 @@ from canthus.types import Faces
 class Corner:
     """Finds every point at the corner of the box; remembers how many images came at a time."""
 
-    def __init__(self, scheme: str = "68", scored: bool = True) -> None:
-        self.scheme, self.scored, self.batches = Scheme.open(scheme), scored, []
+    def __init__(self, scheme: str = "68", scored: bool = True, depth: float | None = None) -> None:
+        self.scheme, self.scored, self.depth, self.batches = Scheme.open(scheme), scored, depth, []
 
-    def align_many(self, images, boxes):
+    def align_many(self, images, boxes, rolls=None):
         self.batches.append(len(images))
-        return [
-            Faces(
-                np.repeat(some[:, None, :2], 68, 1),
-                some,
-                np.full((len(some), 68), 0.5) if self.scored else np.zeros((0, 0)),
-                scheme="68",
-            )
-            for some in boxes
-        ]
+        return [self._one(some) for some in boxes]
+
+    def _one(self, boxes):
+        count = self.scheme.count
+        points = np.repeat(boxes[:, None, :2], count, 1)
+        if self.depth is not None:
+            points = np.dstack([points, np.full(points.shape[:2], self.depth)])
+        scores = np.full((len(boxes), count), 0.5) if self.scored else np.zeros((0, 0))
+        return Faces(points, boxes, scores, scheme=self.scheme.name)
 
 
 @pytest.fixture
@@ -41,6 +41,11 @@ def test_every_face_is_found_in_its_box_in_bounded_batches(truth):
     assert found.scores.shape == (40, 68)
     assert max(aligner.batches) <= run.BATCH and sum(done) == 40
     assert predict(Corner(scored=False), truth, truth.box("truth")).scores is None
+
+
+def test_depth_is_kept(truth):
+    found = predict(Corner(depth=7), truth, truth.box("truth"))
+    assert found.points.shape == (40, 68, 3) and (found.points[..., 2] == 7).all()
 
 
 def test_a_model_of_another_scheme_and_a_set_without_pictures_are_refused(truth):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,30 @@ def records(make_faces):
     return [formats.Record(f"set/{index}.jpg", points, identity=f"p{index}") for index, points in enumerate(faces)]
 
 
-@pytest.mark.parametrize("ending", [".csv", ".json", ".npz"])
+@pytest.mark.parametrize("ending", [".csv", ".json", ".npz", ".mat"])
 def test_every_format_gives_the_same_table(tmp_path, records, ending):
     formats.dump(tmp_path / f"p{ending}", records)
     table = load_table(tmp_path / f"p{ending}", SCHEME)
     assert (table.points == np.stack([record.points for record in records])).all()
     assert table.images == ("set/0.jpg", "set/1.jpg", "set/2.jpg")
     assert table.identities == ("p0", "p1", "p2")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json", ".npz", ".mat"])
+def test_depth_and_hidden_points_come_along(tmp_path, records, ending, rng):
+    deep = [np.column_stack([record.points, rng.uniform(0, 9, 68)]) for record in records]
+    hidden = np.round(rng.random((3, 68)), 2)
+    known = [
+        replace(record, points=points, occluded=flags)
+        for record, points, flags in zip(records, deep, hidden, strict=True)
+    ]
+    formats.dump(tmp_path / f"p{ending}", known)
+    table = load_table(tmp_path / f"p{ending}", SCHEME)
+    assert (table.points == np.stack(deep).astype(np.float32)).all()
+    assert (table.visible == (hidden.astype(np.float32) < 0.5)).all()
+    known[1].occluded[4] = np.nan
+    formats.dump(tmp_path / f"p{ending}", known)
+    assert load_table(tmp_path / f"p{ending}", SCHEME).visible is None
 
 
 def test_a_folder_of_pts_counts_from_1_whatever_is_asked(tmp_path, records):

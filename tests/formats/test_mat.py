@@ -4,12 +4,16 @@ import pytest
 from scipy.io import savemat
 
 from canthus.errors import FormatError
-from canthus.formats.mat import load_mat
+from canthus.formats.mat import load, points_of, read_arrays
 
 
 @pytest.fixture
 def points(rng):
-    return rng.uniform(0, 100, (3, 68, 2)).astype(np.float32)
+    return rng.uniform(0, 100, (4, 68, 2)).astype(np.float32)
+
+
+def load_mat(path, count):
+    return points_of(read_arrays(path), count, path)
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 0), (2, 1, 0)])
@@ -20,7 +24,7 @@ def test_any_order_of_axes_in_version_5(tmp_path, points, axes):
 
 def test_version_7_3_as_matlab_writes_it(tmp_path, points):
     with h5py.File(tmp_path / "p.mat", "w") as file:
-        file["shapes"] = points.transpose(1, 2, 0).T  # MATLAB's (68, 2, 3), stored with its axes turned round
+        file["shapes"] = points.transpose(1, 2, 0).T  # MATLAB's (68, 2, 4), stored with its axes turned round
         file["count"] = 3.0
     assert (load_mat(tmp_path / "p.mat", 68) == points).all()
 
@@ -36,14 +40,45 @@ def test_as_it_stands_goes_before_turned(tmp_path, rng):
     assert (load_mat(tmp_path / "p.mat", 5) == square).all()
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 0), (2, 1, 0)])
+def test_points_with_depth(tmp_path, rng, axes):
+    deep = rng.uniform(0, 9, (4, 68, 3)).astype(np.float32)
+    savemat(tmp_path / "p.mat", {"points": deep.transpose(axes)})
+    assert (load_mat(tmp_path / "p.mat", 68) == deep).all()
+
+
+def test_three_faces_in_the_plane_or_two_with_depth(tmp_path, rng):
+    three = rng.uniform(0, 9, (3, 68, 2)).astype(np.float32)
+    savemat(tmp_path / "p.mat", {"points": three})
+    assert (load_mat(tmp_path / "p.mat", 68) == three).all()
+    savemat(tmp_path / "p.mat", {"points": three.transpose(1, 2, 0)})
+    with pytest.raises(FormatError, match=r"needs one array 'points' of shape \(F, 68, 2\), has points \(68, 2, 3\)"):
+        load_mat(tmp_path / "p.mat", 68)
+
+
+def test_text_of_version_7_3(tmp_path, points):
+    """As MATLAB stores it: characters as numbers, a cell as references to them."""
+    with h5py.File(tmp_path / "p.mat", "w") as file:
+        file["points"] = points[:2].T
+        for name, text in {"scheme": "68", "#refs#/a": "x/ä.jpg", "#refs#/b": "y.jpg"}.items():
+            file[name] = np.array([[ord(letter)] for letter in text], np.uint16)
+            file[name].attrs["MATLAB_class"] = np.bytes_("char")
+        cell = np.array([[file["#refs#/a"].ref], [file["#refs#/b"].ref]], h5py.ref_dtype)
+        file.create_dataset("images", data=cell)
+        file["images"].attrs["MATLAB_class"] = np.bytes_("cell")
+    faces = load(tmp_path / "p.mat")
+    assert [(face.image, face.scheme) for face in faces] == [("x/ä.jpg", "68"), ("y.jpg", "68")]
+    assert (np.stack([face.points for face in faces]) == points[:2]).all()
+
+
 def test_what_cannot_be_told_is_refused(tmp_path, points):
     savemat(tmp_path / "two.mat", {"a": points, "b": points})
     with pytest.raises(
-        FormatError, match=r"two.mat: needs one array 'points' of shape \(F, 68, 2\), has a \(3, 68, 2\), b"
+        FormatError, match=r"two.mat: needs one array 'points' of shape \(F, 68, 2\), has a \(4, 68, 2\), b"
     ):
         load_mat(tmp_path / "two.mat", 68)
     savemat(tmp_path / "wrong.mat", {"points": points[:, :51]})
-    with pytest.raises(FormatError, match=r"points \(3, 51, 2\)"):
+    with pytest.raises(FormatError, match=r"points \(4, 51, 2\)"):
         load_mat(tmp_path / "wrong.mat", 68)
     (tmp_path / "text.mat").write_text("nothing of the kind")
     with pytest.raises(FormatError, match=r"text.mat: not a .mat file"):

@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.io import loadmat
 
 from canthus.errors import FormatError, InputError, OutputError, ShapeError
 from canthus.formats.record import Record
@@ -15,13 +17,13 @@ from canthus.work.files import replace_whole
 
 NUMBER = st.floats(-1e4, 1e4, width=32) | st.just(np.nan)
 LAW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
-FIELDS = ("image", "scheme", "identity", "confidence", "size")
-ARRAYS = ("points", "box", "scores", "pose")
+FIELDS = ("image", "scheme", "identity", "confidence", "size", "view")
+ARRAYS = ("points", "box", "scores", "pose", "occluded", "raw")
 
 
 @st.composite
 def record(draw: st.DrawFn, count: int, dims: int) -> Record:
-    def maybe(shape: int, values: st.SearchStrategy[float] = NUMBER) -> np.ndarray | None:
+    def maybe(shape: int | tuple[int, int], values: st.SearchStrategy[float] = NUMBER) -> np.ndarray | None:
         array = draw(st.none() | arrays(np.float32, shape, elements=values))
         return None if array is None or np.isnan(array).all() else array
 
@@ -34,6 +36,9 @@ def record(draw: st.DrawFn, count: int, dims: int) -> Record:
         scores=maybe(count),
         confidence=float(draw(NUMBER)),
         pose=maybe(3),
+        occluded=maybe(count),
+        raw=maybe((count, 2)),
+        view=draw(st.sampled_from([0.0, 1.0, 2.0, np.nan])),
     )
 
 
@@ -52,7 +57,7 @@ def same(a: Record, b: Record, fields: tuple[str, ...] = FIELDS + ARRAYS) -> Non
             assert left == right or (left != left and right != right), name
 
 
-@pytest.mark.parametrize("extension", [".csv", ".json", ".npz"])
+@pytest.mark.parametrize("extension", [".csv", ".json", ".npz", ".mat"])
 @LAW
 @given(faces=records)
 def test_what_is_dumped_is_loaded_bit_for_bit(tmp_path: Path, extension: str, faces: list[Record]) -> None:
@@ -70,6 +75,38 @@ def test_pts_keeps_the_points(tmp_path: Path, faces: list[Record]) -> None:
     (back,) = load(tmp_path / "one.pts")
     assert back.image == "one"
     np.testing.assert_allclose(back.points, faces[0].points, rtol=1e-6, atol=6e-5)
+
+
+@LAW
+@given(faces=records)
+def test_ljson_keeps_the_points_bit_for_bit(tmp_path: Path, faces: list[Record]) -> None:
+    if faces[0].points.shape[1] == 3:
+        with pytest.raises(OutputError, match=r"one\.ljson: .*without depth; write \.json"):
+            dump(tmp_path / "one.ljson", faces[:1])
+        return
+    dump(tmp_path / "one.ljson", faces[:1])
+    (back,) = load(tmp_path / "one.ljson")
+    assert back.image == "one"
+    np.testing.assert_array_equal(back.points, faces[0].points)
+    assert len(json.loads((tmp_path / "one.ljson").read_text())["landmarks"]["points"]) == len(faces[0].points)
+
+
+def test_ljson_is_y_x_from_zero_in_every_version(tmp_path: Path) -> None:
+    second = {"version": 2, "labels": [], "landmarks": {"points": [[0, 1.5], [None, None]], "connectivity": []}}
+    for tree in (second, {"landmarks": second["landmarks"]}, {"version": 3, "groups": {"LJSON": second}}):
+        (tmp_path / "a.ljson").write_text(json.dumps(tree))
+        np.testing.assert_array_equal(load(tmp_path / "a.ljson")[0].points, [[1.5, 0], [np.nan, np.nan]])
+
+
+def test_mat_is_read_by_an_independent_reader(tmp_path: Path) -> None:
+    faces = [Record(name, np.ones((2, 2)), "68", "Ann", occluded=np.array([0, 1])) for name in ("ä b.jpg", "")]
+    dump(tmp_path / "a.mat", faces)
+    found = loadmat(tmp_path / "a.mat", squeeze_me=True)
+    assert found["points"].shape == (2, 2, 2) and found["occluded"].tolist() == [[0, 1]] * 2
+    assert [str(name) if np.size(name) else "" for name in found["images"]] == ["ä b.jpg", ""]
+    assert found["scheme"] == "68" and "scores" not in found
+    dump(tmp_path / "a.mat", [])
+    assert load(tmp_path / "a.mat") == []
 
 
 def test_the_first_pixel_of_a_pts_file_is_one_one(tmp_path: Path) -> None:
@@ -121,6 +158,27 @@ def test_csv_is_read_by_an_independent_reader(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_not_known_is_not_written(tmp_path: Path) -> None:
+    """Byte for byte the files of versions without hidden points, raw points and views."""
+    face = Record("a", np.array([[1, 2.5]]), "5", "Ann", np.arange(4), np.array([0.5]), 0.25, np.array([1, 2, 3]))
+    known = replace(face, occluded=[0.5], raw=[[3, np.nan]], view=1)
+    header, row = "image,face,identity,scheme,x0,y0,bx0,by0,bx1,by1,confidence,yaw,pitch,roll,s0", "a,0,Ann,5,1.0,2.5"
+    row += ",0.0,1.0,2.0,3.0,0.25,1.0,2.0,3.0,0.5"
+    dump(tmp_path / "a.csv", [face])
+    assert (tmp_path / "a.csv").read_text() == f"{header}\n{row}\n"
+    dump(tmp_path / "a.csv", [known])
+    assert (tmp_path / "a.csv").read_text() == f"{header},o0,rx0,ry0,view\n{row},0.5,3.0,,1.0\n"
+    dump(tmp_path / "a.json", [face])
+    plain = (tmp_path / "a.json").read_text()
+    dump(tmp_path / "a.json", [known])
+    more = ', "occluded": [0.5], "raw": [[3.0, null]], "view": 1.0}'
+    assert (tmp_path / "a.json").read_text() == plain.replace('"scores": [0.5]}', f'"scores": [0.5]{more}')
+    assert '"scores": [0.5]}' in plain
+    dump(tmp_path / "a.npz", [face])
+    labels, numbers = ["identities", "images", "scheme"], ["boxes", "confidence", "points", "pose", "scores"]
+    assert sorted(np.load(tmp_path / "a.npz")) == sorted(labels + numbers)
+
+
 def test_json_has_the_published_form(tmp_path: Path) -> None:
     face = Record(
         "a.jpg", np.array([[1, np.nan]]), "5", "", np.arange(4), np.array([0.5]), 0.25, np.array([1, 2, 3]), (64, 48)
@@ -148,7 +206,7 @@ def test_an_image_without_a_face_stays(tmp_path: Path, extension: str) -> None:
 
 
 def test_a_box_without_points_is_a_face(tmp_path: Path) -> None:
-    for path in (tmp_path / "a.csv", tmp_path / "a.json", tmp_path / "a.npz"):
+    for path in (tmp_path / "a.csv", tmp_path / "a.json", tmp_path / "a.npz", tmp_path / "a.mat"):
         dump(path, [Record("a.jpg", box=np.arange(4))])
         (back,) = load(path)
         assert not back.empty
@@ -159,7 +217,7 @@ def test_faces_of_two_schemes_share_a_json_file_alone(tmp_path: Path) -> None:
     mixed = [Record("a", np.ones((2, 2)), "68"), Record("a", np.ones((3, 2)), "39_left")]
     dump(tmp_path / "a.json", mixed)
     assert [item.scheme for item in load(tmp_path / "a.json")] == ["68", "39_left"]
-    for extension in (".csv", ".npz", ".pts"):
+    for extension in (".csv", ".npz", ".mat", ".pts", ".ljson"):
         with pytest.raises(OutputError, match=rf"/a\{extension}: .*write \.json"):
             dump(tmp_path / f"a{extension}", mixed)
     assert [item.name for item in tmp_path.iterdir()] == ["a.json"]
@@ -200,7 +258,22 @@ def test_npz_of_points_alone(tmp_path: Path, rng: np.random.Generator) -> None:
         ("a.json", '{"images": [7]}', r"images\[0\]"),
         ("a.npz", "no zip", r"not a \.npz file"),
         ("a.npz", "", r"not a \.npz file"),
-        ("a.txt", "", r"\.pts, \.csv, \.json, \.npz files, not in '\.txt'"),
+        ("a.csv", "image,x0,y0,rx0\n", "'ry0' is missing"),
+        (
+            "a.json",
+            '{"images": [{"image": "a", "faces": [{"points": [[1, 2]], "raw": [1]}]}]}',
+            r"images\[0\]: the raw",
+        ),
+        ("a.mat", "no MATLAB at all", r"not a \.mat file"),
+        ("a.mat", "", r"not a \.mat file"),
+        ("a.ljson", "{", r"a\.ljson:1: not JSON: .*; restore the file"),
+        ("a.ljson", "[]", "no Menpo landmarks .*; restore the file"),
+        ("a.ljson", '{"groups": []}', "no Menpo landmarks"),
+        ("a.ljson", '{"groups": {"a": {}, "b": {}}}', "holds 2 groups of landmarks, not one; export one"),
+        ("a.ljson", '{"landmarks": {"points": [[1, 2], [3]]}}', "no Menpo landmarks"),
+        ("a.ljson", '{"landmarks": {"points": [[1, 2, 3]]}}', r"are \(1, 3\), not rows y x .*projected_image_space"),
+        ("a.ljson", '{"landmarks": {"points": [[1, 1e300]]}}', "infinite"),
+        ("a.txt", "", r"\.pts, \.csv, \.json, \.npz, \.mat, \.ljson files, not in '\.txt'"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, name: str, text: str, says: str) -> None:
@@ -211,7 +284,7 @@ def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, name: str, text: st
 
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
-    for extension in (".pts", ".csv", ".json"):
+    for extension in (".pts", ".csv", ".json", ".ljson"):
         (tmp_path / f"a{extension}").write_bytes(b"\xff\xfe\x00\x81")
         with pytest.raises(FormatError, match="UTF-8"):
             load(tmp_path / f"a{extension}")
@@ -219,7 +292,7 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
 
 def test_npz_with_wrong_arrays(tmp_path: Path) -> None:
     for arrays_, says in (
-        ({"point": np.zeros((1, 2, 2))}, "has \\['point'\\]"),
+        ({"point": np.zeros((1, 2, 2))}, r"has point \(1, 2, 2\)"),
         ({"points": np.zeros((2, 2))}, "needs an array"),
         ({"points": np.zeros((2, 3, 2)), "boxes": np.zeros((1, 4))}, "'boxes'"),
         ({"points": np.zeros((2, 3, 2)), "scores": np.zeros((2, 4))}, "face 0: the scores"),

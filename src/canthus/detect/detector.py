@@ -58,5 +58,5 @@ def options_of(name: str) -> list[str]:
         option.name
         for maker in makers
         for option in signature(maker).parameters.values()
-        if option.kind is not Parameter.VAR_KEYWORD and option.name not in ("self", "network")
+        if option.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD) and option.name != "network"
     ]

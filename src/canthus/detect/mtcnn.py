@@ -6,7 +6,7 @@ The numbers are medians over train pictures of wild68 and ytf68; `benchmarks/det
 import numpy as np
 
 from canthus.errors import ShapeError, need
-from canthus.types import Faces, Image, as_image
+from canthus.types import FaceDetector, Faces, Image, as_image
 
 SHIFT = (0.017, 0.137)
 """From the centre of its box to that of the landmarks, in sides of its box, where the eyes are level."""
@@ -14,7 +14,7 @@ SCALE = (1.056, 0.782)
 """Width and height of the box of the landmarks, in those of its box, where the eyes are level."""
 
 
-class MtcnnDetector:
+class MtcnnDetector(FaceDetector):
     """The package's three-stage cascade; the roll is that of the eyes."""
 
     def __init__(self, *, min_face: float = 20, threshold: float = 0.7, max_faces: int | None = None) -> None:

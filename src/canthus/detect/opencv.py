@@ -15,7 +15,7 @@ from cv2.data import haarcascades
 from numpy.typing import NDArray
 
 from canthus.errors import InputError, ShapeError
-from canthus.types import Faces, Image, as_image
+from canthus.types import FaceDetector, Faces, Image, as_image
 
 Doubles = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ CERTAINTY = (-5.11, 3.06)
 """a and b of the confidence 1 / (1 + exp(-a - b log(votes)))."""
 
 
-class OpenCVDetector:
+class OpenCVDetector(FaceDetector):
     """The detector that needs nothing but OpenCV: weak on tilted, hidden, dark, very small faces; not thread-safe."""
 
     def __init__(

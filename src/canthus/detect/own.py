@@ -16,7 +16,7 @@ from canthus.errors import ShapeError
 from canthus.geometry.box import overlaps
 from canthus.runtime.bundle import Precision, open_system
 from canthus.runtime.session import Device, Session
-from canthus.types import Backend, Faces, Floats, Image, as_image
+from canthus.types import Backend, FaceDetector, Faces, Floats, Image, as_image
 
 SMALLEST = 20
 """Longer side of the smallest box that the network finds, in pixels of what it sees."""
@@ -73,7 +73,7 @@ class Tile(NamedTuple):
     last: bool
 
 
-class OwnDetector:
+class OwnDetector(FaceDetector):
     """Finds faces with their five points and their roll."""
 
     def __init__(

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from canthus.types import Faces, Image, as_image
+from canthus.types import FaceDetector, Faces, Image, as_image
 
 
-class WholePicture:
+class WholePicture(FaceDetector):
     """The detector that looks for nothing: one face, as large as the picture."""
 
     def detect(self, image: Image) -> Faces:

@@ -8,10 +8,11 @@ from canthus.evaluate.pairing import paired
 from canthus.evaluate.protocol import PROTOCOLS, Protocol
 from canthus.evaluate.report.study import Entry, Study
 from canthus.evaluate.result import Labels
-from canthus.evaluate.run import ManyAligner, Peers, predict
+from canthus.evaluate.run import Peers, predict
 from canthus.evaluate.score import Missing, evaluate_points
 from canthus.evaluate.table import Table
 from canthus.schemes.scheme import Scheme
+from canthus.types import FaceAligner
 
 
 def protocol_of(name: str, subset: str, samples: Sequence[Sample]) -> Protocol:
@@ -57,7 +58,7 @@ def study_predictions(truth: Table, predictions: Table, protocol: Protocol, name
 
 def study_model(
     truth: Table,
-    aligner: ManyAligner,
+    aligner: FaceAligner,
     protocol: Protocol,
     name: str,
     sources: Sequence[str],

@@ -1,63 +1,48 @@
 """Predictions to score: our model on the faces of a set, and other systems' points that a set brings along."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import DataError, SchemeError
 from canthus.evaluate.table import Table
-from canthus.schemes.scheme import Scheme
-from canthus.types import Faces, Floats, Image
+from canthus.types import FaceAligner, Faces, Floats
 
 BATCH = 16
 """Pictures in memory at a time."""
 
 
-class ManyAligner(Protocol):
-    """What is measured: `canthus.Aligner`, or anything that aligns several images at once."""
-
-    @property
-    def scheme(self) -> Scheme:
-        """What the points mean."""
-        ...
-
-    def align_many(self, images: Sequence[Image], boxes: Sequence[Any]) -> list[Faces]:
-        """Landmarks of the faces in the boxes (F, 4) of each image."""
-        ...
-
-
-def predict(aligner: ManyAligner, truth: Table, boxes: Floats, done: Callable[[int], None] = lambda _: None) -> Table:
+def predict(aligner: FaceAligner, truth: Table, boxes: Floats, done: Callable[[int], None] = lambda _: None) -> Table:
     """Landmarks of the faces of a set, one pass, each face in its box.
 
     Args:
         aligner: The model.
         truth: F faces with pictures.
-        boxes: What the model is told of each face. Shape (F, 4).
-        done: Told how many more faces are done.
+        boxes: Box that the model is given for each face. Shape (F, 4).
+        done: Called with the number of faces finished since the last call.
 
     Raises:
-        SchemeError: the model finds other points than the set has.
+        SchemeError: the model finds points of another scheme.
         DataError: the set has no pictures.
         ReadError: a picture cannot be read.
     """
-    if aligner.scheme.name != truth.scheme:
-        raise SchemeError(f"the model finds scheme {aligner.scheme.name}, the set has {truth.scheme}")
     if truth.picture is None:
         raise DataError("there are no pictures to run a model on; give its points with --predictions")
-    points = np.empty((len(truth), aligner.scheme.count, 2), np.float32)
-    scores = np.empty(points.shape[:2], np.float32)
+    parts: list[Faces] = []
     for start in range(0, len(truth), BATCH):
         part = range(start, min(start + BATCH, len(truth)))
         found = aligner.align_many([truth.picture(index) for index in part], [boxes[index][None] for index in part])
-        points[part.start : part.stop] = np.concatenate([faces.points[..., :2] for faces in found])
-        scores[part.start : part.stop] = np.concatenate([faces.scores for faces in found])
+        if found[0].scheme != truth.scheme:
+            raise SchemeError(f"the model finds scheme {found[0].scheme}, the set has {truth.scheme}")
+        parts += found
         done(len(part))
-    known = not np.isnan(scores).any()
-    return Table(points, aligner.scheme.name, truth.images, truth.identities, scores if known else None)
+    faces = Faces.concat(parts)
+    scores = None if np.isnan(faces.scores).any() else faces.scores
+    return Table(faces.points, faces.scheme, truth.images, truth.identities, scores)
 
 
 @dataclass(frozen=True, eq=False)

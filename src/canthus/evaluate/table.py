@@ -12,8 +12,9 @@ from canthus.data.sample import Sample
 from canthus.errors import DataError, FormatError, SchemeError
 from canthus.evaluate.cut import natural_cuts
 from canthus.evaluate.result import Labels
+from canthus.formats import mat, npz
 from canthus.formats import table as formats
-from canthus.formats.mat import load_mat
+from canthus.formats.arrays import Arrays, checked
 from canthus.formats.record import Record
 from canthus.geometry.crop import box_of
 from canthus.schemes.scheme import Scheme
@@ -88,9 +89,9 @@ def load_table(path: Path, scheme: Scheme, origin: int = 0) -> Table:
     """
     ending = path.suffix.lower()
     if ending == ".npz" and path.is_file():
-        table = _load_npz(path)
+        table = _of_arrays(npz.read_arrays(path), path)
     elif ending == ".mat" and path.is_file():
-        table = Table(load_mat(path, scheme.count))
+        table = _load_mat(path, scheme)
     else:
         table = _table_of(formats.load(path), path)
     if table.scheme and not fits(table.scheme, scheme):
@@ -168,43 +169,44 @@ def _table_of(records: Sequence[Record], path: Path) -> Table:
         )
     scores, poses = [record.scores for record in faces], [record.pose for record in faces]
     boxes = [record.box for record in faces]
+    occluded = [record.occluded for record in faces]
     return Table(
         points=np.stack([record.points for record in faces]),
         scheme=next(iter(schemes), ""),
         images=tuple(record.image for record in faces) if all(record.image for record in faces) else (),
         identities=tuple(record.identity for record in faces) if all(record.identity for record in faces) else (),
         scores=np.stack([row for row in scores if row is not None]) if _complete(scores) else None,
+        visible=_visible(np.stack([row for row in occluded if row is not None])) if _complete(occluded) else None,
         yaw=np.array([pose[0] for pose in poses if pose is not None], np.float64) if _complete(poses) else None,
         boxes={"set": np.stack([box for box in boxes if box is not None])} if _complete(boxes) else {},
     )
 
 
-def _load_npz(path: Path) -> Table:
-    """The arrays of `formats` without a record for each face: 100,000 faces load in well under a second."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, EOFError, OSError) as error:
-        raise FormatError(f"{path}: not a .npz file of plain arrays: {error}") from error
+def _load_mat(path: Path, scheme: Scheme) -> Table:
+    """All arrays of a file in the form of canthus; of any other file the points only."""
+    arrays = mat.read_arrays(path)
     points = arrays.get("points")
-    if points is None or points.ndim != 3 or points.shape[2] not in (2, 3):
-        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
-        raise FormatError(f"{path}: needs an array 'points' of shape (F, P, 2), has {found}")
-    if points.dtype.kind not in "fiu":
-        raise FormatError(f"{path}: 'points' holds {points.dtype}, not numbers")
-    for name, array in arrays.items():
-        if name not in ("points", "scheme") and name in _ARRAYS and array.shape[:1] != points.shape[:1]:
-            raise FormatError(f"{path}: {name!r} is {array.shape}, 'points' has {len(points)} faces")
+    if points is not None and points.ndim == 3 and points.shape[1] == scheme.count and points.shape[2] in (2, 3):
+        return _of_arrays(arrays, path)
+    return Table(mat.points_of(arrays, scheme.count, path))
+
+
+def _of_arrays(arrays: Arrays, path: Path) -> Table:
+    """The arrays of `formats` without a record for each face: 100,000 faces load in well under a second."""
+    points = checked(arrays, path)
+    visible = arrays["visible"].astype(np.bool_) if "visible" in arrays else _visible(arrays.get("occluded"))
     return Table(
         points=points.astype(np.float32, copy=False),
         scheme=str(arrays.get("scheme", "")),
         images=tuple(arrays["images"].astype(str).tolist()) if "images" in arrays else (),
         identities=tuple(arrays["identities"].astype(str).tolist()) if "identities" in arrays else (),
         scores=arrays.get("scores"),
-        visible=arrays["visible"].astype(np.bool_) if "visible" in arrays else None,
+        visible=visible,
         yaw=arrays["pose"][:, 0].astype(np.float64) if "pose" in arrays else None,
         boxes={"set": arrays["boxes"]} if "boxes" in arrays else {},
     )
 
 
-_ARRAYS = ("images", "identities", "scores", "visible", "pose", "boxes")
+def _visible(occluded: NDArray[Any] | None) -> NDArray[np.bool_] | None:
+    """Which points are probably not hidden (F, P); None where that is not known of every point."""
+    return None if occluded is None or np.isnan(occluded).any() else occluded < 0.5

@@ -1,4 +1,8 @@
-""".csv files: one row a face: image, face, x0, y0, ...; an empty cell is NaN."""
+""".csv files: one row per face, with the columns image, face, x0, y0, ...; an empty cell is NaN.
+
+Optional columns: identity, scheme, z0 ..., bx0 by0 bx1 by1 (box), confidence, yaw pitch roll, s0 ... (scores),
+o0 ... (occluded), rx0 ry0 ... (raw points), view.
+"""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from canthus.errors import FormatError
-from canthus.formats.record import BOX, POSE, Record, common_shape, is_given, number_at, record_at
+from canthus.formats.record import BOX, POSE, Record, common_shape, is_given, number_at, record_at, shapes_of
 
 
 def load(path: Path) -> list[Record]:
-    """The faces in a file; `table.load` names the errors."""
+    """The faces in a file; `table.load` documents the errors."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         rows = csv.reader(stream)
         header = [name.strip() for name in next(rows, [])]
@@ -28,8 +32,21 @@ def load(path: Path) -> list[Record]:
     return records
 
 
+def _names(count: int) -> dict[str, list[str]]:
+    """Columns of the optional numbers of faces with so many points, by field, in the order of the file."""
+    return {
+        "box": [*BOX],
+        "confidence": ["confidence"],
+        "pose": [*POSE],
+        "scores": [f"s{index}" for index in range(count)],
+        "occluded": [f"o{index}" for index in range(count)],
+        "raw": [f"r{axis}{index}" for index in range(count) for axis in "xy"],
+        "view": ["view"],
+    }
+
+
 def _columns(header: Sequence[str], path: Path) -> dict[str, list[int]]:
-    """Where each part of a record stands in a row; a part that the file lacks is left out."""
+    """Column numbers of each field of a record; a field that the file lacks is omitted."""
     at = {name: index for index, name in enumerate(header)}
     if len(at) != len(header):
         raise FormatError(f"{path}:1: a column name stands twice")
@@ -37,12 +54,12 @@ def _columns(header: Sequence[str], path: Path) -> dict[str, list[int]]:
         raise FormatError(f"{path}:1: there is no column 'image'; the header is image,face,x0,y0,x1,y1,...")
     count = sum(name[:1] == "x" and name[1:].isdigit() for name in header)
     axes = "xyz" if "z0" in at else "xy"
-    single = ("image", "face", "identity", "scheme", "confidence")
-    parts: dict[str, list[str]] = {name: [name] for name in single if name in at}
+    parts: dict[str, list[str]] = {name: [name] for name in ("image", "face", "identity", "scheme") if name in at}
     parts["points"] = [f"{axis}{index}" for index in range(count) for axis in axes]
-    parts |= {name: list(names) for name, names in {"box": BOX, "pose": POSE}.items() if set(names) & at.keys()}
-    if "s0" in at:
-        parts["scores"] = [f"s{index}" for index in range(count)]
+    for part, names in _names(count).items():
+        first = set(names) if part in ("box", "pose") else set(names[:1])
+        if first & at.keys():
+            parts[part] = names
     missing = [name for names in parts.values() for name in names if name not in at]
     if missing:
         raise FormatError(f"{path}:1: the column {missing[0]!r} is missing")
@@ -55,15 +72,18 @@ def _csv_record(row: Sequence[str], columns: Mapping[str, Sequence[int]], place:
     }
     if "face" in columns and not row[columns["face"][0]].strip():
         return record_at(place, **values)
-    for part in ("points", "box", "pose", "scores"):
+    points = _numbers(row, columns["points"], place).reshape(-1, columns["axes"][0])
+    for part, shape in shapes_of(len(points)).items():
         if part in columns:
-            cells = (row[index].strip() for index in columns[part])
-            values[part] = np.array([number_at(cell or "nan", place) for cell in cells], np.float64)
-    values["points"] = values["points"].reshape(-1, columns["axes"][0])
-    values |= {part: None for part in ("box", "pose", "scores") if part in values and np.isnan(values[part]).all()}
-    if "confidence" in columns:
-        values["confidence"] = number_at(row[columns["confidence"][0]].strip() or "nan", place)
-    return record_at(place, **values)
+            numbers = _numbers(row, columns[part], place)
+            if not np.isnan(numbers).all():
+                values[part] = numbers.reshape(shape)
+    return record_at(place, points=points, **values)
+
+
+def _numbers(row: Sequence[str], columns: Sequence[int], place: str) -> Any:
+    """Cells of a row as numbers (N,); an empty one is NaN."""
+    return np.array([number_at(row[index].strip() or "nan", place) for index in columns], np.float64)
 
 
 def dump(path: Path, records: Sequence[Record]) -> None:
@@ -74,16 +94,10 @@ def dump(path: Path, records: Sequence[Record]) -> None:
     """
     faces = [record for record in records if not record.empty]
     count, dims = common_shape(faces)
-    optional: dict[str, tuple[str, ...]] = {
-        "box": BOX,
-        "confidence": ("confidence",),
-        "pose": POSE,
-        "scores": tuple(f"s{index}" for index in range(count)),
-    }
     labels = [name for name in ("identity", "scheme") if any(getattr(record, name) for record in records)]
-    known = [name for name in optional if any(is_given(record, name) for record in faces)]
+    known = {part: names for part, names in _names(count).items() if any(is_given(record, part) for record in faces)}
     header = ["image", "face", *labels, *(f"{axis}{index}" for index in range(count) for axis in "xyz"[:dims])]
-    header += [column for name in known for column in optional[name]]
+    header += [column for names in known.values() for column in names]
     with path.open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(header)
@@ -94,11 +108,11 @@ def dump(path: Path, records: Sequence[Record]) -> None:
             cells = [image, "" if record.empty else str(face), *(getattr(record, name) for name in labels)]
             if not record.empty:
                 cells += _cells(record.points)
-                for name in known:
-                    cells += _cells(getattr(record, name)) if is_given(record, name) else [""] * len(optional[name])
+                for part, names in known.items():
+                    cells += _cells(getattr(record, part)) if is_given(record, part) else [""] * len(names)
             table.writerow(cells + [""] * (len(header) - len(cells)))
 
 
 def _cells(values: Any) -> list[str]:
-    """Shortest text that gives back the same float32; nothing for NaN."""
+    """Shortest text that gives back the same float32; empty for NaN."""
     return ["" if np.isnan(value) else str(value) for value in np.asarray(values, np.float32).ravel()]

@@ -1,6 +1,7 @@
 """.json files: {"canthus": version, "images": [{"image", "width", "height", "scheme", "faces": [...]}]}.
 
-A value that is missing (NaN) is null.
+A face has "points" and, where known, "identity", "box", "confidence", "pose" (an object), "scores", "occluded", "raw"
+and "view". A value that is missing (NaN) is null.
 """
 
 import json
@@ -13,17 +14,17 @@ import numpy as np
 
 from canthus import __version__
 from canthus.errors import FormatError
-from canthus.formats.record import POSE, Record, floats, nothing
+from canthus.formats.record import POSE, Record, floats, is_given, nothing
 
 
 def load(path: Path) -> list[Record]:
-    """The faces in a file; `table.load` names the errors."""
+    """The faces in a file; `table.load` documents the errors."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise FormatError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
     if not isinstance(tree, dict) or not isinstance(tree.get("images"), list):
-        raise FormatError(f'{path}: not landmarks as canthus writes them: there is no list "images"')
+        raise FormatError(f'{path}: not landmarks in the form that canthus writes: there is no list "images"')
     records = []
     for number, entry in enumerate(tree["images"]):
         try:
@@ -49,6 +50,9 @@ def _json_records(entry: Mapping[str, Any]) -> list[Record]:
                 scores=face.get("scores"),
                 confidence=face.get("confidence", float("nan")),
                 pose=floats([face["pose"][name] for name in POSE]) if "pose" in face else None,
+                occluded=face.get("occluded"),
+                raw=face.get("raw"),
+                view=face.get("view", float("nan")),
             )
         )
     return records or [Record(**shared)]
@@ -83,7 +87,9 @@ def _json_face(record: Record) -> dict[str, Any]:
     face["points"] = _plain(record.points)
     if record.scores is not None:
         face["scores"] = _plain(record.scores)
-    return face
+    return face | {
+        name: _plain(getattr(record, name)) for name in ("occluded", "raw", "view") if is_given(record, name)
+    }
 
 
 def _plain(values: Any) -> Any:

@@ -1,6 +1,10 @@
-"""Points from .mat files of any version."""
+"""MATLAB .mat files, versions 5 to 7 and 7.3, with the arrays of `formats.arrays`; needs the extra `report`.
 
-from collections.abc import Mapping
+Coordinates are stored and read unchanged: the centre of the first pixel is (0, 0) in files of canthus, while files made
+in MATLAB often count from 1 (`canthus evaluate --origin 1`).
+"""
+
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -9,26 +13,84 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import FormatError, need
+from canthus.formats.arrays import TEXTS, Arrays, arrays_of, records_of
+from canthus.formats.record import Record
 from canthus.types import Floats
 
 
-def load_mat(path: Path, count: int) -> Floats:
-    """The points in a .mat file: the array `points`, or the only one whose axes are faces, points and coordinates.
+def load(path: Path) -> list[Record]:
+    """The faces in a file that has `points` (F, P, 2 or 3); `table.load` documents the errors."""
+    return records_of(read_arrays(path), path)
 
-    Coordinates are taken as they stand; MATLAB counts pixels from 1, canthus from 0 (`canthus evaluate --origin 1`).
 
-    Args:
-        path: Version 5 or 7.3; axes in any order.
-        count: P, the points of a face, by which the axes are told apart.
-
-    Returns:
-        Shape (F, P, 2).
+def dump(path: Path, records: Sequence[Record]) -> None:
+    """Write faces to a file of version 5.
 
     Raises:
-        FormatError: not a .mat file, or no array or several fit.
+        ShapeError: the format cannot hold these records.
+        ExtraMissingError: SciPy is not installed.
+    """
+    check_installed()
+    from scipy.io import savemat
+
+    arrays = arrays_of(records, ".mat")
+    cells = {name: arrays[name].astype(object) for name in TEXTS if name in arrays}
+    text = {"scheme": str(arrays["scheme"])} if "scheme" in arrays else {}
+    with path.open("wb") as stream:
+        savemat(stream, {**arrays, **cells, **text}, do_compression=True, oned_as="column")
+
+
+def check_installed() -> None:
+    """Fail early where files cannot be read or written.
+
+    Raises:
         ExtraMissingError: SciPy or h5py is not installed.
     """
-    arrays = _arrays(path)
+    try:
+        import h5py  # noqa: F401
+        import scipy.io  # noqa: F401
+    except ImportError as error:
+        raise need("report") from error
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays in a file by name: numbers as stored, those of one value per face (F,), texts (F,) or ().
+
+    Raises:
+        FormatError: not a .mat file.
+        ExtraMissingError: SciPy or h5py is not installed.
+    """
+    check_installed()
+    import h5py
+    from scipy.io import loadmat
+
+    with path.open("rb"):  # a missing file is reported as such
+        pass
+    try:
+        if h5py.is_hdf5(path):
+            with h5py.File(path) as file:
+                found = {name: _of_hdf5(item, file) for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        else:
+            found = {name: np.asarray(value) for name, value in loadmat(path).items() if not name.startswith("__")}
+    except Exception as error:  # SciPy raises errors of any type on damaged bytes
+        raise FormatError(f"{path}: not a .mat file: {error}") from error
+    return {name: _plain(name, array) for name, array in found.items()}
+
+
+def points_of(arrays: Arrays, count: int, path: Path) -> Floats:
+    """The points in a file from elsewhere: `points`, or the only array whose axes are faces, points and coordinates.
+
+    Args:
+        arrays: The arrays in the file by name; the axes of the points may be in any order.
+        count: P, the number of points of a face, by which the axes are told apart.
+        path: The file, which errors name.
+
+    Returns:
+        Shape (F, P, 2) or (F, P, 3).
+
+    Raises:
+        FormatError: no array fits, or several do.
+    """
     numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "fiu" and array.ndim in (2, 3)}
     chosen = {"points": numbers["points"]} if "points" in numbers else numbers
     found = {name: points for name, array in chosen.items() if (points := _as_points(array, count)) is not None}
@@ -39,25 +101,39 @@ def load_mat(path: Path, count: int) -> Floats:
 
 
 def _as_points(array: NDArray[Any], count: int) -> Floats | None:
-    """The array with its axes ordered as (F, P, 2); None when they do not fit. As it stands goes before turned."""
+    """The array with its axes in the order (F, P, 2 or 3); None where they do not fit, or fit with and without depth.
+
+    The stored order has precedence over others.
+    """
     array = array[None] if array.ndim == 2 else array
+    if array.shape[1] == count and array.shape[2] in (2, 3):
+        return np.ascontiguousarray(array, np.float32)
+    fitting: dict[int, tuple[int, ...]] = {}
     for order in permutations(range(3)):
-        if tuple(array.shape[axis] for axis in order[1:]) == (count, 2):
-            return np.ascontiguousarray(array.transpose(order), np.float32)
-    return None
+        _, points, dims = (array.shape[axis] for axis in order)
+        if points == count and dims in (2, 3):
+            fitting.setdefault(dims, order)
+    if len(fitting) != 1:
+        return None
+    return np.ascontiguousarray(array.transpose(*fitting.values()), np.float32)
 
 
-def _arrays(path: Path) -> Mapping[str, NDArray[Any]]:
-    try:
-        import h5py
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ImportError as error:
-        raise need("report") from error
-    try:
-        if h5py.is_hdf5(path):
-            with h5py.File(path) as file:
-                return {name: np.asarray(item).T for name, item in file.items() if isinstance(item, h5py.Dataset)}
-        return {name: np.asarray(value) for name, value in loadmat(path).items() if not name.startswith("__")}
-    except (ValueError, NotImplementedError, MatReadError, OSError) as error:
-        raise FormatError(f"{path}: not a .mat file: {error}") from error
+def _of_hdf5(item: Any, file: Any) -> NDArray[Any]:
+    """A variable of a file of version 7.3, whose axes are stored in reverse; text as text."""
+    kind = item.attrs.get("MATLAB_class", b"")
+    if kind == b"char":
+        return np.array("".join(map(chr, np.asarray(item).ravel())))
+    if kind == b"cell":
+        return np.array([str(_of_hdf5(file[reference], file)) for reference in np.asarray(item).ravel()])
+    return np.asarray(item).T
+
+
+def _plain(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """An array of `formats.arrays` without what MATLAB adds: axes of length 1, and a cell around each text."""
+    if name in TEXTS:
+        return np.array([str(np.squeeze(cell)) if np.size(cell) else "" for cell in array.ravel()])
+    if name == "scheme":
+        return np.array(str(array.ravel()[0]) if array.size else "")
+    if name in ("confidence", "view"):
+        return array.ravel()
+    return array

@@ -1,4 +1,4 @@
-""".pts files of iBUG: one face, and the first pixel is (1, 1)."""
+""".pts files of iBUG: the points of one face; the centre of the first pixel is (1, 1)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from canthus.formats.record import Record, number_at, record_at
 
 
 def load(path: Path) -> list[Record]:
-    """The faces in a file; `table.load` names the errors."""
+    """The faces in a file; `table.load` documents the errors."""
     rows: list[list[float]] = []
     promised: float | None = None
     inside = closed = False
@@ -31,7 +31,7 @@ def load(path: Path) -> list[Record]:
                     f"{path}:{number}: a point is two or three numbers, as on the other lines, not {text!r}"
                 )
     if not closed:
-        raise FormatError(f"{path}: the points do not stand between {{ and }}; the file may be cut short")
+        raise FormatError(f"{path}: the points are not enclosed in {{ and }}; the file may be cut short")
     if promised not in (None, len(rows)):
         raise FormatError(f"{path}: n_points says {promised:g}, but there are {len(rows)} points")
     points = np.array(rows, np.float64).reshape(len(rows), -1 if rows else 2)
@@ -40,7 +40,7 @@ def load(path: Path) -> list[Record]:
 
 
 def dump(path: Path, records: Sequence[Record]) -> None:
-    """Write faces to a file.
+    """Write a face to a file.
 
     Raises:
         ShapeError: the format cannot hold these records.

@@ -1,7 +1,7 @@
-"""Landmarks in files: one table, extension -> how to load and how to dump.
+"""Landmark files: the formats by extension, and how to load and dump any of them.
 
-Law (tested): `load(dump(records))` gives the records back, bit for bit, in all that the format can hold;
-.pts keeps 1/10000 px of the points alone.
+Law (tested): `load(dump(records))` returns the records bit for bit, in all fields that the format holds.
+.ljson holds the points only, and .pts the points rounded to 1/10000 px.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from canthus.errors import FormatError, InputError, OutputError, ShapeError
-from canthus.formats import csv, json, npz, pts
+from canthus.formats import csv, json, ljson, mat, npz, pts
 from canthus.formats.record import Record
 from canthus.work.files import replace_whole
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a kind of file is loaded and dumped."""
+    """How files of one format are loaded and dumped."""
 
     load: Callable[[Path], list[Record]]
     dump: Callable[[Path, Sequence[Record]], None]
@@ -27,15 +27,18 @@ FORMATS: dict[str, Format] = {
     ".csv": Format(csv.load, csv.dump),
     ".json": Format(json.load, json.dump),
     ".npz": Format(npz.load, npz.dump),
+    ".mat": Format(mat.load, mat.dump),
+    ".ljson": Format(ljson.load, ljson.dump),
 }
 
 
 def load(path: Path) -> list[Record]:
-    """The faces in a file, or in all .pts files of a folder (then `image` is the path within it, without extension).
+    """The faces in a file, or in all .pts files of a folder (then `image` is the path there without extension).
 
     Raises:
         FormatError: the file is not in the format its extension promises; the message names file and line.
         InputError: the file is missing or cannot be read.
+        ExtraMissingError: a .mat file, and SciPy or h5py is not installed.
     """
     if path.is_dir():
         return _load_folder(path)
@@ -49,10 +52,11 @@ def load(path: Path) -> list[Record]:
 
 
 def dump(path: Path, records: Sequence[Record]) -> None:
-    """Write faces to a file; it is there whole or not at all.
+    """Write faces to a file, which is complete or does not exist.
 
     Raises:
         OutputError: the format cannot hold these records, or the file cannot be written.
+        ExtraMissingError: a .mat file, and SciPy or h5py is not installed.
     """
     handler = _format_of(path, OutputError)
     with replace_whole(path) as part:
@@ -65,7 +69,9 @@ def dump(path: Path, records: Sequence[Record]) -> None:
 def _format_of(path: Path, error: type[FormatError] | type[OutputError]) -> Format:
     known = FORMATS.get(path.suffix.lower())
     if known is None:
-        raise error(f"{path}: points are kept in {', '.join(FORMATS)} files, not in {path.suffix or 'no extension'!r}")
+        raise error(
+            f"{path}: points are stored in {', '.join(FORMATS)} files, not in {path.suffix or 'no extension'!r}"
+        )
     return known
 
 

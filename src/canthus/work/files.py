@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are complete or do not exist, also after a crash."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,9 +9,9 @@ from canthus.errors import OutputError
 
 @contextmanager
 def replace_whole(path: Path) -> Iterator[Path]:
-    """A hidden file beside `path` to write to, which takes its place when the block ends well and vanishes when not.
+    """A hidden file beside `path` to write to: it replaces `path` when the block succeeds and is removed when it fails.
 
-    The hidden file has the extension of `path`; the folder is made.
+    The hidden file has the extension of `path`; the folder is created.
 
     Raises:
         OutputError: the folder or the file cannot be written.
@@ -22,7 +22,7 @@ def replace_whole(path: Path) -> Iterator[Path]:
         yield part
         part.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}; choose another place") from error
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}; choose another folder") from error
     finally:
         with suppress(OSError):
             part.unlink()

@@ -1,9 +1,12 @@
-"""Which images of a run are done, in a file that outlives a kill: a line of JSON for each, the last one counts."""
+"""Journal of a run: which images are finished, in a file that survives a kill; one line of JSON per image.
+
+Of several lines for one image the last is valid.
+"""
 
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -11,22 +14,22 @@ from typing import IO, Any, Self
 import numpy as np
 
 from canthus.errors import OutputError
-from canthus.types import Faces
+from canthus.types import Faces, Floats
 from canthus.work.files import replace_whole
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image that is done.
+    """One finished image.
 
     Attributes:
-        image: Its name.
-        stamp: Size in bytes and time of change in ns of its file.
-        settings: What the results depend on beside the image.
-        files: What was written for it, as paths from the folder of the results.
+        image: Name of the image.
+        stamp: Size in bytes and modification time in ns of its file.
+        settings: Settings that the results depend on besides the image.
+        files: Files written for it, as paths relative to the folder of the results.
         size: Width and height in pixels.
-        scheme: Of the points.
-        arrays: The other fields of its `Faces`: shape and float32 in base64.
+        scheme: Name of the landmark scheme.
+        arrays: The arrays of its `Faces` by name: shape, and float32 in base64; no bytes = NaN throughout.
     """
 
     image: str
@@ -39,21 +42,26 @@ class Entry:
 
     @property
     def faces(self) -> Faces:
-        """What was found, bit for bit."""
+        """The faces found in the image, bit for bit."""
         arrays: dict[str, Any] = {
-            name: np.frombuffer(b64decode(data), "<f4").reshape(shape) for name, (shape, data) in self.arrays.items()
+            name: np.frombuffer(b64decode(data), "<f4").reshape(shape) if data else np.full(shape, np.nan, np.float32)
+            for name, (shape, data) in self.arrays.items()
         }
         return Faces(**arrays, scheme=self.scheme)
 
 
 def packed(faces: Faces) -> dict[str, tuple[tuple[int, ...], str]]:
     """The arrays of faces as an `Entry` holds them."""
-    arrays = {item.name: getattr(faces, item.name) for item in fields(faces) if item.name != "scheme"}
-    return {name: (array.shape, b64encode(array.astype("<f4").tobytes()).decode()) for name, array in arrays.items()}
+    arrays = {name: getattr(faces, name) for name in Faces.arrays()}
+    return {name: (array.shape, _text(array)) for name, array in arrays.items()}
+
+
+def _text(array: Floats) -> str:
+    return "" if np.isnan(array).all() else b64encode(array.astype("<f4").tobytes()).decode()
 
 
 class Journal:
-    """The journal of a folder; a context manager that reads it on the way in and then appends to it."""
+    """The journal of a folder: a context manager that reads it on entry and then appends to it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,7 +69,7 @@ class Journal:
         self._stream: IO[str] | None = None
 
     def __enter__(self) -> Self:
-        """Read what is there, drop a line that was cut short, and open the file for more.
+        """Read the existing entries, drop damaged lines, and open the file for appending.
 
         Raises:
             OutputError: the file cannot be written.
@@ -82,7 +90,7 @@ class Journal:
             self._stream.close()
 
     def add(self, entry: Entry) -> None:
-        """Note that an image is done.
+        """Record that an image is finished.
 
         Raises:
             OutputError: the line cannot be written.
@@ -99,10 +107,11 @@ class Journal:
         if not self.path.exists():
             return
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
+            try:  # a line that is cut short or of another version is dropped: its image is processed again
                 values = json.loads(line)
-                yield Entry(**{**values, **{name: tuple(values[name]) for name in ("stamp", "files", "size")}})
-            except (ValueError, TypeError, KeyError):  # cut short or of another version: the image is done again
+                if set(values["arrays"]) == set(Faces.arrays()):
+                    yield Entry(**{**values, **{name: tuple(values[name]) for name in ("stamp", "files", "size")}})
+            except (ValueError, TypeError, KeyError):
                 continue
 
 
