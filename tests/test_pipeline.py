@@ -1,6 +1,5 @@
 """The chain, with a detector and an aligner whose answers follow from the picture by a formula."""
 
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,21 +12,22 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from canthus.align.aligner import Aligner
+from canthus.detect.detector import DETECTORS
 from canthus.detect.given import BoxFile
-from canthus.errors import InputError, ReadError, ShapeError
-from canthus.pipeline import AHEAD, Pipeline, Result, read_ahead
-from canthus.reader.frame import Frame
-from canthus.types import Faces, Image
+from canthus.errors import InputError, ShapeError
+from canthus.pipeline import Pipeline, Result
+from canthus.reader.image import read
+from canthus.types import FaceDetector, Faces, Image
 
 
 def picture(faces: int, height: int = 8) -> Image:
-    """Its first pixel tells the fake detector how many faces it shows."""
+    """Its first pixel holds the number of faces that the fake detector finds."""
     image = np.full((height, 16, 3), 128, np.uint8)
     image[0, 0] = faces
     return image
 
 
-class CountingDetector:
+class CountingDetector(FaceDetector):
     """As many boxes as the first pixel says; the confidence numbers them."""
 
     def detect(self, image: Image) -> Faces:
@@ -157,27 +157,62 @@ def test_errors_of_the_aligner_are_not_hidden(files: list[Path]) -> None:
         list(Pipeline(CountingDetector(), Broken()).files(files))
 
 
-def test_reading_is_only_a_little_ahead(files: list[Path]) -> None:
-    taken: list[Path] = []
+class Choosy(CountingDetector):
+    """Notes the batches it gets; refuses images with 7 faces."""
 
-    def watched() -> list[Path]:
-        for path in files * 5:
-            taken.append(path)
-            yield path
+    def __init__(self) -> None:
+        self.batches: list[int] = []
 
-    stream = read_ahead(watched())
-    assert isinstance(next(stream), Frame) and len(taken) == AHEAD
-    next(stream)
-    assert len(taken) == AHEAD + 1
-    stream.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("canthus-read")]
+    def detect_many(self, images: Sequence[Image]) -> list[Faces]:
+        self.batches.append(len(images))
+        if any(image[0, 0, 0] == 7 for image in images):
+            raise InputError("seven")
+        return super().detect_many(images)
 
 
-def test_read_ahead_keeps_order_and_errors(files: list[Path]) -> None:
-    got = list(read_ahead(files))
-    assert [item.path if isinstance(item, Frame) else item[0] for item in got] == files
-    failed = [item[1] for item in got if isinstance(item, tuple)]
-    assert len(failed) == 3 and all(isinstance(error, ReadError) for error in failed)
+def test_images_go_through_the_detector_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = Choosy()
+    list(Pipeline(detector, CornerAligner(), 4).run([picture(1)] * 10))
+    assert detector.batches == [4, 4, 2]
+    list(Pipeline(detector := Choosy(), CornerAligner(), 1).run([picture(1)] * 3))
+    assert detector.batches == [1, 1, 1], "no image waits for another"
+    monkeypatch.setattr("canthus.pipeline.DETECTED_PIXELS", 3 * 8 * 16)
+    list(Pipeline(detector := Choosy(), CornerAligner(), 100).run([picture(1), picture(1, 16), *[picture(1)] * 4]))
+    assert detector.batches == [2, 3, 1]
+
+
+def test_an_image_that_the_detector_refuses_fails_alone(files: list[Path]) -> None:
+    cv2.imwrite(str(files[1]), picture(7))
+    results = list(Pipeline(detector := Choosy(), CornerAligner()).files(files))
+    assert detector.batches[0] == 4, "only those that could be read"
+    assert [result.path.name for result in results if result.error is not None] == [
+        "1.png",
+        "3.png",
+        "4.png",
+        "gone.png",
+    ]
+    assert str(results[1].error) == "seven" and results[1].image is not None
+    assert [len(result.faces) for result in results] == [0, 0, 2, 0, 0, 5, 0]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_faces_that_the_own_detector_finds_do_not_depend_on_the_batch(batch: int) -> None:
+    """With the default bundles: images of one size share a batch of the network."""
+    portrait = read(Path(__file__).parents[1] / "examples" / "astronaut.jpg")[20:320, 80:380].copy()
+    images = [
+        portrait,
+        np.ascontiguousarray(portrait[:, ::-1]),
+        portrait // 2,
+        portrait[:200],
+        np.roll(portrait, 40, 0),
+    ]
+    pipeline = Pipeline.open(batch=batch, max_side=320)
+    together = list(pipeline.run(images))
+    assert sum(map(len, together)) >= 4
+    for image, faces in zip(images, together, strict=True):
+        alone = pipeline(image)
+        for name in Faces.arrays():
+            np.testing.assert_allclose(getattr(faces, name), getattr(alone, name), atol=2e-3, err_msg=name)
 
 
 def test_open_passes_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +229,12 @@ def test_open_passes_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"device": "cpu", "threads": 2, "precision": "int8", "batch": 7, "depth": 2}
     assert seen == {"path": "a.canthus", **asked}
     assert (pipeline.batch, pipeline.detector.max_faces, pipeline.detector.min_face) == (7, 3, 50)
+    made: dict[str, object] = {}
+    monkeypatch.setitem(
+        DETECTORS, "own", lambda *, device, threads, **options: made.update(options, device=device, threads=threads)
+    )
+    Pipeline.open(device="cuda", threads=3, max_side=100)
+    assert made == {"device": "cuda", "threads": 3, "max_side": 100}
     own = CountingDetector()
     assert Pipeline.open(detector=own).detector is own
     with pytest.raises(InputError, match="min_face"):

@@ -1,81 +1,76 @@
-"""Read -> detect -> align as one chain of generators: images are read ahead, faces go through the network in batches.
+"""Read -> detect -> align as one chain of generators.
 
-Law (tested): whatever the size of the batches, the faces of an image are the same, and results come in the order of
-the images.
+Image files are read ahead, and images go through the detector and faces through the aligner in batches.
+
+Law (tested): the faces of an image do not depend on the size of the batches, and results come in the order of the
+images.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from canthus.align.aligner import Aligner
-from canthus.detect.detector import Detector
+from canthus.detect.detector import Detector, options_of
 from canthus.detect.given import BoxFile, inside
-from canthus.errors import CanthusError, InputError, ReadError, ShapeError
+from canthus.errors import CanthusError, InputError, ShapeError
 from canthus.geometry.crop import box_of
+from canthus.reader.ahead import read_ahead
 from canthus.reader.frame import Frame
-from canthus.reader.image import read
 from canthus.runtime.bundle import Precision
 from canthus.runtime.session import Device
-from canthus.types import FaceDetector, Faces, Floats, Image, as_image
+from canthus.types import FaceAligner, FaceDetector, Faces, Floats, Image, as_image
 
-READERS = 2
-"""Threads that read images."""
-AHEAD = 4
-"""Images that are read before they are needed."""
+DETECTED_PIXELS = 4_000_000
+"""Images go through the detector together until they have this many pixels."""
 HELD_PIXELS = 100_000_000
-"""Images wait for a full batch until they have that many pixels together."""
-
-
-class BatchAligner(Protocol):
-    """Finds the landmarks in several images at once: an `Aligner`."""
-
-    def align_many(
-        self, images: Sequence[Image], boxes: Sequence[ArrayLike], rolls: Sequence[ArrayLike] | None = None
-    ) -> list[Faces]:
-        """The faces of each image (H, W, 3), in the order of its boxes (F, 4); heads turned by `rolls` (F,)."""
-        ...
+"""Images wait for a full batch of faces until they have this many pixels together."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Result:
-    """What became of one image file.
+    """One image of a run and its faces.
 
     Attributes:
-        path: The file.
-        image: Shape (H, W, 3); None where it could not be read.
-        faces: What was found; empty where `error` is set.
-        error: Why nothing could be found.
+        frame: The image and its source.
+        faces: Faces found in the image; empty where `error` is set.
+        error: Reason why the image could not be read or processed; None where it could.
     """
 
-    path: Path
-    image: Image | None
+    frame: Frame
     faces: Faces
     error: CanthusError | None = None
 
+    @property
+    def path(self) -> Path:
+        """The image file."""
+        return self.frame.source
+
+    @property
+    def image(self) -> Image | None:
+        """Pixels of the image, shape (H, W, 3); None where it could not be read."""
+        return self.frame.image
+
 
 class Pipeline:
-    """From pictures to landmarks.
+    """From images to landmarks.
 
     >>> pipeline = canthus.Pipeline.open()
     >>> pipeline(canthus.read("portrait.jpg")).points  # (F, 68, 2)
     """
 
-    def __init__(self, detector: FaceDetector, aligner: BatchAligner, batch: int = 32, passes: int = 2) -> None:
+    def __init__(self, detector: FaceDetector, aligner: FaceAligner, batch: int = 32, passes: int = 2) -> None:
         """Join a detector and an aligner.
 
         Args:
             detector: Finds the faces.
             aligner: Finds their landmarks.
-            batch: Faces to wait for before they are aligned; 1 = no image waits for another.
-            passes: Times that a face found by the detector is aligned, from the second on from the box of its points.
+            batch: Number of faces to wait for before they are aligned, and largest number of images to wait for before
+                faces are detected in them; 1 = no image waits for another.
+            passes: Alignment passes per detected face; from the second on, the box of the points found before is used.
         """
         self.detector, self.aligner, self.batch, self.passes = detector, aligner, batch, passes
 
@@ -96,31 +91,35 @@ class Pipeline:
         """Load a model and a detector.
 
         Args:
-            model: A bundle; None = the one in the package.
-            detector: A detector, or the name of one; None = the default.
-            device: "cpu", "cuda" or "openvino".
-            threads: Threads of the engine on the CPU; 0 = all cores.
-            precision: "fp32", or "int8": faster and slightly less accurate.
-            depth: Stages of a cascade after which to stop; None = all.
-            batch: Faces that go through the network at once.
-            passes: Times that a face found by the detector is aligned; a second pass makes up for a loose box.
-            **options: Of the detector that is named.
+            model: Model bundle; None = the default model of the package.
+            detector: A detector, or the name of one; None = the default detector.
+            device: "cpu", "cuda" or "openvino", for the model and for a detector that takes this option.
+            threads: Number of CPU threads of each network; 0 = all cores.
+            precision: "fp32", or "int8", which is faster and slightly less accurate.
+            depth: Number of stages of a cascade to run; None = all.
+            batch: Number of faces that go through the network at once.
+            passes: Alignment passes per detected face; a second pass corrects for a loose box.
+            **options: Options of a detector that is given by name.
 
         Raises:
             CanthusError: the model, the detector or the device cannot be used.
         """
-        if options and not (detector is None or isinstance(detector, str)):
-            raise InputError(f"{', '.join(options)}: options are for a detector that is named; set them on yours")
+        named = detector is None or isinstance(detector, str)
+        if options and not named:
+            raise InputError(f"{', '.join(options)}: options are for a detector given by name; set them on yours")
         aligner = Aligner.open(model, device=device, threads=threads, precision=precision, batch=batch, depth=depth)
         if detector is None or isinstance(detector, str):
-            detector = Detector.open(detector, **options)
+            engine = {"device": device, "threads": threads}
+            known = options_of(detector)
+            taken = {name: value for name, value in engine.items() if name in known}
+            detector = Detector.open(detector, **taken, **options)
         return cls(detector, aligner, batch, passes)
 
     def __call__(self, image: Image) -> Faces:
-        """The faces of one image (H, W, 3), with landmarks; an empty `Faces` where there is none.
+        """The faces of one image (H, W, 3) with landmarks; an empty `Faces` where there is none.
 
         Raises:
-            ShapeError: no image.
+            ShapeError: `image` is not an image.
         """
         return next(self.run([image]))
 
@@ -128,12 +127,13 @@ class Pipeline:
         """The faces of images, in their order.
 
         Args:
-            frames: Images (H, W, 3). Up to a batch of faces is taken before the first result comes.
+            frames: Images (H, W, 3). Up to two batches of them are taken before the first result comes.
 
         Raises:
-            ShapeError: no image.
+            ShapeError: a frame is not an image.
         """
-        located = (Result(Path(), image, self.detector.detect(as_image(image))) for image in frames)
+        checked = (Frame(Path(), index, image=as_image(image)) for index, image in enumerate(frames))
+        located = (result for some in self._chunks(checked) for result in self._detect(some))
         return (result.faces for result in self._align(located, self.passes))
 
     def files(self, paths: Iterable[Path], boxes: BoxFile | None = None) -> Iterator[Result]:
@@ -141,25 +141,40 @@ class Pipeline:
 
         Args:
             paths: Image files.
-            boxes: Where the faces are; None = the detector finds them.
+            boxes: Boxes of the faces; None = the detector finds them.
         """
-        return self._align(self._locate(read_ahead(paths), boxes), self.passes if boxes is None else 1)
+        frames = read_ahead(paths)
+        if boxes is not None:
+            return self._align((_checked(_given(frame, boxes)) for frame in frames), 1)
+        found = (self._detect_or_fail(some) for some in self._chunks(frames))
+        return self._align((_checked(result) for some in found for result in some), self.passes)
 
-    def _locate(self, frames: Iterable[Frame | tuple[Path, ReadError]], boxes: BoxFile | None) -> Iterator[Result]:
-        """Boxes for each image."""
+    def _chunks(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+        """Frames that go through the detector together."""
+        chunk: list[Frame] = []
+        pixels = 0
         for frame in frames:
-            if not isinstance(frame, Frame):
-                yield Result(frame[0], None, Faces.empty(), frame[1])
-                continue
-            try:
-                faces = self.detector.detect(frame.image) if boxes is None else boxes.of(frame.path)
-                inside(faces.boxes, frame.image)
-            except ShapeError as error:
-                yield Result(frame.path, frame.image, Faces.empty(), InputError(f"{frame.path}: {error}"))
-            except CanthusError as error:
-                yield Result(frame.path, frame.image, Faces.empty(), error)
-            else:
-                yield Result(frame.path, frame.image, faces)
+            chunk.append(frame)
+            pixels += _pixels(frame)
+            if len(chunk) >= self.batch or pixels >= DETECTED_PIXELS:
+                yield chunk
+                chunk, pixels = [], 0
+        if chunk:
+            yield chunk
+
+    def _detect(self, frames: Sequence[Frame]) -> list[Result]:
+        """Detected faces of each frame; of one that could not be read, its error."""
+        found = iter(self.detector.detect_many([frame.image for frame in frames if frame.image is not None]))
+        return [Result(frame, Faces.empty() if frame.image is None else next(found), frame.error) for frame in frames]
+
+    def _detect_or_fail(self, frames: Sequence[Frame]) -> list[Result]:
+        """As `_detect`; an error of the detector becomes that of the frame which caused it."""
+        try:
+            return self._detect(frames)
+        except CanthusError as error:
+            if len(frames) > 1:
+                return [result for frame in frames for result in self._detect_or_fail([frame])]
+            return [_failed(frames[0], error)]
 
     def _align(self, located: Iterable[Result], passes: int) -> Iterator[Result]:
         """Landmarks for the boxes of each image, in batches across images."""
@@ -168,14 +183,14 @@ class Pipeline:
         for result in located:
             waiting.append(result)
             faces += len(result.faces)
-            pixels += 0 if result.image is None else result.image.size // 3
+            pixels += _pixels(result.frame)
             if faces >= self.batch or pixels >= HELD_PIXELS or len(waiting) >= 2 * self.batch:
                 yield from self._aligned(waiting, passes)
                 waiting, faces, pixels = [], 0, 0
         yield from self._aligned(waiting, passes)
 
     def _aligned(self, waiting: Sequence[Result], passes: int) -> Iterator[Result]:
-        """Their landmarks; the confidence of a face is the detector's, or the aligner's where the box was given."""
+        """Results with landmarks; the confidence of a face is the detector's, or the aligner's for given boxes."""
         images = [result.image for result in waiting if result.image is not None]
         given = [result.faces for result in waiting if result.image is not None]
         rolls = [faces.pose[:, 2] for faces in given]
@@ -188,40 +203,47 @@ class Pipeline:
                 yield result
                 continue
             faces = next(aligned)
-            certain = result.faces.confidence
-            confidence = np.where(np.isnan(certain), faces.confidence, certain)
+            detected = result.faces.confidence
+            confidence = np.where(np.isnan(detected), faces.confidence, detected)
             yield replace(result, faces=replace(faces, confidence=confidence))
 
 
+def _given(frame: Frame, boxes: BoxFile) -> Result:
+    """A frame with the boxes that a file gives for it."""
+    if frame.image is None:
+        return Result(frame, Faces.empty(), frame.error)
+    try:
+        return Result(frame, boxes.of(frame.source))
+    except CanthusError as error:
+        return _failed(frame, error)
+
+
+def _checked(result: Result) -> Result:
+    """The result, or an error where a box lies outside its image."""
+    if result.image is None or result.error is not None:
+        return result
+    try:
+        inside(result.faces.boxes, result.image)
+    except ShapeError as error:
+        return _failed(result.frame, error)
+    return result
+
+
+def _failed(frame: Frame, error: CanthusError) -> Result:
+    """A frame without faces, and an error that names its file."""
+    named = InputError(f"{frame.source}: {error}") if isinstance(error, ShapeError) else error
+    return Result(frame, Faces.empty(), named)
+
+
+def _pixels(frame: Frame) -> int:
+    return 0 if frame.image is None else frame.image.size // 3
+
+
 def _tight(faces: Faces) -> Floats:
-    """The boxes of the points (F, 4); of a face whose points lie on a line, the box it has."""
+    """The boxes of the points (F, 4); where the points of a face lie on a line, the box it has."""
     if len(faces) == 0:
         return faces.boxes
     boxes = box_of(faces.points)
     flat = ~(boxes[:, 2:] > boxes[:, :2]).all(1)
     boxes[flat] = faces.boxes[flat]
     return boxes
-
-
-def read_ahead(paths: Iterable[Path]) -> Iterator[Frame | tuple[Path, ReadError]]:
-    """Read image files in the background, a few ahead of what is asked for.
-
-    Returns:
-        In the order of the paths: the frame, or the path and why it cannot be read.
-    """
-    queue = iter(paths)
-    with ThreadPoolExecutor(READERS, thread_name_prefix="canthus-read") as pool:
-        pending: deque[tuple[Path, Future[Image]]] = deque()
-        try:
-            while True:
-                for path in islice(queue, AHEAD - len(pending)):
-                    pending.append((path, pool.submit(read, path)))
-                if not pending:
-                    return
-                path, future = pending.popleft()
-                try:
-                    yield Frame(path, future.result())
-                except ReadError as error:
-                    yield path, error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from canthus.data.audit import audit
-from canthus.data.lazy import Lazy
-from canthus.data.sample import Sample
+from canthus.data.sample import Lazy, Sample
 from canthus.errors import DataError
 
 WHITE = np.full((40, 60, 3), 255, np.uint8)

@@ -5,8 +5,8 @@ import pytest
 
 from canthus.data.between import filled, videos_of
 from canthus.data.sample import Sample
-from canthus.data.video import VideoFrame
 from canthus.errors import DataError
+from canthus.reader.video import VideoFrame
 
 
 def sample(folder: Path, frame: int | None, name: str = "a") -> Sample:

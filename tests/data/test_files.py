@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from canthus.data.files import checked, choose, expect, from_corner, labelled, read_mat, read_pts
+from canthus.data.files import checked, choose, expect, from_corner, labelled, read_mat, read_points
 from canthus.errors import DataError, ExtraMissingError, FormatError
 
 
@@ -42,21 +42,21 @@ def test_a_lone_picture_or_label_is_named(tmp_path, labelled_face, picture):
 
 def test_pts_count_pixels_from_one(tmp_path, labelled_face):
     points = labelled_face(tmp_path / "a.png")
-    assert np.allclose(read_pts(tmp_path / "a.pts", 39, 68), points, atol=1e-4)
+    assert np.allclose(read_points(tmp_path / "a.pts", 39, 68), points, atol=1e-4)
 
 
 def test_points_that_do_not_fit_are_refused(tmp_path, labelled_face, pts, face):
     labelled_face(tmp_path / "a.png", 67)
     with pytest.raises(DataError, match=r"a\.pts: the points are \(67, 2\), but this set has 39 or 68 points"):
-        read_pts(tmp_path / "a.pts", 39, 68)
+        read_points(tmp_path / "a.pts", 39, 68)
     points = face(68)
     points[5] = np.nan
     pts(tmp_path / "a.pts", points)
     with pytest.raises(DataError, match=r"a\.pts: point 5 is not a finite number"):
-        read_pts(tmp_path / "a.pts", 68)
+        read_points(tmp_path / "a.pts", 68)
     (tmp_path / "a.pts").write_text("version: 1\nn_points: 68\n{\n1 2\n")
     with pytest.raises(FormatError, match=r"a\.pts"):
-        read_pts(tmp_path / "a.pts", 68)
+        read_points(tmp_path / "a.pts", 68)
     with pytest.raises(DataError, match=r"\(68,\)"):
         checked(np.zeros(68), "here", 68)
 

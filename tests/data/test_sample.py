@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import cv2
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canthus.data.sample import Sample, split_by_identity
+from canthus.data.sample import Lazy, Sample, split_by_identity
 from canthus.errors import DataError, ReadError, ShapeError
 
 
@@ -80,3 +81,32 @@ def test_parts_have_about_the_shares_asked_for():
 def test_shares_that_do_not_add_up_are_refused(shares):
     with pytest.raises(ShapeError, match="add up to 1"):
         split_by_identity([], shares)
+
+
+def numbered(number: int) -> Sample:
+    return Sample(Path(f"{number}.jpg"), np.full((5, 2), number), "5", str(number))
+
+
+def test_nothing_is_read_before_it_is_asked_for():
+    asked = []
+
+    def spy(number: int) -> Sample:
+        asked.append(number)
+        return numbered(number)
+
+    samples = Lazy(range(1000), spy)
+    assert len(samples) == 1000
+    assert samples[7].identity == "7"
+    assert samples[-1].identity == "999"
+    assert asked == [7, 999]
+
+
+def test_a_slice_stays_lazy():
+    part = Lazy(range(10), numbered)[2:8:3]
+    assert isinstance(part, Lazy)
+    assert [sample.identity for sample in part] == ["2", "5"]
+
+
+def test_it_can_be_sent_to_a_worker():
+    samples = pickle.loads(pickle.dumps(Lazy([3, 4], numbered)))
+    assert [sample.points[0, 0] for sample in samples] == [3, 4]

@@ -5,8 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from canthus.data.video import Clip, VideoFrame, read_clips, read_ljson
-from canthus.errors import DataError, FormatError, ReadError
+from canthus.data.files import read_points
+from canthus.data.video import Clip, read_clips
+from canthus.errors import DataError, FormatError
 
 GREYS = (20, 70, 120, 170, 220)
 
@@ -26,25 +27,6 @@ def video(tmp_path):
 def grey(image):
     assert image.shape == (48, 64, 3)
     return float(image.mean())
-
-
-@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 0, 2, 2, 1), (3, 3, 0)])
-def test_frames_in_any_order(video, order):
-    assert [grey(VideoFrame(video, index)()) for index in order] == pytest.approx([GREYS[i] for i in order], abs=3)
-
-
-def test_a_frame_is_the_callers_own(video):
-    VideoFrame(video, 1)()[:] = 0
-    assert grey(VideoFrame(video, 1)()) == pytest.approx(GREYS[1], abs=3)
-
-
-def test_the_end_and_a_broken_video_are_named(video, tmp_path):
-    with pytest.raises(ReadError, match=r"vid\.avi: ends after 5 frames, but frame 6 has labels"):
-        VideoFrame(video, 5)()
-    assert grey(VideoFrame(video, 4)()) == pytest.approx(GREYS[4], abs=3)
-    (tmp_path / "broken.avi").write_bytes(b"RIFF no video")
-    with pytest.raises(ReadError, match=r"broken\.avi: not a video .*extract its frames"):
-        VideoFrame(tmp_path / "broken.avi", 0)()
 
 
 @pytest.fixture
@@ -102,7 +84,7 @@ def test_ljson_is_y_x_from_zero(tmp_path, face):
     points = face(84)
     tree = {"version": 2, "labels": [], "landmarks": {"points": points[:, ::-1].tolist(), "connectivity": []}}
     (tmp_path / "1.ljson").write_text(json.dumps(tree))
-    assert np.array_equal(read_ljson(tmp_path / "1.ljson", 84), points)
+    assert np.array_equal(read_points(tmp_path / "1.ljson", 84), points)
 
 
 @pytest.mark.parametrize(
@@ -118,4 +100,4 @@ def test_ljson_is_y_x_from_zero(tmp_path, face):
 def test_ljson_that_does_not_fit_is_named(tmp_path, tree, error, message):
     (tmp_path / "1.ljson").write_text(json.dumps(tree))
     with pytest.raises(error, match=r"1\.ljson: .*" + message):
-        read_ljson(tmp_path / "1.ljson", 84)
+        read_points(tmp_path / "1.ljson", 84)

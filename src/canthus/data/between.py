@@ -6,8 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from canthus.data.sample import Sample
-from canthus.data.video import VideoFrame
 from canthus.errors import DataError
+from canthus.reader.video import VideoFrame
 
 
 def videos_of(samples: Iterable[Sample]) -> dict[str, list[Sample]]:

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.data.files import checked, choose, expect, from_corner, read_mat
-from canthus.data.lazy import Lazy
-from canthus.data.sample import Sample
+from canthus.data.sample import Lazy, Sample
 from canthus.errors import DataError, need
 from canthus.types import Floats, Image
 

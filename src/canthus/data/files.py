@@ -72,7 +72,7 @@ def hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
-def read_pts(path: Path, *counts: int) -> Floats:
+def read_points(path: Path, *counts: int) -> Floats:
     """The points of a .pts file; `counts` are the numbers of points that the set has.
 
     Raises:

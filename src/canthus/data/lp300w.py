@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.data.files import checked, choose, expect, read_mat
-from canthus.data.lazy import Lazy
-from canthus.data.sample import Sample
+from canthus.data.sample import Lazy, Sample
 from canthus.errors import DataError
 from canthus.types import Floats
 

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus.data.files import choose, expect, labelled, read_pts
-from canthus.data.lazy import Lazy
-from canthus.data.sample import Sample
+from canthus.data.files import choose, expect, labelled, read_points
+from canthus.data.sample import Lazy, Sample
 
 TREE = """\
 {folder}/
@@ -60,7 +59,7 @@ def profile_side(points: NDArray[Any]) -> str:
 
 def _sample(key: tuple[Path, Path]) -> Sample:
     labels, picture = key
-    points = read_pts(labels, 68, 39)
+    points = read_points(labels, 68, 39)
     profile = len(points) == 39
     scheme, group = (f"39_{profile_side(points)}", "profile") if profile else ("68", "semifrontal")
     return Sample(picture, np.ascontiguousarray(points), scheme, picture.stem, groups=frozenset({group}))

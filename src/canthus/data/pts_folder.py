@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from canthus.data.files import expect, labelled
-from canthus.data.lazy import Lazy
-from canthus.data.sample import Sample
+from canthus.data.sample import Lazy, Sample
 from canthus.formats.table import load
 
 TREE = """\

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Generic, TypeVar, overload
 from zlib import crc32
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from canthus.errors import DataError, ShapeError
 from canthus.reader.image import read
 from canthus.types import Floats, Image
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,6 +69,30 @@ class Sample:
             known = ", ".join(sorted(self.boxes)) or "none but the box of its points"
             raise DataError(f"{self.image}: no box is called {source!r}; this sample has {known}")
         return replace(self, box=self.boxes[source])
+
+
+@dataclass(frozen=True, eq=False)
+class Lazy(Sequence[Sample], Generic[Key]):
+    """A sequence of samples; each access reads the labels anew.
+
+    Attributes:
+        keys: What tells the samples apart, as a tuple of paths.
+        load: From a key to its sample; a function of a module, so that worker processes can be sent it.
+    """
+
+    keys: Sequence[Key]
+    load: Callable[[Key], Sample]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Lazy[Key]": ...
+    def __getitem__(self, index: int | slice) -> "Sample | Lazy[Key]":
+        """One sample by number, or some of them by slice."""
+        return Lazy(self.keys[index], self.load) if isinstance(index, slice) else self.load(self.keys[index])
 
 
 def split_by_identity(samples: Iterable[Sample], shares: Sequence[float]) -> list[list[Sample]]:

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.data.files import choose, expect
-from canthus.data.lazy import Lazy
-from canthus.data.sample import Sample
-from canthus.data.video import VideoFrame
+from canthus.data.sample import Lazy, Sample
 from canthus.data.views import LABELS
 from canthus.errors import DataError
+from canthus.reader.video import VideoFrame
 
 TREE = """\
 {folder}/

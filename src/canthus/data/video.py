@@ -1,23 +1,15 @@
 """Frames of annotated videos: picture files where someone has extracted them, else the video, decoded in order."""
 
-import json
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 
-import cv2
-import numpy as np
-
-from canthus.data.files import checked, expect, read_pts
-from canthus.data.lazy import Lazy
-from canthus.data.sample import Sample
-from canthus.errors import DataError, FormatError, ReadError
+from canthus.data.files import expect, read_points
+from canthus.data.sample import Lazy, Sample
+from canthus.errors import DataError
 from canthus.reader.files import SUFFIXES
-from canthus.types import Floats, Image
+from canthus.reader.video import VideoFrame
 
 
 @dataclass(frozen=True)
@@ -71,90 +63,12 @@ def read_clips(clips: Sequence[Clip], folder: Path, tree: str) -> Lazy[Key]:
     return Lazy(keys, _sample)
 
 
-def read_ljson(path: Path, count: int) -> Floats:
-    """Points of a Menpo .ljson file: `landmarks.points`, each y x, first pixel at 0.
-
-    Returns:
-        Shape (count, 2), x y.
-
-    Raises:
-        FormatError: not such a file.
-        DataError: another number of points, or one is missing.
-    """
-    try:
-        points = np.array(json.loads(path.read_text(encoding="utf-8"))["landmarks"]["points"], np.float32)
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path}: no Menpo landmarks in the picture ({error!r}); restore the file") from error
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise FormatError(
-            f"{path}: the points are {points.shape}, not y x in the picture; take `projected_image_space`"
-        )
-    return checked(points[:, ::-1], path, count)
-
-
-@dataclass(frozen=True)
-class VideoFrame:
-    """One frame of a video, decoded when it is called: fast in order, while going back starts the video again.
-
-    Attributes:
-        video: The file.
-        index: Number of the frame, from 0.
-    """
-
-    video: Path
-    index: int
-
-    def __call__(self) -> Image:
-        """The frame. Shape (H, W, 3)."""
-        player = _player(self.video)
-        with player.lock:
-            return player.frame(self.index)
-
-
-class _Player:
-    """A video and the place it has been decoded to; it does not seek, for that is not exact to the frame."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lock = Lock()
-        self.capture = cv2.VideoCapture()
-        self.index = sys.maxsize  # beyond every frame: the next one wanted opens the file
-        self.image: Image | None = None
-
-    def frame(self, index: int) -> Image:
-        """The frame of this number."""
-        if index < self.index:
-            self.capture.open(str(self.path))
-            if not self.capture.isOpened():
-                raise ReadError(f"{self.path}: not a video that OpenCV reads; extract its frames to `frames` beside it")
-            self.index = -1
-        while self.index < index:
-            if not self.capture.grab():
-                count, self.index = self.index + 1, sys.maxsize
-                raise ReadError(f"{self.path}: ends after {count} frames, but frame {index + 1} has labels")
-            self.index += 1
-            self.image = None
-        if self.image is None:
-            done, pixels = self.capture.retrieve()
-            if not done:
-                raise ReadError(f"{self.path}: frame {index + 1} is damaged; copy the video again")
-            self.image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-        return self.image.copy()
-
-
-@lru_cache(maxsize=4)
-def _player(path: Path) -> _Player:
-    return _Player(path)
-
-
 def _sample(key: Key) -> Sample:
     clip, labels, picture = key
     index = _number(labels) - 1
-    read = read_ljson if labels.suffix == ".ljson" else read_pts
-    points = read(labels, clip.count)
     return Sample(
         picture or clip.video / labels.stem,
-        points,
+        read_points(labels, clip.count),
         str(clip.count),
         clip.identity,
         frame=index,

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from canthus.data.files import choose, expect, labelled, read_mat, read_pts
-from canthus.data.lazy import Lazy
-from canthus.data.sample import Sample
+from canthus.data.files import choose, expect, labelled, read_mat, read_points
+from canthus.data.sample import Lazy, Sample
 from canthus.types import Floats
 
 TREE = """\
@@ -92,7 +91,7 @@ def read_300w_private(folder: Path, split: str) -> Lazy[Key]:
 
 def _sample(key: Key) -> Sample:
     labels, picture, identity, groups, boxes = key
-    return Sample(picture, read_pts(labels, 68), "68", identity, groups=groups, boxes=boxes)
+    return Sample(picture, read_points(labels, 68), "68", identity, groups=groups, boxes=boxes)
 
 
 def _boxes(folder: Path, part: str) -> dict[str, dict[str, Floats]]:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from canthus.data.files import choose, expect, labelled, read_pts
-from canthus.data.lazy import Lazy
-from canthus.data.sample import Sample
+from canthus.data.files import choose, expect, labelled, read_points
+from canthus.data.sample import Lazy, Sample
 
 TREE = """\
 {folder}/
@@ -30,4 +29,4 @@ def read_xm2vts(folder: Path, split: str) -> Lazy[tuple[Path, Path]]:
 
 def _sample(key: tuple[Path, Path]) -> Sample:
     labels, picture = key
-    return Sample(picture, read_pts(labels, 68), "68", f"xm2vts:{picture.stem.split('_')[0]}")
+    return Sample(picture, read_points(labels, 68), "68", f"xm2vts:{picture.stem.split('_')[0]}")

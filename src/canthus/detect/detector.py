@@ -19,12 +19,13 @@ DETECTORS: dict[str, Callable[..., FaceDetector]] = {
     "opencv": OpenCVDetector,
     "own": open_own,
 }
-"""Detector by name; called with its options."""
+"""Detectors by name; each is called with its options."""
 DEFAULT = "own"
+"""Name of the default detector."""
 
 
 class Detector:
-    """Finds the faces in a picture.
+    """Finds the faces in an image.
 
     >>> canthus.Detector.open().detect(image).boxes  # (F, 4)
     """
@@ -34,26 +35,32 @@ class Detector:
         """Make a detector.
 
         Args:
-            name: A key of `DETECTORS`; None = `DEFAULT`.
-            **options: Of the detector: `OwnDetector`, `OpenCVDetector`, `MtcnnDetector`, `GivenBoxes`.
+            name: Name of the detector, a key of `DETECTORS`; None = `DEFAULT`.
+            **options: Options of that detector: see `open_own`, `OwnDetector`, `OpenCVDetector`, `MtcnnDetector` and
+                `GivenBoxes`.
 
         Raises:
-            InputError: there is no detector of this name, it has no such option, or what it needs is missing.
+            InputError: no detector has this name, it has no such option, or a file that it needs is missing.
             ShapeError: an option is out of its range.
         """
+        known = options_of(name)
         chosen = DEFAULT if name is None else name
-        if chosen not in DETECTORS:
-            raise InputError(f"no detector is called {chosen!r}; there are {', '.join(DETECTORS)}")
-        known = options_of(chosen)
         if unknown := [option for option in options if option not in known]:
             there = ", ".join(known) or "no options"
             raise InputError(f"the detector {chosen} has no {', '.join(unknown)}; it has {there}")
         return DETECTORS[chosen](**options)
 
 
-def options_of(name: str) -> list[str]:
-    """Names of the options of a detector."""
-    makers: list[Any] = [DETECTORS[name], OwnDetector] if name == "own" else [DETECTORS[name]]
+def options_of(name: str | None) -> list[str]:
+    """Names of the options of a detector; None = those of `DEFAULT`.
+
+    Raises:
+        InputError: no detector has this name.
+    """
+    chosen = DEFAULT if name is None else name
+    if chosen not in DETECTORS:
+        raise InputError(f"no detector is called {chosen!r}; there are {', '.join(DETECTORS)}")
+    makers: list[Any] = [DETECTORS[chosen], OwnDetector] if chosen == "own" else [DETECTORS[chosen]]
     return [
         option.name
         for maker in makers

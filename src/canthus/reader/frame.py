@@ -1,19 +1,26 @@
-"""A picture and where it came from."""
+"""One image of a source, or the reason why it cannot be read."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from canthus.errors import ReadError
 from canthus.types import Image
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Frame:
-    """An image and the file it came from.
+    """One image of a source.
 
     Attributes:
-        path: The file.
-        image: Shape (H, W, 3).
+        source: File that the image comes from.
+        index: Position of the image in its source, from 0: of a file in a list of files, of a frame in a video.
+        time: Time of the frame in its video, in seconds; None = not a video, or not known.
+        image: Pixels, shape (H, W, 3); None where it cannot be read.
+        error: Reason why it cannot be read; None where it can.
     """
 
-    path: Path
-    image: Image
+    source: Path
+    index: int
+    time: float | None = None
+    image: Image | None = None
+    error: ReadError | None = None

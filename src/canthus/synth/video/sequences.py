@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.data.scenes import VIDEO, open_truth
-from canthus.data.video import VideoFrame
 from canthus.errors import ShapeError
+from canthus.reader.video import VideoFrame
 from canthus.synth.sheet import mosaic, save, tile
 from canthus.synth.video.scene import SceneJob, write_scene
 from canthus.work.files import replace_whole
