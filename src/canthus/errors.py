@@ -6,8 +6,6 @@ EXTRAS = {
     "mtcnn": "the detector mtcnn-runtime",
     "report": "evaluation reports and .mat files",
     "video": "video",
-    "serve": "the web service",
-    "ray": "clusters",
     "openvino": "the OpenVINO engine",
 }
 

@@ -1,6 +1,8 @@
-"""The runtime of the detector over an engine that answers by a formula: it finds red discs, wherever they are."""
+"""The detector over an engine that computes its answers by a formula: it finds red discs anywhere in an image."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from shutil import copy
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from canthus.detect import own
 from canthus.detect.detector import Detector, options_of
 from canthus.detect.own import STRIDES, OwnDetector, decode, padded, suppress
 from canthus.errors import BundleError, InputError, ShapeError
+from canthus.runtime.bundle import default_bundle
 from canthus.types import Floats
 
 
@@ -80,7 +83,7 @@ def test_every_disc_once(size: tuple[int, int], discs: list[tuple[int, int, int]
     assert faces.scheme == "5" and (faces.confidence > 0.9).all()
 
 
-def test_pictures_of_one_size_share_a_batch() -> None:
+def test_images_of_one_size_share_a_batch() -> None:
     engine = Discs()
     images = [picture(100, 130, [(40, 50, 15 + index)]) for index in range(3)]
     together = OwnDetector(engine).detect_many([*images, picture(50, 50, [])])
@@ -110,12 +113,21 @@ def test_options_out_of_range(options: dict[str, float]) -> None:
         OwnDetector(Discs(), **options)  # type: ignore[arg-type]
 
 
-def test_a_bundle_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_bundle_of_the_package_or_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is looked for in the folder of the package, and opens as long as it is there."""
+    shipped = default_bundle("detector")
     monkeypatch.setattr("canthus.runtime.bundle.files", lambda _: tmp_path)
-    with pytest.raises(BundleError, match=r"ships no bundle of the detector; train it .*recipes/detector.yaml"):
+    copy(shipped, tmp_path / "detector.canthus")
+    assert len(Detector.open("own").detect(np.full((64, 64, 3), 127, np.uint8))) == 0
+    (tmp_path / "detector.canthus").rename(tmp_path / "mine.canthus")
+    with pytest.raises(BundleError, match=r"ships no bundle of the detector; train it .*recipes/detector\.yaml"):
         Detector.open("own")
-    with pytest.raises(BundleError, match=r"gone.canthus: no such bundle"):
+    assert isinstance(Detector.open("own", bundle=tmp_path / "mine.canthus"), OwnDetector)
+    with pytest.raises(BundleError, match=r"gone\.canthus: no such bundle"):
         Detector.open("own", bundle=tmp_path / "gone.canthus")
+    copy(shipped.with_stem("face_score"), tmp_path / "other.canthus")
+    with pytest.raises(BundleError, match=r"other\.canthus: holds the system 'face_score', not a detector"):
+        Detector.open("own", bundle=tmp_path / "other.canthus")
 
 
 def test_options_belong_to_detectors() -> None:

@@ -1,6 +1,8 @@
-"""What the third stage is shown, and where its answers lie in the picture; over an engine that answers by a formula."""
+"""The face score over an engine that computes its answers by a formula: its crops, and its answers in the image."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from shutil import copy
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 
 from canthus.detect.score import FaceScorer
 from canthus.errors import BundleError, ShapeError
+from canthus.runtime.bundle import default_bundle
 from canthus.types import Floats
 
 
@@ -51,7 +54,11 @@ def test_no_box_and_wrong_rolls() -> None:
         scorer.score(image, [[1, 1, 9, 9]], [1, 2])
 
 
-def test_it_is_not_shipped_yet(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_bundle_of_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shipped = default_bundle("face_score")
     monkeypatch.setattr("canthus.runtime.bundle.files", lambda _: tmp_path)
+    copy(shipped, tmp_path)
+    assert FaceScorer.open().score(np.zeros((50, 50, 3), np.uint8), [[5, 5, 40, 40]]).scores[0] < 0.5
+    (tmp_path / "face_score.canthus").unlink()
     with pytest.raises(BundleError, match=r"ships no bundle of the face_score; train it"):
         FaceScorer.open()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.data.sample import Sample
-from canthus.errors import DataError, FormatError, SchemeError
+from canthus.errors import DataError, FormatError, InputError, SchemeError
 from canthus.evaluate.cut import natural_cuts
 from canthus.evaluate.result import Labels
 from canthus.formats import mat, npz
@@ -78,9 +78,10 @@ def load_table(path: Path, scheme: Scheme, origin: int = 0) -> Table:
     """Read a file, or a folder of .pts files, of faces of one scheme.
 
     Args:
-        path: .npz with an array `points` (F, P, 2), .csv, .json, .mat, .pts, or a folder of .pts files.
-        scheme: What the points are expected to be.
-        origin: Number that the file gives to the first pixel, 0 or 1; .pts files count from 1 anyway.
+        path: A .npz or .mat file with an array `points` (F, P, 2 or 3), a .csv, .json, .ljson or .pts file, or a folder
+            of .pts files.
+        scheme: The expected scheme of the points.
+        origin: Coordinates of the first pixel in the file, 0 or 1; .pts and .ljson files define their own.
 
     Raises:
         FormatError: the file is not in the format its extension promises.
@@ -88,12 +89,7 @@ def load_table(path: Path, scheme: Scheme, origin: int = 0) -> Table:
         SchemeError: its points are of another scheme.
     """
     ending = path.suffix.lower()
-    if ending == ".npz" and path.is_file():
-        table = _of_arrays(npz.read_arrays(path), path)
-    elif ending == ".mat" and path.is_file():
-        table = _load_mat(path, scheme)
-    else:
-        table = _table_of(formats.load(path), path)
+    table = _load(path, scheme)
     if table.scheme and not fits(table.scheme, scheme):
         raise SchemeError(
             f"{path}: holds scheme {table.scheme}, not {scheme.name}; convert it, or name it with --scheme"
@@ -103,7 +99,7 @@ def load_table(path: Path, scheme: Scheme, origin: int = 0) -> Table:
             f"{path}: {table.points.shape[1]} points a face, but scheme {scheme.name} has {scheme.count}; "
             "name the scheme of your files with --scheme"
         )
-    if origin and ending not in ("", ".pts"):
+    if origin and ending not in ("", ".pts", ".ljson"):
         shift = np.array([origin, origin, 0], np.float32)[: table.points.shape[2]]
         return replace(table, points=table.points - shift)
     return table
@@ -180,6 +176,17 @@ def _table_of(records: Sequence[Record], path: Path) -> Table:
         yaw=np.array([pose[0] for pose in poses if pose is not None], np.float64) if _complete(poses) else None,
         boxes={"set": np.stack([box for box in boxes if box is not None])} if _complete(boxes) else {},
     )
+
+
+def _load(path: Path, scheme: Scheme) -> Table:
+    try:
+        if path.suffix.lower() == ".npz":
+            return _of_arrays(npz.read_arrays(path), path)
+        if path.suffix.lower() == ".mat":
+            return _load_mat(path, scheme)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return _table_of(formats.load(path), path)
 
 
 def _load_mat(path: Path, scheme: Scheme) -> Table:
