@@ -141,7 +141,7 @@ def test_given_boxes(files: list[Path]) -> None:
     results: list[Result] = list(Pipeline(CountingDetector(), CornerAligner()).files(chosen, boxes))
     np.testing.assert_array_equal(results[0].faces.boxes, box)
     assert "no boxes in boxes.csv" in str(results[1].error)
-    assert "lies beside the image of 16 x 8 pixels" in str(results[2].error)
+    assert "lies outside the image of 16 x 8 pixels" in str(results[2].error)
     assert str(results[2].error).startswith(str(files[2]))
     assert results[3].error is None and len(results[3].faces) == 0
 

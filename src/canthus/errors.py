@@ -1,4 +1,4 @@
-"""One exception tree. Every error says what failed, on which file, and what to do about it."""
+"""The exceptions of canthus. Every message says what failed, on which file, and what to do about it."""
 
 EXTRAS = {
     "train": "training",
@@ -8,10 +8,11 @@ EXTRAS = {
     "video": "video",
     "openvino": "the OpenVINO engine",
 }
+"""Extras of pyproject.toml, and the purpose of each."""
 
 
 class CanthusError(Exception):
-    """Whatever canthus refuses to do. The message names the thing and the remedy."""
+    """Base class of all errors of canthus."""
 
 
 class ShapeError(CanthusError, ValueError):
@@ -23,7 +24,7 @@ class SchemeError(CanthusError, ValueError):
 
 
 class InputError(CanthusError):
-    """A file that was given cannot be used."""
+    """An input file cannot be used."""
 
 
 class ReadError(InputError):
@@ -31,19 +32,19 @@ class ReadError(InputError):
 
 
 class FormatError(InputError):
-    """A file of points or boxes is not in the format its name promises."""
+    """A file of points or boxes is not in the format of its extension."""
 
 
 class DataError(InputError):
-    """A data set is incomplete or its labels contradict themselves."""
+    """A data set is incomplete, or its labels are inconsistent."""
 
 
 class BundleError(InputError):
-    """A model bundle is missing, damaged, or not one of ours."""
+    """A model bundle is missing, damaged, or holds something else."""
 
 
 class RecipeError(InputError):
-    """A training recipe has an unknown or wrong field."""
+    """A training recipe has an unknown or invalid field."""
 
 
 class OutputError(CanthusError):
@@ -61,7 +62,7 @@ def need(extra: str) -> ExtraMissingError:
         extra: Name of the extra in pyproject.toml, a key of `EXTRAS`.
 
     Returns:
-        An error whose message is the exact command that installs the extra.
+        An error whose message gives the command that installs the extra.
     """
     torch = " torch==2.13.0" if extra in ("train", "export") else ""
     command = f"pip install 'canthus[{extra}]'{torch}"

@@ -139,7 +139,7 @@ def test_what_does_not_fit_in_19_is_named(made19):
     with pytest.raises(DataError, match=r"0/image00002\.jpg: point 7 is not a finite number"):
         read_aflw19(folder, "train")
     write(ra=np.array([[1, 2, 3, 4, 4]]))
-    with pytest.raises(DataError, match=r"ra is no order of 5 faces"):
+    with pytest.raises(DataError, match=r"ra is not a permutation of 5 faces"):
         read_aflw19(folder, "train")
     write()
     (folder / "flickr/2/image00004.jpg").unlink()

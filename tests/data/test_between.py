@@ -43,7 +43,7 @@ def test_videos_are_told_apart_and_put_in_order(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_followed_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a still; faces are followed in videos"):
+    with pytest.raises(DataError, match="is a still; faces can only be followed in videos"):
         videos_of([sample(tmp_path, None)])
     with pytest.raises(DataError, match="a: a frame has two faces"):
         videos_of([sample(tmp_path, 2), sample(tmp_path, 2)])

@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_named(made):
     with pytest.raises(DataError, match=r"COFW_test\.mat: there is no variable 'phisT'"):
         read_cofw(folder, "test")
     write(path, "T", [pixels / 255 for pixels in pictures], np.nan_to_num(phis), boxes)
-    with pytest.raises(DataError, match=r"IsT\[0\] is no picture: float64"):
+    with pytest.raises(DataError, match=r"IsT\[0\] is not a picture: float64"):
         read_cofw(folder, "test")[0].picture()
     path.write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
     with pytest.raises(DataError, match=r"COFW_test\.mat: not a MATLAB file of version 7\.3"):

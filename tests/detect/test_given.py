@@ -29,8 +29,8 @@ def test_boxes_that_are_none(box: list[float]) -> None:
 
 
 @pytest.mark.parametrize("box", [[100, 0, 120, 20], [0, 50, 20, 70], [-20, 0, 0, 20], [0, -20, 20, 0]])
-def test_box_beside_the_image(box: list[float]) -> None:
-    with pytest.raises(ShapeError, match=r"box 1, .* lies beside the image of 100 x 50 pixels"):
+def test_box_outside_the_image(box: list[float]) -> None:
+    with pytest.raises(ShapeError, match=r"box 1, .* lies outside the image of 100 x 50 pixels"):
         GivenBoxes([[0, 0, 9, 9], box]).detect(IMAGE)
 
 

@@ -274,5 +274,5 @@ def test_find_takes_brackets_literally_where_the_file_exists(tree: Path) -> None
 @pytest.mark.parametrize("place", ["empty", "*.tiff"])
 def test_find_says_where_no_image_is(place: str, tree: Path) -> None:
     (tree / "empty").mkdir()
-    with pytest.raises(ReadError, match=r"no image there; canthus looks for \.apng"):
+    with pytest.raises(ReadError, match=r"no image found; canthus looks for \.apng"):
         find([tree, f"{tree}/{place}"])

@@ -1,4 +1,4 @@
-"""Reads AFLW: 21 points where they can be seen [Koestinger et al., 2011], or 19 everywhere [Zhu et al., 2016]."""
+"""Reads AFLW: 21 points where they are visible [Koestinger et al., 2011], or all 19 points [Zhu et al., 2016]."""
 
 import sqlite3
 from contextlib import closing
@@ -28,18 +28,19 @@ LEFT JOIN FacePose ON FacePose.face_id = Faces.face_id LEFT JOIN FaceRect ON Fac
 WHERE Faces.face_id IN (SELECT face_id FROM FeatureCoords) GROUP BY Faces.face_id ORDER BY Faces.face_id"""
 
 TRAIN_19 = 20_000
+"""Number of faces in the training split of AFLW-19."""
 
 
 def read_aflw(folder: Path, split: str) -> list[Sample]:
-    """AFLW with 21 points; what cannot be seen was not annotated.
+    """AFLW with 21 points; hidden points are not annotated.
 
     Args:
         folder: The folder of the set.
-        split: "all"; the owners split nothing.
+        split: "all"; the set has no splits.
 
     Returns:
-        Samples of 21 points, NaN where not annotated, with `visible`, pose (yaw, pitch, roll, signs of AFLW) and the
-        owners' box as "set". The identity is the picture. Faces without any point are left out.
+        Samples of 21 points, NaN where not annotated, with `visible`, pose (yaw, pitch, roll with the signs of AFLW)
+        and the box of the set as "set". The identity is the picture. Faces without any point are omitted.
 
     Raises:
         DataError: no such split, a file is missing, or the database is not that of AFLW.
@@ -66,7 +67,7 @@ def read_aflw(folder: Path, split: str) -> list[Sample]:
 
 
 def read_aflw19(folder: Path, split: str) -> list[Sample]:
-    """AFLW with 19 points, the hidden ones too; the ears are left out.
+    """AFLW with 19 points, including hidden ones; the points of the ears are omitted.
 
     Args:
         folder: The folder of the set.
@@ -89,7 +90,7 @@ def read_aflw19(folder: Path, split: str) -> list[Sample]:
             raise DataError(f"{path}: {name} is {found[name].shape}, not {shape}; restore the file")
     order = found["ra"].ravel().astype(np.intp) - 1
     if sorted(order) != list(range(count)):
-        raise DataError(f"{path}: ra is no order of {count} faces; restore the file")
+        raise DataError(f"{path}: ra is not a permutation of {count} faces; restore the file")
     chosen = order[:TRAIN_19] if split == "train" else order[TRAIN_19:]
     if split == "frontal":
         chosen = chosen[(found["mask_new"][chosen] == 1).all(1)]

@@ -1,4 +1,4 @@
-"""Looks through a data set for what a reader lets pass, because the set may mean it: points outside, missing points."""
+"""Audit of a data set: points outside the picture, missing points and other oddities that its reader accepts."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,14 +10,14 @@ from canthus.geometry.crop import box_of
 
 
 def audit(samples: Sequence[Sample]) -> Iterator[str]:
-    """Read every label and picture of a set.
+    """Read all labels and pictures of a set, and report what is wrong or unusual.
 
     Args:
-        samples: A set, as its reader gives it.
+        samples: Samples of a set.
 
     Yields:
-        A sentence on each thing found: labels or a picture that cannot be read, points that are missing or outside the
-        picture (to be expected where a face is cut off; a whole face outside is a broken label), a face without area.
+        One sentence per finding: labels or a picture that cannot be read, points that are missing or outside the
+        picture (expected where the border cuts a face; a whole face outside is a broken label), or a face without area.
     """
     for index in range(len(samples)):
         try:
@@ -39,7 +39,7 @@ def _findings(sample: Sample, width: int, height: int) -> Iterator[str]:
     x0, y0, x1, y1 = box_of(points[known])
     if x1 <= x0 or y1 <= y0:
         yield "the face has no area"
-    # the picture covers its pixels whole: half a pixel around the outermost centres
+    # the picture reaches half a pixel beyond the centres of its outermost pixels
     beyond = np.stack([-0.5 - points, points - (width - 0.5, height - 0.5)]).max((0, 2))
     outside = np.flatnonzero(np.where(known, beyond, 0) > 0)
     if len(outside) == known.sum():

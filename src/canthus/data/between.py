@@ -1,4 +1,4 @@
-"""All frames of a video of which some have labels: those of the frames between are interpolated."""
+"""All frames of partly labelled videos: the labels between two labelled frames are interpolated."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,15 +11,17 @@ from canthus.reader.video import VideoFrame
 
 
 def videos_of(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
-    """The samples of each video by its identity, frames in order.
+    """The samples of each video by its identity, with frames in order.
 
     Raises:
-        DataError: a sample is a still, or a frame comes twice.
+        DataError: a sample is not a video frame, or a frame has two samples.
     """
     videos: dict[str, list[Sample]] = {}
     for sample in samples:
         if sample.frame is None:
-            raise DataError(f"{sample.image} is a still; faces are followed in videos, as those of 300vw and menpo3d")
+            raise DataError(
+                f"{sample.image} is a still; faces can only be followed in videos, as those of 300vw and menpo3d"
+            )
         videos.setdefault(sample.identity, []).append(sample)
     for name, frames in videos.items():
         frames.sort(key=lambda sample: sample.frame or 0)
@@ -29,16 +31,17 @@ def videos_of(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
 
 
 def filled(samples: list[Sample]) -> list[Sample]:
-    """A video with a sample for every frame from the first that has labels to the last.
+    """A sample for every frame of a video, from the first labelled frame to the last.
 
     Args:
         samples: The labelled frames of one video, in order.
 
     Returns:
-        They, and between them samples whose points are interpolated linearly; visibility and pose are not known there.
+        These samples, and between them samples with linearly interpolated points, whose visibility and pose are not
+        known.
 
     Raises:
-        DataError: the name of a frame's picture does not end in its number, or it is not there.
+        DataError: the picture of a frame is missing, or its name does not end in the number of the frame.
     """
     full = samples[:1]
     for before, after in pairwise(samples):
@@ -63,7 +66,7 @@ def _between(before: Sample, after: Sample, step: int, share: float) -> Sample:
 
 
 def _picture(near: Path, frame: int) -> Path:
-    """The picture of a frame (from 0) beside that of another one; files count from 1."""
+    """The picture file of a frame (from 0), named like that of another frame `near`; file names count from 1."""
     digits = len(near.stem) - len(near.stem.rstrip("0123456789"))
     path = near.with_name(f"{near.stem[: len(near.stem) - digits]}{frame + 1:0{digits}}{near.suffix}")
     if not digits or not path.is_file():

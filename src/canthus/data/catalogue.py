@@ -1,4 +1,4 @@
-"""Every data set that canthus can read, by name."""
+"""All data sets that canthus reads, by name."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from canthus.data.xm2vts import read_xm2vts
 from canthus.errors import DataError
 
 Reader = Callable[..., Sequence[Sample]]
-"""Takes the folder of the set and the name of a split; some take options."""
+"""Reads a split of a set, given the folder of the set, the name of the split, and options."""
 
 DATASETS: dict[str, Reader] = {
     "300vw": read_300vw,
@@ -45,17 +45,17 @@ DATASETS: dict[str, Reader] = {
 
 
 def open_set(name: str, root: Path, split: str, **options: str) -> Sequence[Sample]:
-    """Read the samples of a set; the pictures stay on disk.
+    """Read the samples of a set; pictures are read later, when they are needed.
 
     Args:
-        name: A key of `DATASETS`, which is the set's folder, too. "reader:folder" names another folder: "pts:my_faces"
-            reads the .pts files in `root / "my_faces"`.
-        root: The folder in which the sets lie.
-        split: A split of the set, as "test". "split/group" keeps the samples of one group: "test/blur".
-        options: What the reader of this set takes, as `labels="reannotated"`.
+        name: Name of the set, a key of `DATASETS`, which is also the name of its folder. "reader:folder" gives another
+            folder: "pts:my_faces" reads the .pts files in `root / "my_faces"`.
+        root: The folder that contains the folders of the sets.
+        split: Name of a split, as "test". "split/group" selects the samples of one group: "test/blur".
+        options: Options of the reader, as `labels="reannotated"`.
 
     Raises:
-        DataError: no such set or group, or its files are incomplete.
+        DataError: the set, split or group is not known, or files are missing or damaged.
     """
     reader = name.partition(":")[0]
     if reader not in DATASETS:
@@ -66,7 +66,7 @@ def open_set(name: str, root: Path, split: str, **options: str) -> Sequence[Samp
 
 
 def folder_of(name: str, root: Path) -> Path:
-    """Where a set lies: `root / name`, or `root / folder` for "reader:folder"."""
+    """The folder of a set: `root / name`, or `root / folder` for "reader:folder"."""
     reader, _, folder = name.partition(":")
     return root / (folder or reader)
 
@@ -75,7 +75,7 @@ def subset(samples: Sequence[Sample], group: str) -> list[Sample]:
     """The samples of a group.
 
     Raises:
-        DataError: there is none; the message lists the groups that there are.
+        DataError: no sample is in the group; the message lists the groups of the set.
     """
     read = list(samples)
     chosen = [sample for sample in read if group in sample.groups]

@@ -1,7 +1,7 @@
 """Reads COFW, occluded faces: 29 points [Burgos-Artizzu et al., 2013], or 68 [Ghiasi and Fowlkes, 2015].
 
-The pictures lie inside the MATLAB files (version 7.3, which is HDF5: cells are references, axes are reversed).
-MATLAB counts pixels from 1; that is taken off.
+The pictures are inside the MATLAB files (version 7.3, which is HDF5: cells are references, axes are reversed).
+Coordinates count from 1 in MATLAB; the reader subtracts 1.
 """
 
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ ENDINGS = {"train": "Tr", "test": "T"}
 
 @dataclass(frozen=True)
 class HdfPicture:
-    """One picture in a COFW file, read when it is called.
+    """One picture in a COFW file, which is read when this object is called.
 
     Attributes:
         file: The .mat file.
         cells: Name of the cell array, "IsTr" or "IsT".
-        index: Number of the picture, from 0.
+        index: Index of the picture, from 0.
     """
 
     file: Path
@@ -46,25 +46,26 @@ class HdfPicture:
     index: int
 
     def __call__(self) -> Image:
-        """The picture, grey ones as RGB. Shape (H, W, 3)."""
+        """The picture; a grey one is converted to RGB. Shape (H, W, 3)."""
         with _open(self.file) as stored:
             pixels = np.asarray(stored[_of(stored, self.cells, self.file)[0, self.index]]).T
         if pixels.ndim == 2:
             pixels = np.repeat(pixels[..., None], 3, 2)
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-            raise DataError(f"{self.file}: {self.cells}[{self.index}] is no picture: {pixels.dtype} {pixels.shape}")
+            found = f"{pixels.dtype} {pixels.shape}"
+            raise DataError(f"{self.file}: {self.cells}[{self.index}] is not a picture: {found}; restore the file")
         return np.ascontiguousarray(pixels)
 
 
 def read_cofw(folder: Path, split: str) -> list[Sample]:
-    """COFW with 29 points, and which of them are occluded.
+    """COFW with 29 points and their occlusion.
 
     Args:
-        folder: The folder of the set. The colour file is taken where both are there.
+        folder: The folder of the set. If both the colour and the grey file exist, the colour file is read.
         split: "train" (1345 faces) or "test" (507).
 
     Returns:
-        Samples of 29 points with `visible`, the set's box as "set", and `pixels`.
+        Samples of 29 points with `visible`, the box of the set as "set", and `pixels`.
 
     Raises:
         DataError: no such split, or the file is missing or damaged.
@@ -91,7 +92,7 @@ def read_cofw68(folder: Path, split: str) -> Lazy[int]:
     """The 507 faces of the COFW test set with 68 points.
 
     Args:
-        folder: The folder `COFW68_Data` of the annotations, with the pictures of COFW in it.
+        folder: The folder `COFW68_Data` of the annotations, into which the picture file of COFW was copied.
         split: "test".
 
     Returns:

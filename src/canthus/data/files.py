@@ -1,4 +1,4 @@
-"""What the readers of data sets share: finding the files, and refusing what does not fit with words that help."""
+"""Helpers of the readers of data sets: they find files, check labels, and raise errors that name the remedy."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,15 +14,15 @@ from canthus.types import Floats
 
 
 def expect(path: Path, folder: Path, tree: str) -> Path:
-    """The path, if there is a file or folder.
+    """The path, if it exists.
 
     Args:
-        path: What the reader needs.
+        path: File or folder that the reader needs.
         folder: The folder of the set.
-        tree: What the folder should look like; "{folder}" stands for it.
+        tree: Expected contents of the folder; "{folder}" stands for its path.
 
     Raises:
-        DataError: it does not exist; the message shows the tree.
+        DataError: the path does not exist; the message shows the expected contents.
     """
     if not path.exists():
         raise DataError(f"{path} does not exist; expected\n{tree.format(folder=folder)}")
@@ -30,10 +30,10 @@ def expect(path: Path, folder: Path, tree: str) -> Path:
 
 
 def choose(known: Mapping[str, Any], wanted: str, name: str, kind: str = "split") -> Any:
-    """The entry of `known` that was asked for.
+    """The entry of `known` with the name `wanted`.
 
     Raises:
-        DataError: there is none; the message lists those of the set.
+        DataError: there is no such entry; the message lists the known names.
     """
     if wanted not in known:
         raise DataError(f"{name} has no {kind} {wanted!r}; it has {', '.join(known)}")
@@ -44,12 +44,12 @@ def labelled(folder: Path, complete: bool = True, deep: bool = False) -> list[tu
     """The .pts files of a folder, each with the picture beside it, sorted.
 
     Args:
-        folder: Where to look.
-        complete: Every picture must have labels.
-        deep: Look into the folders below, too.
+        folder: The folder to search.
+        complete: Whether every picture must have labels.
+        deep: Whether to search the folders below as well.
 
     Raises:
-        DataError: nothing is there, or a picture or a .pts file lacks the other one.
+        DataError: there is no .pts file, or a .pts file or a picture lacks the other one.
     """
     files = sorted(path for path in folder.glob("**/*" if deep else "*") if not hidden(path, folder))
     pictures = {path.with_suffix(""): path for path in files if path.suffix.lower() in SUFFIXES}
@@ -68,27 +68,31 @@ def labelled(folder: Path, complete: bool = True, deep: bool = False) -> list[tu
 
 
 def hidden(path: Path, folder: Path) -> bool:
-    """True for a file that is hidden in the folder, or lies in a hidden folder there: a run that was killed left it."""
+    """True for a hidden file, or a file in a hidden folder, below the folder: the remains of a killed run."""
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def read_points(path: Path, *counts: int) -> Floats:
-    """The points of a .pts file; `counts` are the numbers of points that the set has.
+    """The points of a .pts or .ljson file.
+
+    Args:
+        path: The file.
+        counts: Possible numbers of points.
 
     Raises:
         DataError: another number of points, or a point that is not finite.
-        FormatError: not a .pts file.
+        FormatError: the file is not in the format of its extension.
     """
     return checked(load(path)[0].points, path, *counts)
 
 
 def checked(points: ArrayLike, source: Path | str, *counts: int) -> Floats:
-    """Points of a set in which every point is annotated.
+    """Check the points of a set in which every point is annotated.
 
     Args:
-        points: Shape (P, 2) or (P, 3).
-        source: What an error names.
-        counts: The numbers of points that the set has.
+        points: Points of a face. Shape (P, 2) or (P, 3).
+        source: File or position that errors name.
+        counts: Possible numbers of points.
 
     Raises:
         DataError: another number of points, or a point that is not finite.
@@ -108,10 +112,10 @@ def read_mat(path: Path, names: Iterable[str]) -> dict[str, Any]:
 
     Args:
         path: The file.
-        names: The variables that it must hold.
+        names: Variables that it must have.
 
     Raises:
-        DataError: no such file, not MATLAB, or a variable is missing.
+        DataError: no such file, not a MATLAB file, or a variable is missing.
         ExtraMissingError: SciPy is not installed.
     """
     try:
@@ -121,7 +125,7 @@ def read_mat(path: Path, names: Iterable[str]) -> dict[str, Any]:
     wanted = list(names)
     try:
         found: dict[str, Any] = loadmat(path, appendmat=False, variable_names=wanted)
-    except Exception as error:  # SciPy raises whatever comes up in damaged bytes
+    except Exception as error:  # SciPy raises errors of any type on damaged bytes
         raise DataError(f"{path}: not a MATLAB file of version 4 to 7 ({error}); restore the file") from error
     for name in wanted:
         if name not in found:
@@ -130,10 +134,10 @@ def read_mat(path: Path, names: Iterable[str]) -> dict[str, Any]:
 
 
 def from_corner(box: ArrayLike, origin: float = 0) -> Floats:
-    """x, y, width, height -> x0 y0 x1 y1.
+    """Convert a box x, y, width, height to x0 y0 x1 y1.
 
     Args:
-        box: Shape (4,).
+        box: The box. Shape (4,).
         origin: Coordinates of the first pixel in the set: 1 in MATLAB, else 0.
     """
     x, y, width, height = np.asarray(box, np.float64).ravel()

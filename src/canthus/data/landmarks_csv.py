@@ -1,7 +1,7 @@
-"""Reads sets in the CSV form: `image,identity,x0,y0,x1,y1,...`, pixels of the file under `images/` (wild68, ytf68).
+"""Reads sets of CSV files `image,identity,x0,y0,x1,y1,...` with pictures in the folder `images` (wild68, ytf68).
 
-A set that shares its pictures with another names them by the way there from `images/`, as `../../ytf68/images/a.jpg`
-(`canthus synth denoise` does); the folder `images` itself need not exist then.
+A set may use the pictures of another one by their relative path from `images`, as `../../ytf68/images/a.jpg`
+(`canthus synth denoise` writes such sets); the folder `images` itself need not exist then.
 """
 
 import csv
@@ -28,11 +28,11 @@ def read_csv(folder: Path, split: str) -> list[Sample]:
 
     Args:
         folder: The folder of the set.
-        split: Name of the CSV file without its ending: "train", "val", "test".
+        split: Name of the CSV file without its extension: "train", "val", "test".
 
     Returns:
-        One sample a row, in the order of the file. Its scheme is the number of points, as "68"; its `boxes` are those
-        of `<split>_boxes.csv` by name, where that file exists. An empty cell is NaN.
+        One sample per row, in the order of the file. The name of its scheme is the number of points, as "68"; its
+        `boxes` are those of `<split>_boxes.csv` by name, where that file exists. An empty cell is NaN.
 
     Raises:
         DataError: a file or picture is missing, a row has the wrong number of cells, or a cell is not a number.
@@ -57,13 +57,13 @@ def read_csv(folder: Path, split: str) -> list[Sample]:
 
 
 def _picture(folder: Path, image: str) -> Path:
-    """The picture that a row names; where the name leads out of the folder, that may be missing."""
+    """The picture of a row; where its name leads out of the folder, the folder need not exist."""
     path = Path(image)
     return Path(os.path.normpath(folder.resolve() / path)) if ".." in path.parts else folder / path
 
 
 def _boxes(table: Path, folder: Path) -> dict[str, dict[str, Floats]]:
-    """Boxes of each image by name: `tight_x0` ... `tight_y1` is the box "tight". Nothing where there is no file."""
+    """Boxes of each image by name: `tight_x0` ... `tight_y1` is the box "tight". Empty where there is no file."""
     if not table.exists():
         return {}
     header, rows = _table(table, folder)
@@ -77,7 +77,7 @@ def _boxes(table: Path, folder: Path) -> dict[str, dict[str, Floats]]:
 
 
 def _table(table: Path, folder: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header, and the rows with their line numbers."""
+    """The header, and the rows with their line numbers."""
     if not table.is_file():
         raise DataError(f"{table} does not exist; expected\n{TREE.format(folder=folder)}")
     with table.open(newline="", encoding="utf-8") as lines:
@@ -91,7 +91,7 @@ def _table(table: Path, folder: Path) -> tuple[list[str], list[tuple[int, list[s
 
 
 def _numbers(cells: list[str], table: Path, line: int) -> Floats:
-    """Cells as numbers; an empty one is NaN."""
+    """Cells as numbers; an empty cell is NaN."""
     try:
         return np.array([float(cell) if cell else np.nan for cell in cells], np.float32)
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""Reads 300W-LP, pictures of 300-W turned to large poses by a 3D model, and AFLW2000-3D [Zhu et al., 2016].
+"""Reads 300W-LP, pictures of 300-W rotated to large poses by a 3D model, and AFLW2000-3D [Zhu et al., 2016].
 
-MATLAB counts pixels from 1; that is taken off. Poses: positive yaw = turned to the left of the picture, positive
-pitch = up, positive roll = clockwise in the picture.
+Coordinates count from 1 in MATLAB; the reader subtracts 1. Poses: a positive yaw faces the left of the picture, a
+positive pitch is up, a positive roll is clockwise in the picture.
 """
 
 from functools import partial
@@ -42,14 +42,14 @@ def read_300w_lp(folder: Path, split: str, labels: str = "3d") -> Lazy[tuple[Pat
     Args:
         folder: The folder of the set.
         split: "train" (61,225 faces), "flipped" (its mirror images), "all", "afw", "helen", "ibug" or "lfpw".
-        labels: "3d" = `pts_3d`, on the true outline of the head; "2d" = `pts_2d`, on the visible outline; "original" =
-            `pt2d` of the file beside the picture.
+        labels: "3d" = `pts_3d`, jaw points on the 3D jaw line; "2d" = `pts_2d`, jaw points on the visible outline;
+            "original" = `pt2d` of the file beside the picture.
 
     Returns:
         Samples of 68 points (68, 2) with pose; groups "afw", ..., and "flipped". The identity is the picture of 300-W.
 
     Raises:
-        DataError: no such split or labels, or its files are incomplete.
+        DataError: the split or labels are not known, or files are missing or damaged.
         ExtraMissingError: SciPy is not installed.
     """
     name = choose(LABELS, labels, "300W-LP", "labels")
@@ -61,21 +61,22 @@ def read_300w_lp(folder: Path, split: str, labels: str = "3d") -> Lazy[tuple[Pat
 
 
 def read_aflw2000(folder: Path, split: str, labels: str = "original", yaw: str = "pose_para") -> Lazy[int]:
-    """AFLW2000-3D, in either of its annotations and with any of its three yaws.
+    """AFLW2000-3D, with one of its two annotations and one of its three yaw angles.
 
     Args:
         folder: The folder of the set.
         split: "test" (2000 faces).
-        labels: "original" = `pt3d_68`, fitted; "reannotated" = by [Bulat and Tzimiropoulos, 2017], without depth.
+        labels: "original" = `pt3d_68`, fitted by a 3D model; "reannotated" = by [Bulat and
+            Tzimiropoulos, 2017], without depth.
         yaw: "pose_para"; "fitted" = `AFLW2000-3D.pose.npy` (1312, 383 and 305 faces in the bins); "aflw" =
-            `AFLW2000-3D-new.pose.npy`, the labels of AFLW without sign (1306, 462 and 232, as the papers have them).
+            `AFLW2000-3D-new.pose.npy`, the unsigned labels of AFLW (1306, 462 and 232, as in the papers).
 
     Returns:
-        Samples of 68 points, (68, 3) or reannotated (68, 2); groups "yaw-0-30", "yaw-30-60", "yaw-60-90" by the chosen
-        yaw, which is also in `pose`; pitch and roll are NaN unless they come from `Pose_Para`.
+        Samples of 68 points, (68, 3), or (68, 2) for "reannotated"; groups "yaw-0-30", "yaw-30-60", "yaw-60-90" by the
+        chosen yaw, which is also that of `pose`; pitch and roll are NaN unless they are from `Pose_Para`.
 
     Raises:
-        DataError: no such split, labels or yaw, or its files are incomplete.
+        DataError: the split, labels or yaw is not known, or files are missing or damaged.
         ExtraMissingError: SciPy is not installed.
     """
     choose({"test": None}, split, "AFLW2000-3D")
@@ -116,7 +117,7 @@ def _sample2000(
 
 
 def _annotated(part: Path, folder: Path, tree: str) -> list[tuple[Path, Path]]:
-    """Each .jpg of a part of the set with the .mat beside it."""
+    """The .mat and the .jpg file of each picture of a part of the set."""
     pictures = sorted(part.glob("*.jpg"))
     if not pictures:
         raise DataError(f"{part} holds no .jpg; expected\n{tree.format(folder=folder)}")
@@ -132,7 +133,7 @@ def _pose(labels: Path) -> Floats:
 
 
 def _array(folder: Path, name: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
-    """A .npy file with one row a picture, in the order of their names; None in `shape` = any size."""
+    """A .npy file with one row per picture, in the order of their names; None in `shape` = any size."""
     path = expect(folder / name, folder, TREE_2000)
     array: NDArray[Any] = np.load(path, allow_pickle=False)
     if array.ndim != len(shape) or any(

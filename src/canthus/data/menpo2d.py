@@ -1,6 +1,6 @@
 """Reads Menpo 2D: semi-frontal faces with 68 points, profile faces with 39 [Zafeiriou et al., 2017; Deng et al., 2019].
 
-The files do not say which side of a profile is seen. The geometry does: the nose lies ahead of the eye and the jaw.
+The files do not say which side of a profile is visible; it follows from the positions of nose, eye and jaw.
 """
 
 from pathlib import Path
@@ -28,29 +28,30 @@ def read_menpo2d(folder: Path, split: str) -> Lazy[tuple[Path, Path]]:
 
     Args:
         folder: The folder of the set.
-        split: "train" (7564 faces), "test" = "semifrontal" (5335) + "profile".
+        split: "train" (7564 faces); "test" = "semifrontal" (5335) + "profile"; or one of these two.
 
     Returns:
         Samples of 68 points, group "semifrontal", or 39 points, scheme "39_left" or "39_right", group "profile".
 
     Raises:
-        DataError: no such split, or its files are incomplete.
+        DataError: the split is not known, or files are missing or damaged.
     """
     parts = [expect(folder / part, folder, TREE) for part in choose(SPLITS, split, "Menpo 2D")]
     return Lazy([pair for part in parts for pair in labelled(part, deep=True)], _sample)
 
 
 def profile_side(points: NDArray[Any]) -> str:
-    """Which half of the subject's face 39 profile points show.
+    """The half of the subject's face that 39 profile points show.
 
-    The sign of the turn from down (brow to mouth) to ahead (eye and jaw to nose). It does not change when the face is
-    rotated in the picture, nor when the jaw is labelled from the wrong end, as in a dozen files of the set.
+    It is the sense of rotation from the direction down (brow to mouth) to the direction ahead (eye and jaw to nose). It
+    depends neither on a rotation of the face in the picture, nor on the end from which the jaw is labelled, which is
+    the wrong one in a dozen files of the set.
 
     Args:
-        points: Shape (39, 2), pixels.
+        points: Profile points in pixels. Shape (39, 2).
 
     Returns:
-        "left" where the subject's left half is seen: the face looks to the left of the picture.
+        "left" where the subject's left half is visible, so that the face looks to the left of the picture; or "right".
     """
     ahead = points[NOSE, :2].mean(0) - points[BEHIND, :2].mean(0)
     down = points[LOWER, :2].mean(0) - points[UPPER, :2].mean(0)

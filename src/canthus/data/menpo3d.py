@@ -1,6 +1,6 @@
 """Reads Menpo-3D tracking: videos with 84 points of a 3D face, projected into every frame [Zafeiriou et al., 2017].
 
-The training labels are for videos of 300-VW, which have to be fetched there.
+The training labels are for videos of 300-VW, which are distributed with that set.
 """
 
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ def read_menpo3d(folder: Path, split: str, labels: str = "2d") -> Sequence[Sampl
     Args:
         folder: The folder of the set.
         split: "train" or "test"; "synth" = the folder is a run of `canthus synth video`.
-        labels: "2d" = x and y in the picture; "3d" = with depth in pixels, of "synth" alone.
+        labels: "2d" = x and y in the picture; "3d" = with depth in pixels, for "synth" only.
 
     Returns:
         Samples of 84 points in the picture, with `frame`. The identity is the video.
 
     Raises:
-        DataError: no such split or labels, or its files are incomplete.
+        DataError: the split or labels are not known, or files are missing or damaged.
     """
     if split == SYNTH:
         return read_scenes(folder, "84", labels)

@@ -17,10 +17,11 @@ def read_pts_folder(folder: Path, split: str = "") -> Lazy[tuple[Path, Path, str
 
     Args:
         folder: The folder of the set.
-        split: A folder in it, as "train"; nothing = all.
+        split: A folder in it, as "train"; empty = the whole folder.
 
     Returns:
-        Samples whose scheme is the number of points and whose identity is the path of the picture in `folder`.
+        Samples whose scheme is named by the number of points, and whose identity is the path of the picture in the
+        folder, without extension.
 
     Raises:
         DataError: the folder is missing or empty, or a .pts file has no picture.

@@ -1,4 +1,4 @@
-"""What every reader of a data set yields, and splits in which no person is on two sides."""
+"""Samples of data sets: one annotated face, sequences of samples read on access, and splits by person."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,17 +20,17 @@ class Sample:
     """One annotated face.
 
     Attributes:
-        image: File of the picture; where `pixels` is given, a name for it.
+        image: File of the picture; where `pixels` is given, only a name.
         points: Landmarks in pixels; NaN = not annotated. Shape (P, 2) or (P, 3).
         scheme: Name of the landmark scheme.
-        identity: Person or source picture: samples of one identity stay on one side of a split.
-        box: The box a system is given, x0 y0 x1 y1; None = the box of the points. Shape (4,).
-        visible: True where the point can be seen; None = not known. Shape (P,).
-        pose: Yaw, pitch, roll in degrees, signs as in the set; NaN, or None = not known. Shape (3,).
-        frame: Number of the frame in a video, from 0; None = a still.
+        identity: Person or source picture; samples of one identity stay in one part of a split.
+        box: Box that a system is given, x0 y0 x1 y1; None = the box of the points. Shape (4,).
+        visible: True where a point is visible; None = not known. Shape (P,).
+        pose: Yaw, pitch, roll in degrees, with the signs of the set; NaN or None = not known. Shape (3,).
+        frame: Number of the frame in a video, from 0; None = not a video.
         groups: Subsets of its set that it belongs to, as "challenging" or "blur".
-        boxes: Boxes that come with the set, by source, as "jitter" or "detector"; `boxed` chooses one.
-        pixels: Reads a picture that is no file of its own, as in a .mat or a video; None = `image` is a file.
+        boxes: Boxes of the set by source, as "jitter" or "detector"; `boxed` selects one.
+        pixels: Reads a picture that is not a file of its own, as in a .mat file or a video; None = `image` is a file.
     """
 
     image: Path
@@ -60,7 +60,7 @@ class Sample:
         return self.pixels() if self.pixels else read(self.image)
 
     def boxed(self, source: str) -> "Sample":
-        """This sample with one of `boxes` as its box.
+        """This sample with one of its `boxes` as its box.
 
         Raises:
             DataError: the set has no such box.
@@ -73,11 +73,11 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Lazy(Sequence[Sample], Generic[Key]):
-    """A sequence of samples; each access reads the labels anew.
+    """Samples that are read on access: a set of 100,000 label files opens at once and fits any memory.
 
     Attributes:
-        keys: What tells the samples apart, as a tuple of paths.
-        load: From a key to its sample; a function of a module, so that worker processes can be sent it.
+        keys: Key of each sample, as a tuple of paths.
+        load: Reads the sample of a key; a function of a module, so that it can be sent to worker processes.
     """
 
     keys: Sequence[Key]
@@ -91,19 +91,19 @@ class Lazy(Sequence[Sample], Generic[Key]):
     @overload
     def __getitem__(self, index: slice) -> "Lazy[Key]": ...
     def __getitem__(self, index: int | slice) -> "Sample | Lazy[Key]":
-        """One sample by number, or some of them by slice."""
+        """One sample by its index, or several by a slice."""
         return Lazy(self.keys[index], self.load) if isinstance(index, slice) else self.load(self.keys[index])
 
 
 def split_by_identity(samples: Iterable[Sample], shares: Sequence[float]) -> list[list[Sample]]:
-    """Split so that no identity is on two sides, and so that adding samples moves none of the old ones.
+    """Split samples so that each identity is in one part only, and added samples do not move existing ones.
 
     Args:
-        samples: Any number.
-        shares: Size of each part as a fraction; they add up to 1.
+        samples: The samples.
+        shares: Size of each part as a fraction; the fractions add up to 1.
 
     Returns:
-        One list for each share.
+        The samples of each part.
 
     Raises:
         ShapeError: the shares do not add up to 1.

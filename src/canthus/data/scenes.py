@@ -1,4 +1,4 @@
-"""Reads what `canthus synth video` writes, for the readers of the sets whose points it has: one folder a sequence."""
+"""Reads runs of `canthus synth video`, one folder per sequence, for the readers of the sets with the same points."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ TREE = """\
   002/..."""
 
 SYNTH = "synth"
-"""The split of 300-VW and Menpo-3D under which a run is read."""
+"""Name of the split of 300-VW and Menpo-3D that stands for such a run."""
 VIDEO, TRUTH = "vid.avi", "annot3d.npz"
 
 Key = tuple[Path, int, str, str]
@@ -33,16 +33,16 @@ def read_scenes(folder: Path, scheme: str, labels: str) -> Lazy[Key]:
     """The frames of the sequences of a run, in order.
 
     Args:
-        folder: Of the run.
-        scheme: One that the run has, as "68", "84", "39_left".
-        labels: "2d" = on the true jaw, x and y; "3d" = the same with depth in pixels; "outline" = the contour where 2D
-            annotation has it.
+        folder: The folder of the run.
+        scheme: A landmark scheme of the run, as "68", "84", "39_left".
+        labels: "2d" = x and y, jaw points on the 3D jaw line; "3d" = the same with depth in pixels; "outline" = jaw
+            points on the visible outline, as in 2D annotation.
 
     Returns:
-        Samples with `frame`, visibility (of the true jaw) and pose. The identity is the sequence.
+        Samples with `frame`, visibility (that of the points on the 3D jaw line) and pose. The identity is the sequence.
 
     Raises:
-        DataError: no run, scheme or labels, or a file of it is missing or damaged.
+        DataError: there is no such run, scheme or labels, or a file is missing or damaged.
     """
     prefix = choose(LABELS, labels, "a run of canthus synth video", "labels")
     visible = (path for path in expect(folder, folder, TREE).iterdir() if not path.name.startswith("."))
@@ -61,7 +61,7 @@ def read_scenes(folder: Path, scheme: str, labels: str) -> Lazy[Key]:
 
 @contextmanager
 def open_truth(scene: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
-    """The arrays of a sequence, each read when it is asked for.
+    """The arrays of a sequence by name, each read on access.
 
     Raises:
         DataError: the file is missing or damaged, or has no such array.

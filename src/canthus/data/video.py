@@ -1,4 +1,4 @@
-"""Frames of annotated videos: picture files where someone has extracted them, else the video, decoded in order."""
+"""Frames of annotated videos: picture files where the frames have been extracted, otherwise the decoded video."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,11 +17,11 @@ class Clip:
     """An annotated video.
 
     Attributes:
-        identity: The person, or the video where they are not known.
-        video: The video file. Where a folder `frames` lies beside it, with 000001.jpg and so on, that is taken instead.
-        labels: The folder of 000001.pts or 000001.ljson and so on, one a frame; the first frame is 1.
-        count: Number of points; the scheme is called by it.
-        groups: Subsets of its set.
+        identity: Person, or the video where the person is not known.
+        video: The video file. If there is a folder `frames` beside it, with 000001.jpg and so on, that is read instead.
+        labels: The folder of the labels, one file per frame, as 000001.pts or 000001.ljson; the first frame is 1.
+        count: Number of points, which is also the name of the scheme.
+        groups: Subsets of its set that it belongs to.
     """
 
     identity: str
@@ -40,10 +40,10 @@ def read_clips(clips: Sequence[Clip], folder: Path, tree: str) -> Lazy[Key]:
     Args:
         clips: The videos.
         folder: The folder of the set.
-        tree: What it should look like.
+        tree: Expected contents of the folder.
 
     Raises:
-        DataError: a video has no labels, neither frames nor a video file, or a labelled frame has no picture.
+        DataError: a video has no labels, or neither frames nor a video file, or a labelled frame has no picture.
     """
     keys: list[Key] = []
     for clip in clips:

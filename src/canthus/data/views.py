@@ -1,4 +1,4 @@
-"""Reads what the data factory writes: runs of `canthus synth profile` and `occlude`, tables of `canthus synth fit`."""
+"""Reads synthetic data: runs of `canthus synth profile` and `occlude`, and tables of `canthus synth fit`."""
 
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ FITS = """\
   val.npz"""
 
 BANDS = {"front": (0, 30), "half": (30, 60), "profile": (60, 181)}
-"""Groups by azimuth, degrees."""
+"""Groups of samples, and their range of azimuth in degrees."""
 LABELS = {"2d": "points_", "3d": "points_", "outline": "outline_"}
+"""Kinds of labels, and the prefix of their arrays."""
 
 
 def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d") -> list[Sample]:
@@ -32,18 +33,18 @@ def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d")
 
     Args:
         folder: The folder of the set.
-        split: Name of the run's folder in it, as "train".
-        scheme: One of those in the index, as "68", "84", "39_left".
-        labels: "2d" = on the true jaw, x and y; "3d" = the same with depth in pixels; "outline" = the contour where 2D
-            annotation has it, for faces that have one: up to 60 degrees of azimuth.
+        split: Name of the folder of the run in it, as "train".
+        scheme: A landmark scheme of the index, as "68", "84", "39_left".
+        labels: "2d" = x and y, jaw points on the 3D jaw line; "3d" = the same with depth in pixels; "outline" = jaw
+            points on the visible outline, as in 2D annotation, for faces of up to 60 degrees of azimuth.
 
     Returns:
-        One sample a picture with visibility (of the true jaw) and pose; groups "front", "half", "profile" by azimuth,
-        "profile_left" and "profile_right" by the half of the face that is seen, and the kind of occluder. The identity
-        is that of the photograph.
+        One sample per picture with visibility (that of the points on the 3D jaw line) and pose; groups "front", "half",
+        "profile" by azimuth, "profile_left" and "profile_right" by the visible half of the face, and the kind of
+        occluder. The identity is that of the photograph.
 
     Raises:
-        DataError: no such run, scheme or labels, the index is damaged, or a picture is missing.
+        DataError: there is no such run, scheme or labels, the index is damaged, or a picture is missing.
     """
     path = expect(folder / split / "index.npz", folder, TREE)
     index = _read(path, ("azimuth", "kind"))
@@ -51,19 +52,19 @@ def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d")
 
 
 def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") -> list[Sample]:
-    """Read a table of fits: photographs with the points of every scheme.
+    """Read a table of fits of the 3D face model: photographs with the points of all schemes.
 
     Args:
         folder: The folder of the table.
-        split: Its name, as "train" for train.npz.
-        scheme: One of those in the table, as "68", "84", "39_left".
-        labels: "3d" = on the true jaw with depth in pixels; "2d" = the same without depth.
+        split: Name of the table, as "train" for train.npz.
+        scheme: A landmark scheme of the table, as "68", "84", "39_left".
+        labels: "3d" = with depth in pixels, jaw points on the 3D jaw line; "2d" = the same without depth.
 
     Returns:
-        As of `read_views`, without occluders.
+        Samples as of `read_views`, without occluders.
 
     Raises:
-        DataError: no such table, scheme or labels, the table is damaged, or a picture is missing.
+        DataError: there is no such table, scheme or labels, the table is damaged, or a picture is missing.
     """
     path = expect(folder / f"{split}.npz", folder, FITS)
     index = _read(path, ("rotation", "folder"))
@@ -74,7 +75,7 @@ def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") 
 
 
 def _read(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
-    """The arrays of an index or a table."""
+    """The arrays of an index or of a table."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             index = dict(archive)

@@ -22,7 +22,7 @@ CATEGORIES = {
     "category2": "203 208 211 212 213 214 218 224 403 404 405 406 407 408 409 412 550 551 553",
     "category3": "410 411 516 517 526 528 529 530 531 533 557 558 559 562",
 }
-"""Well lit; any light; anything at all."""
+"""Test videos by category: well lit; varying light; unconstrained."""
 TRAIN = """
     001 002 003 004 007 009 010 011 013 015 016 017 018 019 020 022 025 027 028 029 031 033 034 035 037 039 041 043 044
     046 047 048 049 053 057 059 112 113 115 119 120 123 138 143 144 160 204 205 223 225"""
@@ -36,14 +36,14 @@ def read_300vw(folder: Path, split: str, labels: str = "outline") -> Sequence[Sa
         folder: The folder of the set.
         split: "train" (50 videos), "test" (64) = "category1" (31) + "category2" (19) + "category3" (14);
             "synth" = the folder is a run of `canthus synth video`.
-        labels: "outline" = as the set has them; of "synth" also "2d" = on the true jaw, and "3d" = that with depth in
-            pixels.
+        labels: "outline" = jaw points on the visible outline, as in the set; of "synth" also "2d" = jaw points on the
+            3D jaw line, and "3d" = the same with depth in pixels.
 
     Returns:
         Samples of 68 points with `frame`; group "category1", "category2" or "category3". The identity is the video.
 
     Raises:
-        DataError: no such split or labels, or its files are incomplete.
+        DataError: the split or labels are not known, or files are missing or damaged.
     """
     if split == SYNTH:
         return read_scenes(folder, "68", labels)

@@ -49,12 +49,12 @@ def read_300w(folder: Path, split: str) -> Lazy[Key]:
             "common": "helen" (330) or "lfpw" (224).
 
     Returns:
-        Samples of 68 points; groups "common" or "challenging", and "afw", "helen", "lfpw" or "ibug". Where the owners'
-        `Bounding Boxes` are there, the box "set" is their detector's, "ground-truth" that of the points. The identity
-        is the source picture.
+        Samples of 68 points; groups "common" or "challenging", and "afw", "helen", "lfpw" or "ibug". If the folder
+        `Bounding Boxes` of the owners exists, the box "set" is that of their detector, and "ground-truth" that of the
+        points. The identity is the source picture.
 
     Raises:
-        DataError: no such split, or its files are incomplete.
+        DataError: the split is not known, or files are missing or damaged.
     """
     keys: list[Key] = []
     for part in choose(SPLITS, split, "300-W"):
@@ -79,7 +79,7 @@ def read_300w_private(folder: Path, split: str) -> Lazy[Key]:
         Samples of 68 points; groups "indoor" or "outdoor".
 
     Raises:
-        DataError: no such split, or its files are incomplete.
+        DataError: the split is not known, or files are missing or damaged.
     """
     keys: list[Key] = []
     for part in choose(PRIVATE, split, "300-W private"):
@@ -95,7 +95,7 @@ def _sample(key: Key) -> Sample:
 
 
 def _boxes(folder: Path, part: str) -> dict[str, dict[str, Floats]]:
-    """The owners' boxes of each picture of a part, which count pixels from 1; nothing where they are not there."""
+    """The owners' boxes of each picture of a part, whose coordinates count from 1; empty where they are missing."""
     if not folder.exists():
         return {}
     path = expect(folder / f"bounding_boxes_{part.replace('/', '_')}.mat", folder.parent, TREE)

@@ -15,8 +15,9 @@ TREE = """\
   WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_test.txt"""
 
 SUBSETS = ("largepose", "expression", "illumination", "makeup", "occlusion", "blur")
-"""In the order of the six flags of a line."""
+"""Subsets of the test faces, in the order of the six flags of a line."""
 CELLS = 196 + 4 + 6 + 1
+"""Number of cells of a line: coordinates, box, flags, name."""
 
 
 def read_wflw(folder: Path, split: str) -> list[Sample]:
@@ -27,11 +28,12 @@ def read_wflw(folder: Path, split: str) -> list[Sample]:
         split: "train" (7500 faces), "test" (2500), or one of `SUBSETS` of the test faces.
 
     Returns:
-        Samples of 98 points with the set's box as "set" and the names of its `SUBSETS` as groups. The identity is the
-        picture, which may hold several faces.
+        Samples of 98 points with the box of the set as "set", and the names of their `SUBSETS` as groups. The identity
+        is the picture, which may show several faces.
 
     Raises:
-        DataError: no such split, a file is missing, or a line is not 196 coordinates, 4 of a box, 6 flags and a name.
+        DataError: the split is not known, a file is missing, or a line is not 196 coordinates, a box, 6 flags
+            and a name.
     """
     part = choose({"train": "train", **dict.fromkeys(("test", *SUBSETS), "test")}, split, "WFLW")
     name = f"WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_{part}.txt"

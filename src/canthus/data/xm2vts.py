@@ -15,13 +15,13 @@ def read_xm2vts(folder: Path, split: str) -> Lazy[tuple[Path, Path]]:
 
     Args:
         folder: The folder of the set.
-        split: "all" (2360 pictures of 295 people); the landmark literature splits nothing.
+        split: "all" (2360 pictures of 295 people); the landmark literature uses no splits.
 
     Returns:
         Samples of 68 points. The identity is the person.
 
     Raises:
-        DataError: no such split, or its files are incomplete.
+        DataError: the split is not known, or files are missing or damaged.
     """
     choose({"all": None}, split, "XM2VTS")
     return Lazy(labelled(expect(folder, folder, TREE), complete=False), _sample)

@@ -1,4 +1,4 @@
-"""Boxes that are given, not found: by argument, or in a file with the boxes of many images."""
+"""Face boxes that are given instead of detected: as an argument, or in a file with the boxes of many images."""
 
 import csv
 import os
@@ -14,54 +14,55 @@ from canthus.geometry.crop import box_of
 from canthus.types import FaceDetector, Faces, Floats, Image, as_boxes, as_image
 
 SIDES = ("x0", "y0", "x1", "y1")
+"""Columns of a box in a .csv file."""
 
 
 class GivenBoxes(FaceDetector):
-    """The detector that answers with the same boxes for every picture."""
+    """Returns the same boxes for every image."""
 
     def __init__(self, boxes: ArrayLike) -> None:
         """Take the boxes.
 
         Args:
-            boxes: x0 y0 x1 y1 in pixels. Shape (F, 4) or (4,).
+            boxes: Face boxes, x0 y0 x1 y1 in pixels. Shape (F, 4) or (4,).
 
         Raises:
-            ShapeError: no boxes, or a value that is not finite.
+            ShapeError: wrong shape, a value that is not finite, or a box without area.
         """
         self.boxes = as_boxes(boxes)
 
     def detect(self, image: Image) -> Faces:
-        """The boxes, checked against an image (H, W, 3)."""
+        """The boxes; each must overlap the image (H, W, 3)."""
         return Faces.of_boxes(inside(self.boxes, image))
 
 
 def inside(boxes: Floats, image: Image) -> Floats:
-    """Check that boxes (F, 4) and an image (H, W, 3) belong together: each box covers a part of it.
+    """Check that each box (F, 4) overlaps an image (H, W, 3).
 
     Raises:
-        ShapeError: a box lies beside the image.
+        ShapeError: a box lies outside the image.
     """
     height, width = as_image(image).shape[:2]
-    beside = (boxes[:, 0] >= width) | (boxes[:, 1] >= height) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
-    if beside.any():
-        number = int(np.argmax(beside))
-        raise ShapeError(f"box {number}, {boxes[number].tolist()}, lies beside the image of {width} x {height} pixels")
+    outside = (boxes[:, 0] >= width) | (boxes[:, 1] >= height) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
+    if outside.any():
+        number = int(np.argmax(outside))
+        raise ShapeError(f"box {number}, {boxes[number].tolist()}, lies outside the image of {width} x {height} pixels")
     return boxes
 
 
 class BoxFile:
     """The boxes of many images.
 
-    An image belongs to the entry whose name is the end of its path: "test/a.jpg" is that of "/data/images/test/a.jpg",
-    and so is "a.jpg" where there is no longer one.
+    An image belongs to the entry whose name is the end of its path, the longest of several: the entry of
+    "/data/images/test/a.jpg" is "test/a.jpg", or else "a.jpg".
     """
 
     def __init__(self, boxes: dict[str, Floats], name: str) -> None:
         """Take the boxes.
 
         Args:
-            boxes: For each image (F, 4), checked.
-            name: What errors call it.
+            boxes: Checked boxes of each image by its name, each (F, 4).
+            name: Name of the file in errors.
         """
         self.name = name
         self._boxes = {Path(image).parts: some for image, some in boxes.items()}
@@ -72,14 +73,14 @@ class BoxFile:
         """Load boxes.
 
         Args:
-            path: A .csv file `image,x0,y0,x1,y1` with a row for each face, its cells empty for an image without one; or
-                whatever `formats.load` takes, as the .json of `canthus detect`. Where that gives points and no box, the
-                box of the points is taken.
-            columns: Beginning of the names of the columns, where a .csv file has several: "tight_" for tight_x0, ...
+            path: A .csv file `image,x0,y0,x1,y1` with one row per face, whose cells are empty for an image without a
+                face; or any file of `formats`, as the .json of `canthus detect`. A face with points but no box has the
+                box of its points.
+            columns: Prefix of the column names of a .csv file with several boxes per row: "tight_" for tight_x0, ...
 
         Raises:
-            InputError: the file is missing.
-            FormatError: it is not in its format, it gives no boxes, or a box is not finite or has no area.
+            InputError: the file is missing or cannot be read.
+            FormatError: the file is not in its format or has no boxes, or a box is not finite or has no area.
         """
         path = Path(path)
         if path.is_dir():
@@ -99,14 +100,16 @@ class BoxFile:
         """The boxes of an image file.
 
         Raises:
-            InputError: the file of boxes does not name the image, or so briefly that two images share the entry.
+            InputError: the file has no entry for the image, or one that two images share.
         """
         place = os.path.abspath(image)  # noqa: PTH100 - links stay as they are
         parts = Path(place).parts
         ends = (parts[start:] for start in range(len(parts)))
         entry = next((end for end in ends if end in self._boxes), None)
         if entry is None:
-            raise InputError(f"{image}: no boxes in {self.name}; add a row for it, with no box if it shows no face")
+            raise InputError(
+                f"{image}: no boxes in {self.name}; add a row for it, with empty cells if it shows no face"
+            )
         other = self._taken.setdefault(entry, place)
         if other != place:
             raise InputError(
@@ -116,7 +119,7 @@ class BoxFile:
 
 
 Row = tuple[str, str, Floats | None]
-"""Where it stands, image, and the box (4,) if there is one."""
+"""Position in the file, image, and box (4,) or None."""
 
 
 def _records(path: Path) -> Iterator[Row]:
@@ -125,12 +128,12 @@ def _records(path: Path) -> Iterator[Row]:
         if box is None and np.isfinite(record.points[:, :2]).all(1).any():
             box = box_of(record.points)
         if box is None and not record.empty:
-            raise FormatError(f"{path}: {record.image}: a face without box and points")
+            raise FormatError(f"{path}: {record.image}: a face has neither a box nor points; add one of them")
         yield str(path), record.image, box
 
 
 def _rows(path: Path, columns: str) -> Iterator[Row]:
-    """The rows of a .csv file of boxes; one of landmarks is left to `_records`."""
+    """The rows of a .csv file of boxes; a file of landmarks is read by `_records`."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             table = csv.DictReader(stream)

@@ -1,6 +1,6 @@
-"""Faces by the package mtcnn-runtime [Zhang et al., 2016], with its boxes made those of the 68 landmarks.
+"""Detector by the package mtcnn-runtime [Zhang et al., 2016], whose boxes are converted to boxes of the 68 landmarks.
 
-The numbers are medians over train pictures of wild68 and ytf68; `benchmarks/detectors.py --fit-mtcnn` prints them.
+The numbers are medians over the training images of wild68 and ytf68, printed by `benchmarks/detectors.py --fit-mtcnn`.
 """
 
 import numpy as np
@@ -9,21 +9,21 @@ from canthus.errors import ShapeError, need
 from canthus.types import FaceDetector, Faces, Image, as_image
 
 SHIFT = (0.017, 0.137)
-"""From the centre of its box to that of the landmarks, in sides of its box, where the eyes are level."""
+"""Shift from the centre of its box to that of the landmarks, as fractions of its sides, for level eyes."""
 SCALE = (1.056, 0.782)
-"""Width and height of the box of the landmarks, in those of its box, where the eyes are level."""
+"""Width and height of the box of the landmarks, as fractions of the sides of its box, for level eyes."""
 
 
 class MtcnnDetector(FaceDetector):
-    """The package's three-stage cascade; the roll is that of the eyes."""
+    """The three-stage cascade of the package; the roll is that of the line between the eyes."""
 
     def __init__(self, *, min_face: float = 20, threshold: float = 0.7, max_faces: int | None = None) -> None:
-        """Load its networks.
+        """Load the networks.
 
         Args:
-            min_face: Smallest face in pixels.
-            threshold: Score of the third stage from which a face counts, 0..1.
-            max_faces: Keep that many, the most certain; None = all.
+            min_face: Size of the smallest face in pixels.
+            threshold: Minimum score of the third stage, 0..1.
+            max_faces: Largest number of faces per image, most confident first; None = all.
 
         Raises:
             ShapeError: an option is out of its range.
@@ -42,7 +42,7 @@ class MtcnnDetector(FaceDetector):
         self.min_face, self.threshold, self.max_faces = min_face, threshold, max_faces
 
     def detect(self, image: Image) -> Faces:
-        """Boxes, confidence, five points and roll of the faces in an image (H, W, 3), the most certain first."""
+        """Boxes, confidence, five points and roll of the faces in an image (H, W, 3), most confident first."""
         boxes, points, scores = self.raw(image)
         eyes = points[:, 1] - points[:, 0]
         roll = np.arctan2(eyes[:, 1], eyes[:, 0])
@@ -53,12 +53,12 @@ class MtcnnDetector(FaceDetector):
         return Faces(points[order], tight[order], confidence=scores[order], pose=pose[order], scheme="5")
 
     def raw(self, image: Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What the package finds: boxes (N, 4), points (N, 5, 2) in the order of scheme 5, scores (N,)."""
+        """Output of the package: boxes (N, 4), points (N, 5, 2) in the order of scheme 5, scores (N,)."""
         bgr = np.ascontiguousarray(as_image(image)[..., ::-1])
         try:
             found, points = self.network.detect(bgr, self.min_face, [0.7, 0.7, self.threshold])
         except ValueError as error:
-            if "need at least one array" not in str(error):  # what it says where its first stage finds nothing
+            if "need at least one array" not in str(error):  # raised where its first stage finds nothing
                 raise
             found, points = [], []
         table = np.asarray(found, np.float32).reshape(-1, 5)
@@ -68,7 +68,7 @@ class MtcnnDetector(FaceDetector):
 
 
 def tightened(boxes: np.ndarray, roll: np.ndarray) -> np.ndarray:
-    """The boxes of the landmarks in the package's boxes (N, 4) of heads turned by angles (N,) in radians. (N, 4)."""
+    """Boxes of the landmarks (N, 4) from the boxes of the package (N, 4) and the roll of the heads (N,), radians."""
     side, middle = boxes[:, 2:] - boxes[:, :2], (boxes[:, :2] + boxes[:, 2:]) / 2
     (across, down), cosine, sine = SHIFT, np.cos(roll), np.sin(roll)
     shift = np.stack([cosine * across - sine * down, sine * across + cosine * down], 1)

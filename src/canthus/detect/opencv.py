@@ -1,8 +1,8 @@
-"""Faces by OpenCV's cascades of boosted Haar features [Viola and Jones, 2001; Lienhart and Maydt, 2002].
+"""Detector by OpenCV's cascades of boosted Haar features [Viola and Jones, 2001; Lienhart and Maydt, 2002].
 
-The frontal cascade and the profile cascade, this one on the picture and on its mirror image, vote together. What they
-return is a square around brows and mouth; each is mapped to the box of the 68 landmarks. The numbers are medians over
-the train pictures of wild68 and ytf68; `benchmarks/cascade_boxes.py` prints them, and how good the boxes are.
+The detections of the frontal cascade, and of the profile cascade on the image and on its mirror image, are fused. They
+are squares around brows and mouth, and each is mapped to the box of the 68 landmarks. The numbers are medians over the
+training images of wild68 and ytf68, printed by `benchmarks/cascade_boxes.py` together with the accuracy of the boxes.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """A cascade and how its square lies to the box of the landmarks.
+    """A cascade, and the map from its squares to boxes of the landmarks.
 
     Attributes:
-        file: In the folder of OpenCV's cascades.
-        shift: From the centre of the square to that of the box, x and y, in sides of the square.
-        scale: Width and height of the box, in sides of the square.
+        file: File name in the folder of OpenCV's cascades.
+        shift: Shift from the centre of the square to that of the box, x and y, as fractions of its side.
+        scale: Width and height of the box, as fractions of the side of the square.
     """
 
     file: str
@@ -44,18 +44,18 @@ class Cascade:
 
 FRONTAL = Cascade("haarcascade_frontalface_alt2.xml", (0.0, 0.156), (0.877, 0.852))
 PROFILE = Cascade("haarcascade_profileface.xml", (-0.1, 0.158), (0.77, 0.744))
-"""Of faces that look to the left of the picture."""
+"""The profile cascade; it finds faces that look to the left of the image."""
 
 WINDOW = 24
-"""Side of the smallest square that is looked for, in pixels of the shrunk picture."""
+"""Side of the smallest square that is searched for, in pixels of the reduced image."""
 STEP = 1.1
-"""From one size of square to the next."""
+"""Ratio between one size of squares and the next."""
 CERTAINTY = (-5.11, 3.06)
-"""a and b of the confidence 1 / (1 + exp(-a - b log(votes)))."""
+"""Coefficients a and b of the confidence 1 / (1 + exp(-a - b log(votes)))."""
 
 
 class OpenCVDetector(FaceDetector):
-    """The detector that needs nothing but OpenCV: weak on tilted, hidden, dark, very small faces; not thread-safe."""
+    """Needs only OpenCV; weak on tilted, occluded, dark and very small faces, and not thread-safe."""
 
     def __init__(
         self, *, min_face: float = 32, threshold: float = 0.3, max_faces: int | None = None, max_side: int = 960
@@ -63,15 +63,15 @@ class OpenCVDetector(FaceDetector):
         """Load the cascades.
 
         Args:
-            min_face: Longer side of the smallest box, in pixels of the picture.
-            threshold: Confidence from which a face counts, 0..1.
-            max_faces: Keep that many, the most certain; None = all.
-            max_side: A picture whose longer side has more pixels is shrunk to it first; what is then smaller than
-                24 pixels is not found.
+            min_face: Longer side of the smallest box, in pixels of the image.
+            threshold: Minimum confidence, 0..1.
+            max_faces: Largest number of faces per image, most confident first; None = all.
+            max_side: Longer side to which larger images are reduced first, in pixels; faces that are then smaller than
+                24 pixels are not found.
 
         Raises:
             ShapeError: an option is out of its range.
-            InputError: this OpenCV comes without the cascades.
+            InputError: the installed OpenCV has no cascade files.
         """
         if min_face < 1 or not 0 <= threshold <= 1 or max_side < WINDOW or (max_faces is not None and max_faces < 1):
             raise ShapeError(
@@ -82,7 +82,7 @@ class OpenCVDetector(FaceDetector):
         self._frontal, self._profile = load_cascade(FRONTAL), load_cascade(PROFILE)
 
     def detect(self, image: Image) -> Faces:
-        """Boxes and confidence of the faces in an image (H, W, 3), the most certain first."""
+        """Boxes and confidence of the faces in an image (H, W, 3), most confident first."""
         boxes, votes = fuse(*self.candidates(as_image(image)))
         confidence = certainty(votes)
         large = (boxes[:, 2:] - boxes[:, :2]).max(1, initial=0) >= self.min_face
@@ -91,7 +91,7 @@ class OpenCVDetector(FaceDetector):
         return Faces.of_boxes(boxes[order], confidence[order])
 
     def candidates(self, image: Image) -> tuple[Doubles, Doubles]:
-        """What the cascades find, before it is fused: boxes (N, 4) and votes (N,)."""
+        """Detections of the cascades before fusion: boxes (N, 4) and votes (N,)."""
         height, width = image.shape[:2]
         factor = min(1.0, self.max_side / max(height, width))
         size = max(1, round(width * factor)), max(1, round(height * factor))
@@ -118,7 +118,7 @@ def load_cascade(cascade: Cascade) -> cv2.CascadeClassifier:
 
 
 def search(classifier: cv2.CascadeClassifier, grey: NDArray[Any], least: int) -> tuple[Doubles, Doubles]:
-    """Squares (N, 4) as x y width height in a grey picture (H, W), and votes (N,): how many windows agree."""
+    """Squares (N, 4) as x y width height in a grey image (H, W), and votes (N,): the number of windows that agree."""
     if min(grey.shape) < least:
         return np.zeros((0, 4)), np.zeros(0)
     squares, votes = classifier.detectMultiScale2(grey, scaleFactor=STEP, minNeighbors=2, minSize=(least, least))
@@ -126,15 +126,15 @@ def search(classifier: cv2.CascadeClassifier, grey: NDArray[Any], least: int) ->
 
 
 def fuse(boxes: Doubles, votes: Doubles, overlap: float = 0.3, inside: float = 0.6) -> tuple[Doubles, Doubles]:
-    """One box for each face: those that overlap a stronger one are averaged with it, weighted by votes.
+    """Fuse detections to one box per face: the mean of a box and all that overlap it, weighted by votes.
 
     Non-maximum suppression with box voting [Gidaris and Komodakis, 2015, section 5].
 
     Args:
-        boxes: Shape (N, 4), x0 y0 x1 y1.
-        votes: Shape (N,), > 0.
-        overlap: Intersection over union from which two boxes are of one face.
-        inside: Intersection over the smaller box from which they are.
+        boxes: Detections, x0 y0 x1 y1. Shape (N, 4).
+        votes: Votes for each, > 0. Shape (N,).
+        overlap: Intersection over union above which two boxes are of one face.
+        inside: Intersection over the area of the smaller box above which they are, too.
 
     Returns:
         Boxes (F, 4) and the sum of their votes (F,).
@@ -155,6 +155,6 @@ def fuse(boxes: Doubles, votes: Doubles, overlap: float = 0.3, inside: float = 0
 
 
 def certainty(votes: Doubles) -> Doubles:
-    """The share of true faces among detections with so many votes. Shape (F,)."""
+    """Confidence of detections by their votes: the fraction that are true faces. Shape (F,)."""
     chance: Doubles = 1 / (1 + np.exp(-CERTAINTY[0]) * np.maximum(votes, 1e-9) ** -CERTAINTY[1])
     return chance

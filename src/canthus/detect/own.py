@@ -1,7 +1,8 @@
-"""Faces at any rotation by canthus's own network (`nets/detector.py`) over an engine.
+"""The default detector: faces at any rotation, by the network of `nets/detector.py`.
 
-A picture is looked at on a pyramid whose levels are `STEP` apart, large levels in tiles. What lies across the inner
-border of a tile, or is larger than the tiles share, is left to the neighbour or to the next level.
+The network runs on an image pyramid whose levels differ by the factor `STEP`; large levels are split into overlapping
+tiles. A face that crosses the inner border of a tile is found in the neighbouring tile, and one that is larger than the
+overlap of tiles in the next level.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,32 +20,33 @@ from canthus.runtime.session import Device, Session
 from canthus.types import Backend, FaceDetector, Faces, Floats, Image, as_image
 
 SMALLEST = 20
-"""Longer side of the smallest box that the network finds, in pixels of what it sees."""
+"""Longer side of the smallest box that the network finds, in pixels of its input."""
 STRIDES = (8, 16, 32)
+"""Strides of the maps of the network, in pixels of its input."""
 UNIT = 32
-"""Sides of what the network sees are multiples of it."""
+"""The sides of the network's input are multiples of this number."""
 GREY = 127
-"""What fills the rest."""
+"""Value of padding."""
 TILE, SHARED = 1280, 192
-"""Largest side of what the network sees at once, and how far two tiles overlap."""
+"""Largest side of a tile, and overlap of two tiles, in pixels."""
 STEP = 4.0
-"""From one level of the pyramid to the next."""
+"""Ratio between one level of the pyramid and the next."""
 WHOLE = 448
-"""A level with no longer side is the last one."""
+"""A level whose longer side is at most this is the last."""
 BATCH_PIXELS = 4_000_000
-"""Tiles go through the network together up to so many pixels."""
+"""Largest number of pixels of the tiles in one batch."""
 MOST = 2000
-"""Candidates of a picture that suppression looks at, the most certain."""
+"""Largest number of candidates per image before suppression, most confident first."""
 
 
 class Candidates(NamedTuple):
-    """What cells say, arrays aligned by cell.
+    """Detections of single cells, arrays with one row per cell.
 
     Attributes:
-        boxes: x0 y0 x1 y1, pixels. Shape (N, 4).
-        scores: 0..1. Shape (N,).
-        points: The five points. Shape (N, 5, 2).
-        rolls: Degrees clockwise on the screen. Shape (N,).
+        boxes: Bounding boxes, x0 y0 x1 y1, pixels. Shape (N, 4).
+        scores: Confidence, 0..1. Shape (N,).
+        points: The five points, pixels. Shape (N, 5, 2).
+        rolls: Rotation of the heads, degrees clockwise on the screen. Shape (N,).
     """
 
     boxes: Floats
@@ -57,12 +59,12 @@ class Tile(NamedTuple):
     """A part of a level of the pyramid.
 
     Attributes:
-        image: Index of the picture.
-        pixels: Shape (H, W, 3), padded.
-        corner: Its first pixel in the level, (x, y).
-        scale: Level pixels a picture pixel, (x, y).
-        inner: Left, top, right, bottom border in pixels of the tile where a neighbour goes on; infinite = none does.
-        last: Nothing follows that finds larger faces.
+        image: Index of the image.
+        pixels: Padded pixels. Shape (H, W, 3).
+        corner: Position of its first pixel in the level, (x, y).
+        scale: Pixels of the level per pixel of the image, (x, y).
+        inner: Left, top, right, bottom border to a neighbouring tile, in pixels of the tile; infinite = no neighbour.
+        last: Whether this is the last level, with the largest faces.
     """
 
     image: int
@@ -89,13 +91,13 @@ class OwnDetector(FaceDetector):
         """Take an engine.
 
         Args:
-            network: Runs the maps of a batch of pictures.
-            min_face: Longer side of the smallest box, in pixels of the picture; larger pictures of which only large
-                faces are wanted are shrunk.
-            threshold: Score from which a face counts, 0..1.
-            max_faces: Keep that many, the most certain; None = all.
-            max_side: A picture whose longer side has more pixels is shrunk to it first.
-            overlap: Intersection over union from which two boxes are of one face.
+            network: Engine that computes the maps of a batch of images.
+            min_face: Longer side of the smallest box, in pixels of the image; a larger value than the default reduces
+                the image first, which is faster.
+            threshold: Minimum confidence, 0..1.
+            max_faces: Largest number of faces per image, most confident first; None = all.
+            max_side: Longer side to which larger images are reduced first, in pixels.
+            overlap: Intersection over union above which two boxes are of one face.
 
         Raises:
             ShapeError: an option is out of its range.
@@ -112,11 +114,11 @@ class OwnDetector(FaceDetector):
         self.max_side, self.overlap = max_side, overlap
 
     def detect(self, image: Image) -> Faces:
-        """The faces of an image (H, W, 3), the most certain first: boxes, confidence, five points, roll."""
+        """The faces of an image (H, W, 3), most confident first: boxes, confidence, five points, roll."""
         return self.detect_many([image])[0]
 
     def detect_many(self, images: Sequence[Image]) -> list[Faces]:
-        """The faces of several images; parts of equal size share a batch."""
+        """The faces of several images; tiles of equal size go through the network together."""
         tiles = [tile for index, image in enumerate(images) for tile in self._tiles(index, as_image(image))]
         found: list[list[Candidates]] = [[] for _ in images]
         shapes: dict[tuple[int, ...], list[Tile]] = {}
@@ -133,7 +135,7 @@ class OwnDetector(FaceDetector):
         return [self._chosen(some) for some in found]
 
     def _tiles(self, index: int, image: Image) -> Iterator[Tile]:
-        """The pyramid of a picture, from the finest level."""
+        """The tiles of the pyramid of an image, from the largest level."""
         height, width = image.shape[:2]
         factor = min(1.0, self.max_side / max(height, width), SMALLEST / self.min_face)
         while True:
@@ -175,14 +177,14 @@ def open_own(
     """Load the detector.
 
     Args:
-        bundle: Made by `canthus export` of a run of recipes/detector.yaml; None = the one in the package.
+        bundle: Bundle exported from a run of recipes/detector.yaml; None = the one in the package.
         device: "cpu", "cuda" or "openvino".
-        threads: Threads of the engine on the CPU; 0 = all cores.
+        threads: Number of CPU threads; 0 = all cores.
         precision: "fp32", or "int8" where the bundle has it.
-        **options: Of `OwnDetector`.
+        **options: Options of `OwnDetector`.
 
     Raises:
-        BundleError: there is no such bundle, or it holds something else.
+        BundleError: the bundle is missing or damaged, or holds another system.
         ShapeError: an option is out of its range.
     """
     return OwnDetector(
@@ -191,7 +193,7 @@ def open_own(
 
 
 def padded(image: Image) -> Image:
-    """An image grown to the right and below to multiples of `UNIT`."""
+    """An image padded on the right and at the bottom to multiples of `UNIT`."""
     height, width = image.shape[:2]
     below, right = -height % UNIT, -width % UNIT
     whole = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(GREY, GREY, GREY))
@@ -199,11 +201,11 @@ def padded(image: Image) -> Image:
 
 
 def decode(maps: Sequence[NDArray[Any]], threshold: float) -> Candidates:
-    """What the maps of one picture mean where the score is high enough; `nets/detector.py` says what they hold.
+    """Detections in the maps of one image, whose channels `nets/detector.py` defines.
 
     Args:
-        maps: For each stride (17, H, W).
-        threshold: Smallest score, 0..1.
+        maps: Maps of each stride, each (17, H, W).
+        threshold: Minimum confidence, 0..1.
     """
     parts = []
     for stride, one in zip(STRIDES, maps, strict=True):
@@ -220,12 +222,12 @@ def decode(maps: Sequence[NDArray[Any]], threshold: float) -> Candidates:
 
 
 def suppress(boxes: NDArray[Any], scores: NDArray[Any], overlap: float) -> NDArray[np.intp]:
-    """Numbers of the boxes that no surer box overlaps, the surest first: non-maximum suppression.
+    """Non-maximum suppression: indices of the boxes that no more confident box overlaps, most confident first.
 
     Args:
-        boxes: Shape (N, 4).
-        scores: Shape (N,).
-        overlap: Intersection over union above which the less sure box goes.
+        boxes: Bounding boxes, x0 y0 x1 y1. Shape (N, 4).
+        scores: Confidence. Shape (N,).
+        overlap: Intersection over union above which the less confident of two boxes is removed.
     """
     left = np.argsort(-scores, kind="stable")[:MOST]
     kept = []
@@ -236,7 +238,7 @@ def suppress(boxes: NDArray[Any], scores: NDArray[Any], overlap: float) -> NDArr
 
 
 def _in_picture(cells: Candidates, tile: Tile) -> Candidates:
-    """Candidates of a tile in pixels of the picture, without those that are left to others."""
+    """Candidates of a tile in pixels of the image, without those that another tile or level finds."""
     inner = np.array(tile.inner)
     boxes = cells.boxes
     own = (boxes[:, :2] > inner[:2]).all(1) & (boxes[:, 2:] < inner[2:]).all(1)
@@ -258,7 +260,7 @@ def _resized(image: Image, size: tuple[int, int]) -> Image:
 
 
 def _spans(length: int) -> list[tuple[int, int]]:
-    """Where tiles begin and end along a side."""
+    """Start and end of the tiles along a side."""
     if length <= TILE:
         return [(0, length)]
     count = -(-(length - SHARED) // (TILE - SHARED))

@@ -1,4 +1,4 @@
-"""Is this crop still a face? The third stage of a cascade over an engine (`nets/face_score.py`), for trackers."""
+"""Face score: whether a crop still shows a face, for trackers; the network is that of `nets/face_score.py`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +17,12 @@ from canthus.types import Backend, Floats, Image, as_boxes, as_image
 
 
 class Scored(NamedTuple):
-    """What the third stage says of boxes.
+    """Output of the network for given boxes.
 
     Attributes:
-        scores: That the box is around a face, 0..1. Shape (F,).
-        boxes: Where the box should be. Shape (F, 4).
-        points: The five points. Shape (F, 5, 2).
+        scores: Probability that each box is around a face, 0..1. Shape (F,).
+        boxes: Corrected boxes, x0 y0 x1 y1, pixels. Shape (F, 4).
+        points: The five points of each face, pixels. Shape (F, 5, 2).
     """
 
     scores: Floats
@@ -31,14 +31,14 @@ class Scored(NamedTuple):
 
 
 class FaceScorer:
-    """Judges boxes."""
+    """Scores boxes."""
 
     def __init__(self, network: Backend, size: int, margin: float) -> None:
         """Take an engine.
 
         Args:
-            network: Runs a batch of crops.
-            size: Side of the crop.
+            network: Engine that runs the network on a batch of crops.
+            size: Side of the crop in pixels.
             margin: Crop margin: side of the crop over the longer side of the box.
         """
         self.network, self.size, self.margin = network, size, margin
@@ -52,10 +52,16 @@ class FaceScorer:
         threads: int = 1,
         precision: Precision = "fp32",
     ) -> "FaceScorer":
-        """Load a bundle made of a run of recipes/face_score.yaml; None = the one in the package.
+        """Load a face score.
+
+        Args:
+            path: Bundle exported from a run of recipes/face_score.yaml; None = the one in the package.
+            device: "cpu", "cuda" or "openvino".
+            threads: Number of CPU threads; 0 = all cores.
+            precision: "fp32", or "int8" where the bundle has it.
 
         Raises:
-            BundleError: there is no such bundle, or it holds something else.
+            BundleError: the bundle is missing or damaged, or holds another system.
         """
         bundle = open_system("face_score", path)
         crop = bundle.card.stages[0].crop
@@ -64,13 +70,13 @@ class FaceScorer:
         return cls(Session(bundle.network("face_score", precision), device, threads), crop.size, crop.margin)
 
     def score(self, image: Image, boxes: ArrayLike, rolls: ArrayLike | None = None) -> Scored:
-        """Judge the boxes of an image.
+        """Score the boxes of an image.
 
         Args:
-            image: Shape (H, W, 3).
-            boxes: Boxes of the landmarks, upright in the picture. Shape (F, 4).
-            rolls: How far the heads are turned, degrees clockwise on the screen; NaN, or None for all = upright.
-                Shape (F,).
+            image: The image. Shape (H, W, 3).
+            boxes: Boxes of the landmarks, with sides parallel to those of the image. Shape (F, 4).
+            rolls: Rotation of the heads in the image plane, degrees clockwise on the screen; NaN, or None for all =
+                upright. Shape (F,).
 
         Raises:
             ShapeError: not an image, not boxes, or another number of rolls.

@@ -1,4 +1,4 @@
-"""The picture is the face: for pictures that were cut around one face already."""
+"""The whole image as one face: for images that are crops of one face already."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from canthus.types import FaceDetector, Faces, Image, as_image
 
 
 class WholePicture(FaceDetector):
-    """The detector that looks for nothing: one face, as large as the picture."""
+    """Returns one face, as large as the image, without detection."""
 
     def detect(self, image: Image) -> Faces:
-        """One box, of the middles of the outermost pixels."""
+        """One box: the borders of the image (H, W, 3)."""
         height, width = as_image(image).shape[:2]
         return Faces.of_boxes(np.array([[-0.5, -0.5, width - 0.5, height - 0.5]], np.float32))

@@ -1,4 +1,4 @@
-"""Image files in folders and patterns."""
+"""Finds image files in folders and by patterns."""
 
 import glob
 import os
@@ -9,21 +9,21 @@ from canthus.errors import ReadError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".png", ".apng", ".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff", ".webp"})
 SUFFIXES |= {".jpg", ".jpeg", ".jpe", ".jfif"}
-"""What `find` takes from a folder for an image."""
+"""Extensions of the files in a folder that `find` lists as images."""
 
 
 def find(paths: Sequence[str | Path]) -> list[Path]:
     """List image files.
 
     Args:
-        paths: Files, whatever their name; folders, searched with all below them for `SUFFIXES`, names that begin with a
-            dot left out; patterns as "set/**/*.png".
+        paths: Files with any extension; folders, which are searched recursively for files with one of `SUFFIXES`,
+            without names that begin with a dot; and patterns, as "set/**/*.png".
 
     Returns:
-        Sorted, each file once. A file that was named and does not exist is listed: reading it says so.
+        The files, sorted, each once. A named file that does not exist is listed as well; reading it raises the error.
 
     Raises:
-        ReadError: a folder or a pattern leads to no image.
+        ReadError: a folder or a pattern contains no image.
     """
     found: set[str] = set()
     for path in map(str, paths):
@@ -33,16 +33,16 @@ def find(paths: Sequence[str | Path]) -> list[Path]:
         elif glob.has_magic(path) and not Path(path).exists():
             listed = [match for match in glob.glob(path, recursive=True) if _is_image(Path(match))]  # noqa: PTH207
         if not listed:
-            raise ReadError(f"{path}: no image there; canthus looks for {' '.join(sorted(SUFFIXES))}")
+            raise ReadError(f"{path}: no image found; canthus looks for {' '.join(sorted(SUFFIXES))}")
         found.update(map(os.path.normpath, listed))
     return sorted(map(Path, found))
 
 
 def root_of(paths: Sequence[str | Path]) -> Path:
-    """The folder from which the paths of what `find` finds are kept: of one folder itself, of several what they share.
+    """The folder that the paths of results are relative to: the given folder, or the common parent of several.
 
     Args:
-        paths: As for `find`.
+        paths: Files, folders and patterns, as for `find`.
     """
     folders = []
     for path in map(Path, paths):

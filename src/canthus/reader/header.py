@@ -1,6 +1,7 @@
-"""What an image file says of itself before anything is decoded: kind, size, EXIF orientation, whether it is whole.
+"""Headers of image files: format, size, EXIF orientation, and whether the file is complete, before it is decoded.
 
-The size must be known before decoding, so that a small file cannot ask for gigabytes; OpenCV tells it only afterwards.
+The size must be known before decoding, so that a small file cannot request gigabytes of memory; OpenCV reports it only
+afterwards.
 """
 
 import re
@@ -13,14 +14,14 @@ from canthus.errors import ReadError
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Facts of an image file.
+    """Header of an image file.
 
     Attributes:
-        kind: "JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF" or "PNM".
-        width: Pixels, as stored; of the canvas where the file is animated.
-        height: Pixels, as stored.
-        orientation: How the stored picture is turned, 1 to 8 [EXIF 2.3, tag 274]; 1 = upright, or the decoder turns it.
-        whole: False where the end of the file is missing.
+        kind: Format: "JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF" or "PNM".
+        width: Width as stored, in pixels; of an animation that of the canvas.
+        height: Height as stored, in pixels.
+        orientation: Orientation as stored, 1 to 8 [EXIF 2.3, tag 274]; 1 = upright, or corrected by the decoder.
+        whole: Whether the file is complete; False = its end is missing.
     """
 
     kind: str
@@ -34,10 +35,10 @@ def header_of(data: bytes) -> Header:
     """Read the header of an image file.
 
     Args:
-        data: The content of the file.
+        data: Content of the file.
 
     Raises:
-        ReadError: no image that canthus reads, or its header is damaged. The message does not name the file.
+        ReadError: not an image in a format that canthus reads, or a damaged header. The message does not name the file.
     """
     for magic, parse in PARSERS.items():
         if magic.match(data):
@@ -50,7 +51,7 @@ def header_of(data: bytes) -> Header:
     )
 
 
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # those that a length follows, and the end of the image
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # markers followed by a length, and the end of the image
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -115,7 +116,7 @@ def _bmp(data: bytes) -> Header:
 
 def _tiff(data: bytes) -> Header:
     tags = _directory(data)
-    return Header("TIFF", tags[256], tags[257])  # the decoder turns a TIFF itself
+    return Header("TIFF", tags[256], tags[257])  # the decoder applies the orientation of a TIFF itself
 
 
 def _pnm(data: bytes) -> Header:
@@ -126,7 +127,7 @@ def _pnm(data: bytes) -> Header:
 
 
 def _orientation(exif: bytes) -> int:
-    """The orientation in an EXIF block; a damaged block says nothing."""
+    """The orientation in an EXIF block; 1 where the block is damaged."""
     try:
         value = _directory(exif).get(274, 1)
     except (struct.error, KeyError):

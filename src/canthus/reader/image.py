@@ -1,8 +1,8 @@
-"""From image files to arrays.
+"""Reads image files: JPEG, PNG, WebP, GIF, BMP, TIFF and PNM.
 
-Read are JPEG, PNG, WebP, GIF, BMP, TIFF and PNM. The EXIF orientation is applied; 16 bits are scaled to 8; grey becomes
-RGB; what is transparent shows white; CMYK is converted as OpenCV does, without a colour profile; of an animation or of
-several pages the first is taken. What is damaged, cut short or larger than `MAX_PIXELS` is refused.
+The EXIF orientation is applied; 16 bits are scaled to 8; grey becomes RGB; transparent pixels are blended with white;
+CMYK is converted by OpenCV without a colour profile; of an animation or several pages the first is read. Files that are
+damaged, cut short or larger than `MAX_PIXELS` are refused.
 """
 
 from pathlib import Path
@@ -17,6 +17,7 @@ from canthus.reader.header import Header, header_of
 from canthus.types import Image
 
 MAX_PIXELS = 178_000_000
+"""Largest size of an image that is decoded, in pixels."""
 _FLIP = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
 """EXIF orientation -> argument of cv2.flip; 5 to 8 are transposed first."""
 
@@ -31,11 +32,11 @@ def read(path: str | Path) -> Image:
         Shape (H, W, 3), uint8, RGB, upright.
 
     Raises:
-        ReadError: no file, no image, damaged, cut short, or more than `MAX_PIXELS` pixels.
+        ReadError: no such file, not an image, damaged, cut short, or more than `MAX_PIXELS` pixels.
     """
     path = Path(path)
     if path.is_dir():
-        raise ReadError(f"{path}: a folder; canthus.reader.image.find lists its images")
+        raise ReadError(f"{path}: a folder; canthus.reader.files.find lists its images")
     if path.exists() and not path.is_file():
         raise ReadError(f"{path}: not a regular file")
     try:
@@ -49,14 +50,14 @@ def decode(data: bytes, name: str) -> Image:
     """Decode the content of an image file.
 
     Args:
-        data: The bytes.
-        name: What errors call it.
+        data: Content of the file.
+        name: Name of the file in errors.
 
     Returns:
         Shape (H, W, 3), uint8, RGB, upright.
 
     Raises:
-        ReadError: see `read`.
+        ReadError: as for `read`.
     """
     try:
         header = header_of(data)
@@ -76,7 +77,7 @@ def decode(data: bytes, name: str) -> Image:
         raise ReadError(f"{name}: OpenCV cannot decode it: {error.err}") from error
     if stored is None:
         raise ReadError(
-            f"{name}: the {header.kind} file is damaged, or of a kind that OpenCV {cv2.__version__} does not decode;"
+            f"{name}: the {header.kind} file is damaged, or in a variant that OpenCV {cv2.__version__} does not decode;"
             " save it again as JPEG or PNG"
         )
     if stored.dtype not in (np.uint8, np.uint16):
