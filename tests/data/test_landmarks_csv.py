@@ -5,7 +5,9 @@ import pytest
 
 from canthus.data.catalogue import open_set
 from canthus.data.landmarks_csv import read_csv
-from canthus.errors import DataError
+from canthus.errors import DataError, InputError
+from canthus.formats.record import Record
+from canthus.formats.table import dump
 
 
 @pytest.fixture
@@ -66,10 +68,12 @@ def test_an_empty_cell_is_a_missing_point(tiny):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("image,identity,x0,y0", "image,identity,y0,x0", r"test\.csv: the header is image,identity,x0,y0"),
-        ("test/a_2.png,a,", "test/a_2.png,a,7,", r"test\.csv, line 3: 13 cells, but the header has 12"),
-        ("test/a_2.png,a,", "test/a_2.png,a,left", r"test\.csv, line 3: could not convert"),
-        ("test/a_2.png,a,", "test/none.png,a,", r"line 3: .*none\.png does not exist; expected\n.*images/"),
+        ("image,identity,x0,y0", "image,identity,x0,why", r"test\.csv:1: the column 'y0' is missing"),
+        ("image,identity,x0,y0", "image,person,x0,y0", r"test\.csv: no points or no identities; the header is image,"),
+        ("image,identity,x0,y0", "name,identity,x0,y0", r"test\.csv:1: there is no column 'image'"),
+        ("test/a_2.png,a,", "test/a_2.png,a,7,", r"test\.csv:3: 13 cells, but the header has 12"),
+        ("test/a_2.png,a,", "test/a_2.png,a,left", r"test\.csv:3: 'left.*' is not a number"),
+        ("test/a_2.png,a,", "test/none.png,a,", r"test\.csv: .*none\.png does not exist; expected\n.*images/"),
     ],
 )
 def test_what_does_not_fit_is_named(tiny, old, new, message):
@@ -77,8 +81,35 @@ def test_what_does_not_fit_is_named(tiny, old, new, message):
     text = (folder / "test.csv").read_text()
     assert old in text
     (folder / "test.csv").write_text(text.replace(old, new))
-    with pytest.raises(DataError, match="(?s)" + message):
+    with pytest.raises(InputError, match="(?s)" + message):
         read_csv(folder, "test")
+
+
+def test_points_that_are_missing_are_named(tiny):
+    folder, _ = tiny
+    (folder / "val.csv").write_text("image,identity\ntest/a_1.png,a\n")
+    with pytest.raises(DataError, match=r"val\.csv: no points or no identities"):
+        read_csv(folder, "val")
+
+
+def test_depth_hidden_points_and_pose_are_read(tiny, rng):
+    """All that results of canthus hold; an image without a face is no sample."""
+    folder, truth = tiny
+    hidden = np.array([0, 0.25, 0.5, 0.75, 1])
+    records = [
+        Record(
+            name, rng.normal(size=(5, 3)), "39_left", "ann", rng.normal(size=4), pose=rng.normal(size=3), occluded=flags
+        )
+        for name, flags in zip(list(truth)[:2], (hidden, [*hidden[:4], np.nan]), strict=True)
+    ]
+    dump(folder / "val.csv", [*records, Record("test/b_1.png")])
+    samples = read_csv(folder, "val")
+    for sample, record in zip(samples, records, strict=True):
+        assert np.array_equal(sample.points, record.points) and np.array_equal(sample.pose, record.pose)
+        assert (sample.scheme, sample.identity) == ("39_left", "ann")
+        assert np.array_equal(sample.boxed("set").box, record.box)
+    assert samples[0].visible.tolist() == [True, True, False, False, False]
+    assert samples[1].visible is None
 
 
 def test_a_missing_split_shows_the_tree(tmp_path):

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from canthus.data.files import expect
 from canthus.data.sample import Sample
 from canthus.errors import DataError
+from canthus.formats.record import visible_of
+from canthus.formats.table import load
 from canthus.types import Floats
 
 TREE = """\
@@ -31,28 +34,40 @@ def read_csv(folder: Path, split: str) -> list[Sample]:
         split: Name of the CSV file without its extension: "train", "val", "test".
 
     Returns:
-        One sample per row, in the order of the file. The name of its scheme is the number of points, as "68"; its
-        `boxes` are those of `<split>_boxes.csv` by name, where that file exists. An empty cell is NaN.
+        One sample per face, in the order of the file, with all that `formats.csv` reads: depth (z0, ...), hidden points
+        (o0, ...), pose, and the box bx0 ... by1 as "set". The scheme is that of the file, else the number of points, as
+        "68"; `boxes` are also those of `<split>_boxes.csv` by name, where that file exists. An empty cell is NaN.
 
     Raises:
-        DataError: a file or picture is missing, a row has the wrong number of cells, or a cell is not a number.
+        DataError: a file or picture is missing, or there are no points or identities.
+        FormatError: a row has the wrong number of cells, or a cell is not a number.
     """
-    table = folder / f"{split}.csv"
-    header, rows = _table(table, folder)
-    count, odd = divmod(len(header) - 2, 2)
-    wanted = ["image", "identity", *(f"{axis}{index}" for index in range(count) for axis in "xy")]
-    if odd or count < 1 or header != wanted:
-        raise DataError(f"{table}: the header is image,identity,x0,y0,x1,y1,..., not {','.join(header[:6])},...")
+    table = expect(folder / f"{split}.csv", folder, TREE)
+    faces = [record for record in load(table) if not record.empty]
+    if not all(len(record.points) for record in faces) or not any(record.identity for record in faces):
+        raise DataError(f"{table}: no points or no identities; the header is image,identity,x0,y0,x1,y1,...")
     boxes = _boxes(folder / f"{split}_boxes.csv", folder)
     samples = []
-    for line, (image, identity, *cells) in rows:
-        path = _picture(folder / "images", image)
+    for record in faces:
+        path = _picture(folder / "images", record.image)
         if not path.is_file():
-            raise DataError(f"{table}, line {line}: {path} does not exist; expected\n{TREE.format(folder=folder)}")
-        if boxes and image not in boxes:
-            raise DataError(f"{split}_boxes.csv in {folder} has no row for {image}; remove the file or add the row")
-        points = _numbers(cells, table, line).reshape(-1, 2)
-        samples.append(Sample(path, points, str(count), identity, boxes=boxes.get(image, {})))
+            raise DataError(f"{table}: {path} does not exist; expected\n{TREE.format(folder=folder)}")
+        if boxes and record.image not in boxes:
+            raise DataError(
+                f"{split}_boxes.csv in {folder} has no row for {record.image}; remove the file or add the row"
+            )
+        own = {} if record.box is None else {"set": record.box}
+        samples.append(
+            Sample(
+                path,
+                record.points,
+                record.scheme or str(len(record.points)),
+                record.identity,
+                visible=visible_of(record.occluded),
+                pose=record.pose,
+                boxes=own | boxes.get(record.image, {}),
+            )
+        )
     return samples
 
 
@@ -66,7 +81,7 @@ def _boxes(table: Path, folder: Path) -> dict[str, dict[str, Floats]]:
     """Boxes of each image by name: `tight_x0` ... `tight_y1` is the box "tight". Empty where there is no file."""
     if not table.exists():
         return {}
-    header, rows = _table(table, folder)
+    header, rows = _table(table)
     names = [cell.removesuffix("_x0") for cell in header[1::4]]
     if header != ["image", *(f"{name}_{side}" for name in names for side in SIDES)]:
         raise DataError(f"{table}: the header is image,NAME_x0,NAME_y0,NAME_x1,NAME_y1,..., not {','.join(header)}")
@@ -76,10 +91,8 @@ def _boxes(table: Path, folder: Path) -> dict[str, dict[str, Floats]]:
     }
 
 
-def _table(table: Path, folder: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def _table(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header, and the rows with their line numbers."""
-    if not table.is_file():
-        raise DataError(f"{table} does not exist; expected\n{TREE.format(folder=folder)}")
     with table.open(newline="", encoding="utf-8") as lines:
         reader = csv.reader(lines)
         header = next(reader, [])

@@ -15,7 +15,7 @@ from canthus.evaluate.result import Labels
 from canthus.formats import mat, npz
 from canthus.formats import table as formats
 from canthus.formats.arrays import Arrays, checked
-from canthus.formats.record import Record
+from canthus.formats.record import Record, visible_of
 from canthus.geometry.crop import box_of
 from canthus.schemes.scheme import Scheme
 from canthus.types import Floats, Image
@@ -172,7 +172,7 @@ def _table_of(records: Sequence[Record], path: Path) -> Table:
         images=tuple(record.image for record in faces) if all(record.image for record in faces) else (),
         identities=tuple(record.identity for record in faces) if all(record.identity for record in faces) else (),
         scores=np.stack([row for row in scores if row is not None]) if _complete(scores) else None,
-        visible=_visible(np.stack([row for row in occluded if row is not None])) if _complete(occluded) else None,
+        visible=visible_of(np.stack([row for row in occluded if row is not None])) if _complete(occluded) else None,
         yaw=np.array([pose[0] for pose in poses if pose is not None], np.float64) if _complete(poses) else None,
         boxes={"set": np.stack([box for box in boxes if box is not None])} if _complete(boxes) else {},
     )
@@ -201,7 +201,7 @@ def _load_mat(path: Path, scheme: Scheme) -> Table:
 def _of_arrays(arrays: Arrays, path: Path) -> Table:
     """The arrays of `formats` without a record for each face: 100,000 faces load in well under a second."""
     points = checked(arrays, path)
-    visible = arrays["visible"].astype(np.bool_) if "visible" in arrays else _visible(arrays.get("occluded"))
+    visible = arrays["visible"].astype(np.bool_) if "visible" in arrays else visible_of(arrays.get("occluded"))
     return Table(
         points=points.astype(np.float32, copy=False),
         scheme=str(arrays.get("scheme", "")),
@@ -212,8 +212,3 @@ def _of_arrays(arrays: Arrays, path: Path) -> Table:
         yaw=arrays["pose"][:, 0].astype(np.float64) if "pose" in arrays else None,
         boxes={"set": arrays["boxes"]} if "boxes" in arrays else {},
     )
-
-
-def _visible(occluded: NDArray[Any] | None) -> NDArray[np.bool_] | None:
-    """Which points are probably not hidden (F, P); None where that is not known of every point."""
-    return None if occluded is None or np.isnan(occluded).any() else occluded < 0.5

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from canthus.errors import FormatError, ShapeError
 from canthus.types import Floats
@@ -87,6 +88,11 @@ def shapes_of(count: int) -> dict[str, tuple[int, ...]]:
         "raw": (count, 2),
         "view": (),
     }
+
+
+def visible_of(occluded: NDArray[Any] | None) -> NDArray[np.bool_] | None:
+    """Points that are probably visible, from the probabilities that they are hidden (..., P); None = not known."""
+    return None if occluded is None or np.isnan(occluded).any() else occluded < 0.5
 
 
 def record_at(place: str, **values: Any) -> Record:
