@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from canthus.data.between import filled, videos_of
 from canthus.data.sample import Sample
+from canthus.data.video import filled, videos_of
 from canthus.errors import DataError
 from canthus.reader.video import VideoFrame
 

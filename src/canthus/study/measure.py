@@ -12,9 +12,9 @@ from canthus.align.estimate import Estimate
 from canthus.align.follow import follow
 from canthus.align.stage import System
 from canthus.align.view import View
-from canthus.data.between import filled, videos_of
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
+from canthus.data.video import filled, videos_of
 from canthus.errors import DataError
 from canthus.evaluate.metrics import nme, normalisers
 from canthus.schemes.scheme import Scheme
