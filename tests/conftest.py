@@ -8,6 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from canthus.schemes.scheme import Scheme
 from canthus.train.recipe import Recipe
 
 pytest_plugins = ["toy_head"]
@@ -34,12 +35,15 @@ def data_root() -> Path:
 
 
 def _draw_set(folder: Path, counts: dict[str, int]) -> None:
-    """Coloured dots at 68 places that move together, in the CSV form of wild68."""
+    """Coloured dots at 68 places that move together, in the CSV form of wild68; the places are mirror symmetric."""
     rng = np.random.default_rng(7)
-    mean = (
-        np.column_stack([np.cos(np.arange(68) * 2.4), np.sin(np.arange(68) * 2.4)])
-        * np.sqrt(np.arange(1, 69) / 68)[:, None]
-    )
+    mirror, numbers = Scheme.open("68").mirror, np.arange(68)
+    pairs, middle = numbers[mirror > numbers], numbers[mirror == numbers]
+    mean = np.zeros((68, 2))
+    mean[middle, 1] = np.linspace(-1, 1, len(middle))
+    grid = np.arange(len(pairs)) + 4  # so that the outer eye corners are far apart
+    mean[pairs] = np.column_stack([0.2 + 0.2 * (grid % 5), grid // 5 / 3 - 1 + 0.04 * (grid % 5)])
+    mean[mirror[pairs]] = mean[pairs] * (-1, 1)
     for split, count in counts.items():
         rows = ["image,identity," + ",".join(f"x{i},y{i}" for i in range(68))]
         for index in range(count):
