@@ -16,6 +16,7 @@ from canthus.errors import DataError, InputError
 from canthus.nets import face_score
 from canthus.runtime.bundle import Bundle
 from canthus.train.detection.recipe import FaceScoreRecipe
+from canthus.train.run_card import RunCard
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
 RECIPE = {
@@ -40,8 +41,7 @@ def checkpoint(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, folder / "best.ckpt")
-    recipe = FaceScoreRecipe.model_validate(RECIPE).model_dump(mode="json")
-    (folder / "card.json").write_text(json.dumps({"recipe": recipe, "scheme": "5", "mean": None, "runs": []}))
+    RunCard.of(FaceScoreRecipe.model_validate(RECIPE), folder, "5", {}, None).write(folder)
     return folder / "best.ckpt"
 
 
