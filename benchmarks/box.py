@@ -1,4 +1,4 @@
-"""How far the error depends on the box: NME of the default model against shift and scale of true boxes.
+"""Sensitivity to the box: NME of the default model as a function of shift and scale of the true boxes.
 
 Run by `scripts/bench box` with CANTHUS_DATA set; validation faces of wild68, inter-ocular, one pass, no mirror.
 """

@@ -1,9 +1,9 @@
-"""How OpenCV's cascades see the faces of the train pictures, and how good the boxes made of them are on val.
+"""Cascades of OpenCV: fits the map from their squares to boxes of landmarks on train, and measures the boxes on val.
 
     CANTHUS_DATA=... python benchmarks/cascade_boxes.py [NUMBER OF PICTURES]
 
-Prints the numbers that `canthus.detect.opencv` holds: for each cascade the median shift and scale from its square to
-the tight box of the 68 landmarks, and the logistic regression from the votes to the share of true faces.
+Prints the constants of `canthus.detect.opencv`: for each cascade the median shift and scale from its square to the
+tight box of the 68 landmarks, and the logistic regression from the number of votes to the probability of a true face.
 """
 
 import os
@@ -25,7 +25,7 @@ SETS = ("wild68", "ytf68")
 
 
 def samples(root: Path, split: str, count: int) -> list[Sample]:
-    """As many of each set, spread over it."""
+    """The same number of samples from each set, evenly spaced."""
     chosen = []
     for name in SETS:
         every = open_set(name, root, split)
@@ -40,7 +40,7 @@ def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def geometry(pictures: Sequence[Sample]) -> None:
-    """Median shift and scale of each cascade, with the median deviation from it."""
+    """Print median shift and scale of each cascade, and the median deviation from them."""
     cascades = {"FRONTAL": load_cascade(FRONTAL), "PROFILE": load_cascade(PROFILE)}
     seen: dict[str, list[np.ndarray]] = {name: [] for name in cascades}
     for sample in pictures:
@@ -62,14 +62,14 @@ def geometry(pictures: Sequence[Sample]) -> None:
 
 
 def found(detector: OpenCVDetector, pictures: Iterable[Sample]) -> Iterable[tuple[Sample, np.ndarray, np.ndarray]]:
-    """Each picture with its fused boxes and votes."""
+    """Each picture with its fused boxes (N, 4) and their votes (N,)."""
     for sample in pictures:
         boxes, votes = fuse(*detector.candidates(read(sample.image)))
         yield sample, boxes, votes
 
 
 def confidence(detector: OpenCVDetector, pictures: Sequence[Sample]) -> None:
-    """The logistic regression from votes to truth."""
+    """Print the logistic regression from the number of votes to the probability of a true face."""
     votes, true = [], []
     for sample, boxes, counts in found(detector, pictures):
         votes += list(counts)
@@ -80,7 +80,7 @@ def confidence(detector: OpenCVDetector, pictures: Sequence[Sample]) -> None:
 
 
 def quality(detector: OpenCVDetector, pictures: Sequence[Sample]) -> None:
-    """How many faces of each set are found, and how far the boxes are off."""
+    """Print the share of faces found in each set, and the errors of their boxes."""
     print("set      faces  found  false  IoU median, tenth  shift x, y (rms, of the side)  scale (sd)")
     for name in SETS:
         mine = [sample for sample in pictures if name in sample.image.parts]
@@ -103,7 +103,7 @@ def quality(detector: OpenCVDetector, pictures: Sequence[Sample]) -> None:
 
 
 def main() -> None:
-    """Print everything."""
+    """Run all parts."""
     root = Path(os.environ["CANTHUS_DATA"])
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     detector = OpenCVDetector()

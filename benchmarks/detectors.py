@@ -1,15 +1,15 @@
-"""Detectors beside each other: recall, precision, average precision at IoU .4, points, roll at five angles, and ms.
+"""Compares detectors: recall, precision, average precision at IoU .4, errors of points and roll at five angles, and ms.
 
     CANTHUS_DATA=... python benchmarks/detectors.py [--detectors own,opencv,mtcnn] [--detector-model FILE]
 
-Test pictures of wild68 and ytf68 as they are (turned around the face's middle, what the turn uncovers is grey), mosaics
-of their faces (those of `train/detection/scenes.py`, not varied), and mosaics' backdrops without a face.
+The pictures: test pictures of wild68 and ytf68 as they are (rotated, with grey in the uncovered corners), mosaics of
+their faces (from `train/detection/scenes.py`, without augmentation), and backdrops without a face.
 
-Beside the labelled face of a test picture other people may stand: `strangers.csv` names those whom we saw when we
-looked at all that any of three detectors had found at a low threshold. Detections of them count neither as true nor as
-false, and their pictures give no faces to mosaics. Backdrops are pieces in which OpenCV's cascades see nothing, an
-advantage for them. `--out` gets the curves and all that was falsely found. `--fit-mtcnn` prints the numbers of
-`detect/mtcnn.py`.
+Test pictures may show unlabelled faces beside the labelled one. `unlabelled_faces.csv` lists those that we saw when we
+looked at all detections of three detectors at a low threshold. Detections of them count neither as true nor as false,
+and their pictures give no faces to mosaics. Backdrops are pieces in which the cascades of OpenCV find nothing, which is
+an advantage for these. `--out` is the folder for the curves and the false detections. `--fit-mtcnn` prints the
+constants of `detect/mtcnn.py`.
 """
 
 import argparse
@@ -47,15 +47,15 @@ SETS = ("wild68", "ytf68")
 ANGLES = (0, 30, 60, 90, 180)
 SIDES = (320, 640, 1280)
 MOSAIC = 640
-STRANGERS = Path(__file__).with_name("strangers.csv")
+UNLABELLED = Path(__file__).with_name("unlabelled_faces.csv")
 PLAIN = Augment(flip=0, light=0, grey=0, blur=0, shrink=0, jpeg=0, noise=0, occlude=0, stretch=1)
 NOBODY = np.zeros((0, 3))
 Case = tuple[Scene, np.ndarray]
-"""A picture, and the strangers in it: middle and longer side of the box (K, 3)."""
+"""A picture, and the unlabelled faces in it: centre and longer side of the box (K, 3)."""
 
 
 def turned(sample: Sample, angle: float) -> tuple[Image, np.ndarray]:
-    """A picture turned by degrees clockwise and grown so that nothing is lost, and the map (2, 3) to it."""
+    """A picture rotated by degrees clockwise and enlarged so that nothing is cut off, and the map (2, 3) to it."""
     image = sample.picture()
     height, width = image.shape[:2]
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], float)
@@ -68,14 +68,14 @@ def turned(sample: Sample, angle: float) -> tuple[Image, np.ndarray]:
 
 
 def spread(every: Sequence[Sample], count: int) -> list[Sample]:
-    """So many samples, from all over a set."""
+    """At most `count` samples, evenly spaced."""
     return [every[int(place)] for place in np.linspace(0, len(every) - 1, min(count, len(every)))]
 
 
-def read_strangers() -> dict[str, np.ndarray]:
-    """Strangers by set and name of the picture."""
+def read_unlabelled() -> dict[str, np.ndarray]:
+    """Unlabelled faces by set and name of the picture."""
     found: dict[str, list[list[float]]] = {}
-    with STRANGERS.open(newline="") as stream:
+    with UNLABELLED.open(newline="") as stream:
         for line in csv.DictReader(stream):
             found.setdefault(f"{line['set']}/{line['image']}", []).append(
                 [float(line[key]) for key in ("x", "y", "side")]
@@ -84,7 +84,7 @@ def read_strangers() -> dict[str, np.ndarray]:
 
 
 def alone(sample: Sample, angle: float, others: np.ndarray, roll: float) -> Case:
-    """A test picture turned by degrees clockwise; the head's own roll is told."""
+    """A test picture rotated by degrees clockwise; `roll` is the roll of the head in the original picture."""
     image, matrix = turned(sample, angle)
     points = apply(matrix, sample.points[:, :2])
     scene = Scene(image, box_of(points)[None], convert(points, "68", "5")[None], np.array([roll + angle]))
@@ -92,13 +92,13 @@ def alone(sample: Sample, angle: float, others: np.ndarray, roll: float) -> Case
 
 
 def cases(root: Path, count: int, split: str) -> Iterator[tuple[str, list[Case]]]:
-    """Everything that detectors are tried on, by name."""
-    strangers = read_strangers()
+    """All pictures to measure detectors on, by name."""
+    unlabelled = read_unlabelled()
     chosen: list[bool] = []
     for name in SETS:
         every = open_set(name, root, split)
         some = spread(every, count)
-        others = [strangers.get(f"{name}/{sample.image.stem}", NOBODY) for sample in some]
+        others = [unlabelled.get(f"{name}/{sample.image.stem}", NOBODY) for sample in some]
         rolls = rolls_of(np.stack([sample.points[:, :2] for sample in some]))
         for angle in ANGLES:
             rows = zip(some, others, rolls, strict=True)
@@ -116,16 +116,16 @@ def cases(root: Path, count: int, split: str) -> Iterator[tuple[str, list[Case]]
     yield "no face", [(Scene(maker.empty(MOSAIC, rng), *none), NOBODY) for _ in range(count)]
 
 
-def without(faces: Faces, strangers: np.ndarray) -> Faces:
-    """Detections but for those of strangers: middle within half a side, size within a factor of two."""
+def without(faces: Faces, unlabelled: np.ndarray) -> Faces:
+    """Detections without those of unlabelled faces: centre within half a side, size within a factor of two."""
     middles, sides = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2, (faces.boxes[:, 2:] - faces.boxes[:, :2]).max(1)
-    near = np.abs(middles[:, None] - strangers[None, :, :2]).max(2) < strangers[:, 2] / 2
-    alike = np.abs(np.log(sides[:, None] / strangers[None, :, 2])) < np.log(2)
+    near = np.abs(middles[:, None] - unlabelled[None, :, :2]).max(2) < unlabelled[:, 2] / 2
+    alike = np.abs(np.log(sides[:, None] / unlabelled[None, :, 2])) < np.log(2)
     return faces[~(near & alike).any(1)]
 
 
 def timed(detectors: Mapping[str, FaceDetector], image: Image, turns: int = 7) -> dict[str, float]:
-    """Milliseconds a picture of each detector, the fastest of some turns that they take one after the other."""
+    """Milliseconds per picture of each detector: the fastest of several turns, the detectors taking turns."""
     spent: dict[str, list[float]] = {name: [] for name in detectors}
     for _ in range(turns):
         for name, detector in detectors.items():
@@ -143,7 +143,7 @@ def row(found: Detections, threshold: float) -> str:
 
 
 def beside(some: Sequence[Scene], found: Sequence[Faces], threshold: float) -> str:
-    """Of the true detections: mean error of the five points in % of the box's longer side, median error of the roll."""
+    """Errors of true detections: mean of the five points in % of the longer box side, and median of the roll."""
     places, angles = [], []
     for scene, faces in zip(some, found, strict=True):
         for face, hit in zip(faces, matched(faces, scene.boxes), strict=True):
@@ -155,7 +155,7 @@ def beside(some: Sequence[Scene], found: Sequence[Faces], threshold: float) -> s
 
 
 def draw_curves(curves: Mapping[str, Mapping[str, Detections]], thresholds: Mapping[str, float]) -> "Figure":
-    """Precision over recall: a panel each kind of picture and angle, a curve each detector, a dot at its threshold."""
+    """Precision over recall: a panel per kind of picture and angle, a curve per detector, a dot at its threshold."""
     from matplotlib.figure import Figure
 
     kinds = list(dict.fromkeys(what.rsplit(", ", 1)[0] for what in curves))
@@ -179,7 +179,7 @@ def draw_curves(curves: Mapping[str, Mapping[str, Detections]], thresholds: Mapp
 
 
 def false_ones(some: Sequence[Scene], found: Sequence[Faces], threshold: float) -> list[tuple[str, Image]]:
-    """What was taken for a face: where and how surely, and what it looks like."""
+    """False detections: position and confidence as text, and a picture of each."""
     listed = []
     for number, (scene, faces) in enumerate(zip(some, found, strict=True)):
         for face, hit in zip(faces, matched(faces, scene.boxes), strict=True):
@@ -191,8 +191,8 @@ def false_ones(some: Sequence[Scene], found: Sequence[Faces], threshold: float) 
 
 
 def sweep(found: Mapping[str, Detections]) -> str:
-    """What thresholds bring, worst over the angles: recall and precision, and false ones a picture without a face."""
-    lines = ["| threshold | recall upright | recall at any angle | precision | false a faceless picture |"]
+    """Worst recall and precision over the angles, and false detections per picture without a face, by threshold."""
+    lines = ["| threshold | recall upright | recall at any angle | precision | false per picture without a face |"]
     lines.append("|---|---|---|---|---|")
     faces = {what: one for what, one in found.items() if what != "no face"}
     for level in np.arange(0.4, 0.81, 0.04):
@@ -206,14 +206,14 @@ def sweep(found: Mapping[str, Detections]) -> str:
 
 
 def sheet(pieces: Sequence[Image], across: int = 16) -> Image:
-    """Small pictures beside each other."""
+    """Small pictures in rows of `across`."""
     blank = [np.full((96, 96, 3), 255, np.uint8)] * (-len(pieces) % across)
     rows = np.array([*pieces, *blank]).reshape(-1, across, 96, 96, 3)
     return np.ascontiguousarray(rows.swapaxes(1, 2).reshape(-1, across * 96, 3))
 
 
 def fit_mtcnn(root: Path, count: int) -> None:
-    """How the boxes of mtcnn-runtime lie to those of the landmarks, on train pictures."""
+    """Print the map from the boxes of mtcnn-runtime to those of the landmarks, fitted on train pictures."""
     detector = Detector.open("mtcnn")
     rows = []
     for name in SETS:
@@ -232,8 +232,10 @@ def main() -> None:
     parser.add_argument("--detectors", default="opencv")
     parser.add_argument("--detector-model")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--count", type=int, default=1000, help="pictures of each kind and angle")
-    parser.add_argument("--out", type=Path, default=Path("runs/detectors"), help="folder of curves and false ones")
+    parser.add_argument("--count", type=int, default=1000, help="number of pictures of each kind and angle")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/detectors"), help="folder for curves and false detections"
+    )
     parser.add_argument("--fit-mtcnn", action="store_true")
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -246,9 +248,9 @@ def main() -> None:
     extra = {"own": {"bundle": options.detector_model}}
     sure = {name: Detector.open(name, **extra.get(name, {})) for name in names}
     thresholds = {name: float(detector.threshold) for name, detector in sure.items()}  # type: ignore[attr-defined]
-    # the curve needs what is below the threshold, too
+    # the curve also needs detections below the threshold
     every = {name: Detector.open(name, **extra.get(name, {}), threshold=0.05) for name in names}
-    print("| on | detector | recall | precision | average precision | false a picture | points, % | roll, degrees |")
+    print("| on | detector | recall | precision | average precision | false per picture | points, % | roll, degrees |")
     print("|---|---|---|---|---|---|---|---|")
     curves: dict[str, dict[str, Detections]] = {}
     for what, some in cases(root, options.count, options.split):
@@ -257,8 +259,8 @@ def main() -> None:
             found = [without(every[name].detect(scene.image), others) for scene, others in some]
             result = match(found, [scene.boxes for scene in scenes])
             curves.setdefault(what, {})[name] = result
-            told = f"{row(result, thresholds[name])} | {beside(scenes, found, thresholds[name])}"
-            print(f"| {what} | {name} | {told} |", flush=True)
+            cells = f"{row(result, thresholds[name])} | {beside(scenes, found, thresholds[name])}"
+            print(f"| {what} | {name} | {cells} |", flush=True)
             listed = false_ones(scenes, found, thresholds[name])
             stem = f"{name}_{what}".replace(", ", "_").replace(" ", "_")
             (options.out / f"{stem}.txt").write_text("".join(f"{line}\n" for line, _ in listed))

@@ -1,9 +1,9 @@
-"""From a photograph alone: NME of the default model from the boxes of a detector, with one pass and two.
+"""Error from the photograph alone: NME of the default model from the boxes of a detector, with one and two passes.
 
     CANTHUS_DATA=... python benchmarks/end_to_end.py [--detector own] [--split test] [--turn 90]
 
-Inter-ocular, over the faces that are found. What the detector tells of the roll is passed on; the true box is told the
-angle of `--turn`.
+The NME is over the inter-ocular distance and over the faces that are found. The model gets the roll of the detector;
+for the true box it gets the angle of `--turn`.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from canthus.geometry.transform import apply
 from detectors import turned
 
 OVERLAP = 0.4
-"""Intersection over union from which a detection is the face."""
+"""Minimum intersection over union of a detection with the face."""
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--detector")
     parser.add_argument("--detector-model")
-    parser.add_argument("--turn", type=float, default=0.0, help="degrees by which pictures are turned")
+    parser.add_argument("--turn", type=float, default=0.0, help="degrees clockwise by which pictures are rotated")
     parser.add_argument("--data", default="wild68")
     parser.add_argument("--split", default="val")
     options = parser.parse_args()
@@ -55,7 +55,7 @@ def main() -> None:
         points["true box"].append(aligner.align(image, box[None], [options.turn]).points[0])
     true = np.stack(truth)
     scale = normalisers(true, "inter-ocular", aligner.scheme)
-    what = f"{options.data} {options.split}, turned by {options.turn:g}"
+    what = f"{options.data} {options.split}, rotated by {options.turn:g}"
     print(f"{what}: {len(true)} of {len(samples)} faces found; NME over these, %")
     for name, found in points.items():
         error = distances(np.stack(found), true).mean(1) / scale

@@ -1,6 +1,6 @@
 """Scores 100,000 faces of 68 points from files, writes the full report, and prints seconds and peak memory.
 
-Goal: under 10 s on one core, memory bounded by the files themselves. Needs the extra `report`.
+Goal: below 10 s on one core, with memory proportional to the files. Needs the extra `report`.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import numpy as np
 
 
 def write_faces(folder: Path, faces: int) -> None:
-    """Made-up truth and predictions with an error of about 3 %."""
+    """Write synthetic truth and predictions with an error of about 3 %."""
     rng = np.random.default_rng(0)
     mean = rng.uniform(0, 100, (68, 2))
     mean[36], mean[45] = (30, 40), (70, 40)

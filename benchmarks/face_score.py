@@ -1,10 +1,11 @@
-"""What the face score tells apart: ROC on test crops, the threshold chosen on val, ms a crop on one thread.
+"""Quality of the face score: ROC on test crops, a threshold chosen on val, and ms per crop on one thread.
 
     CANTHUS_DATA=... python benchmarks/face_score.py [--model FILE] [--out FOLDER]
 
-Faces of wild68 and ytf68 in boxes that jitter (shift of 6 %, scale of 1.2, roll of 15 degrees), against boxes shifted
-by exactly half their side in any direction, and against backdrops (surroundings in which OpenCV's cascades see nothing,
-noise, patterns, shuffled pieces of pictures). `--out` gets the curves and the worst crops of each kind.
+Positives are faces of wild68 and ytf68 in jittered boxes (shift up to 6 %, scale up to 1.2, roll up to 15 degrees).
+Negatives are boxes shifted by exactly half their side in any direction, and backdrops (surroundings in which the
+cascades of OpenCV find nothing, noise, patterns, shuffled pieces of pictures). `--out` is the folder for the curves and
+the worst crops of each kind.
 """
 
 import argparse
@@ -30,7 +31,7 @@ SHIFT, SCALE, ROLL = 0.06, 1.2, 15.0
 HALF = 0.5
 KINDS = ("around", "shifted by half", "background")
 Case = tuple[Image, Floats, float]
-"""A picture, a box (4,), and the roll that is told."""
+"""A picture, a box (4,), and the given roll in degrees."""
 
 
 def cases(pool: FacePool, backdrops: list[Image], kind: str, count: int, rng: np.random.Generator) -> list[Case]:
@@ -59,7 +60,7 @@ def scores_of(scorer: FaceScorer, some: list[Case]) -> np.ndarray:
 
 
 def save(out: Path, scores: Mapping[str, np.ndarray], threshold: float, made: Mapping[str, list[Case]]) -> None:
-    """The curves, the scores of each kind, and the crops that are judged worst."""
+    """Write the curves, the scores of each kind, and the crops with the worst scores."""
     from matplotlib.figure import Figure
 
     out.mkdir(parents=True, exist_ok=True)
@@ -91,7 +92,7 @@ def save(out: Path, scores: Mapping[str, np.ndarray], threshold: float, made: Ma
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model")
-    parser.add_argument("--count", type=int, default=3000, help="crops of each kind")
+    parser.add_argument("--count", type=int, default=3000, help="number of crops of each kind")
     parser.add_argument("--out", type=Path, default=Path("runs/face_score_roc"))
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -120,9 +121,7 @@ def main() -> None:
         start = time.perf_counter()
         scorer.score(image, box[None])
         spent.append(1000 * (time.perf_counter() - start))
-    print(
-        f"\n{np.quantile(spent, 0.25):.2f} ms a crop, cut and judged alone, one thread (lower quartile of {len(spent)})"
-    )
+    print(f"\n{np.quantile(spent, 0.25):.2f} ms per crop with cutting, one thread (lower quartile of {len(spent)})")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What fits of the face model are worth: faces of the model itself, residuals on real labels, and what they cost.
+"""Accuracy of fits of the 3D face model: recovery of known faces, residuals on real labels, and time per face.
 
 Run by `scripts/bench fit_model --model FILE`, data sets in CANTHUS_DATA. Errors are percent of the distance of the
-outer eye corners seen from the front; residuals percent of the labels' own distance. Time is CPU time on one thread.
+outer eye corners seen from the front; residuals are percent of that distance in the labels. Time is CPU time on one
+thread.
 """
 
 import os
@@ -24,14 +25,14 @@ from canthus.face3d.style import learn_style
 from canthus.geometry.pose import rotation
 
 PROTOTYPE = {0: (0.8, 0.4), 30: (1.0, 1.3), 45: (1.3, 1.1), 60: (2.3, 3.5)}
-"""3D-68 error and yaw error at each yaw."""
+"""3D-68 error in % and yaw error in degrees of the prototype, by yaw."""
 SCALE = 20.0
 
 
 def faces(model: MorphableModel, yaw: float, count: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Pose (F, 3), points of the true jaw (F, 68, 3), labels on the outline (F, 68, 2) of random people.
+    """Pose (F, 3), points on the true jaw (F, 68, 3) and labels on the outline (F, 68, 2) of random people.
 
-    Identity is N(0, 1) in all modes; four expressions of those that are fitted weigh 0 to .7.
+    Identity is N(0, 1) in all modes; four of the fitted expressions have weights of 0 to .7.
     """
     pose = np.column_stack(
         [yaw * rng.choice([-1, 1], count) + rng.uniform(-3, 3, count), rng.normal(0, 8, count), rng.normal(0, 5, count)]
@@ -51,15 +52,15 @@ def faces(model: MorphableModel, yaw: float, count: int, rng: np.random.Generato
 
 
 def timed(work: Callable[[], Fit]) -> tuple[Fit, float]:
-    """A fit and milliseconds a face."""
+    """A fit, and its milliseconds per face."""
     start = time.process_time()
     fit = work()
     return fit, 1e3 * (time.process_time() - start) / len(fit)
 
 
 def self_consistency(model: MorphableModel, count: int, noise: float, rng: np.random.Generator) -> None:
-    """Labels of known faces with normal noise in each axis; the face is found without knowing how it was made."""
-    print(f"\nself-consistency, {count} faces a row, noise {noise:.2%} of the inter-ocular distance in each axis")
+    """Print errors of fits to labels of known faces with normal noise in each axis."""
+    print(f"\nself-consistency, {count} faces per row, noise {noise:.2%} of the inter-ocular distance in each axis")
     print(
         "| yaw | 3D-68 in the picture | prototype | depth | 3D | yaw error | prototype | pitch | roll | residual | ms |"
     )
@@ -85,7 +86,7 @@ def self_consistency(model: MorphableModel, count: int, noise: float, rng: np.ra
 
 
 def residuals(model: MorphableModel, root: Path, limit: int) -> None:
-    """Real labels; the style is learnt on 300 faces of train, and val people were not among them."""
+    """Print residuals on real labels; the style is learnt on 300 faces of train, none of a person in val."""
     print("\nresidual on real labels (prototype on ytf68: 2.5, 15 to 30 ms)")
     print("| set | faces | style | mean | inner | contour | 95 of 100 below | over 5 % | identity^2 | ms |")
     print("|---|---|---|---|---|---|---|---|---|---|")
@@ -110,15 +111,15 @@ def residuals(model: MorphableModel, root: Path, limit: int) -> None:
     some = Fitter(model, "68").fit(sets["val"][:16])
     _, points_ms = timed(lambda: [points_of(model, some, scheme) for scheme in model.landmarks.points] and some)
     _, seen_ms = timed(lambda: visibility(model, some, model.landmarks.points) and some)
-    print(f"\nbeside the fit: points of all schemes {points_ms:.1f} ms, visibility of all {seen_ms:.1f} ms a face")
+    print(f"\nbeside the fit: points of all schemes {points_ms:.1f} ms, visibility of all {seen_ms:.1f} ms per face")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--root", type=Path, default=os.environ.get("CANTHUS_DATA"))
-    parser.add_argument("--faces", type=int, default=100, help="Model faces a row.")
-    parser.add_argument("--limit", type=int, default=10**6, help="Real faces a set.")
+    parser.add_argument("--faces", type=int, default=100, help="number of synthetic faces per row")
+    parser.add_argument("--limit", type=int, default=10**6, help="largest number of real faces per set")
     options = parser.parse_args()
     model = MorphableModel.open(options.model)
     rng = np.random.default_rng(0)

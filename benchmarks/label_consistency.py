@@ -1,9 +1,9 @@
-"""How far the labels of video frames contradict each other: left against right, and frame against frame of a clip.
+"""Contradictions between the labels of video frames: left against right, and frame against frame of a clip.
 
     CANTHUS_DATA=... python benchmarks/label_consistency.py val ytf68 csv:ytf68_denoised
 
-The first set names the pictures, as PERSON_XY.jpg: frame Y of clip X. Percent of the inter-ocular distance, over the
-inner points.
+The first set gives the pictures, named PERSON_XY.jpg: frame Y of clip X. Figures are percent of the inter-ocular
+distance, over the inner points.
 """
 
 import os
@@ -31,7 +31,7 @@ def units(points: np.ndarray) -> np.ndarray:
 
 
 def pairs(samples: list[Sample]) -> list[tuple[int, int]]:
-    """Frames of one clip, by their numbers in the list."""
+    """Pairs of frames of one clip, by their indices in the list."""
     clips = defaultdict(list)
     for index, sample in enumerate(samples):
         clips[re.sub(r"\db?$", "", sample.image.stem)].append(index)
@@ -39,7 +39,7 @@ def pairs(samples: list[Sample]) -> list[tuple[int, int]]:
 
 
 def moves(followed: Followed, points: np.ndarray, pair: tuple[int, int], unit: np.ndarray) -> float:
-    """Mean miss of the inner points where half of them or more can be followed, else NaN."""
+    """Mean distance of labels from the followed inner points if at least half can be followed, else NaN."""
     miss = followed.miss(points[pair[0]], points[pair[1]])[INNER] / unit[pair[1]]
     return float(np.nanmean(miss)) if np.isfinite(miss).mean() > 0.5 else np.nan
 

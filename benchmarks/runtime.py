@@ -1,7 +1,7 @@
-"""What a face costs: crop, network, decoding; one thread and two; fp32 and int8; beside the machine's convolution peak.
+"""Time per face: crop, network, decoding; one and two threads; fp32 and int8; compared with the convolution peak.
 
-Run by `scripts/bench runtime`. Every figure of a table comes from one run, in which the variants take turns, so that a
-busy machine slows all of them alike; the figure is the lower quartile of the rounds.
+Run by `scripts/bench runtime`. All figures of a table come from one run in which the variants take turns, so a busy
+machine slows all of them equally; each figure is the lower quartile of the rounds.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from canthus.runtime.bundle import Bundle
 from canthus.runtime.session import Session
 
 REPEATS = 10
-"""Calls in a row each turn, as on a video."""
+"""Number of consecutive calls per turn, as on a video."""
 
 
 def best(rounds: int, variants: dict[str, Callable[[], object]]) -> dict[str, float]:
@@ -44,7 +44,7 @@ def best(rounds: int, variants: dict[str, Callable[[], object]]) -> dict[str, fl
 
 
 def peak_session(threads: int) -> tuple[Session, np.ndarray, float]:
-    """A convolution that the engine does at its best: 3x3, 256 to 256 channels, 32 x 32, and its multiply-adds."""
+    """A convolution at which the engine is fastest (3x3, 256 to 256 channels, 32 x 32), its input and multiply-adds."""
     weight = np.random.default_rng(0).normal(size=(256, 256, 3, 3)).astype(np.float32)
     conv = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
     graph = helper.make_graph(
@@ -61,7 +61,7 @@ def peak_session(threads: int) -> tuple[Session, np.ndarray, float]:
 
 
 def multiply_adds(model: bytes, size: int) -> float:
-    """Multiply-adds of the convolutions of a network for one crop."""
+    """Number of multiply-adds of the convolutions of a network for one crop."""
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(model)).graph
     shapes = {
         value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
@@ -112,7 +112,7 @@ def main() -> None:
     seconds = best(options.rounds, variants)
 
     print(f"crop alone {seconds['crop'] * 1e3:.3f} ms")
-    print("| threads | precision | batch | ms a face (crop, net, decode) | net alone | share of the convolution peak |")
+    print("| threads | precision | batch | ms per face | network alone, ms | share of the convolution peak |")
     print("|---|---|---|---|---|---|")
     for threads in (1, 2):
         peak = peak_macs / seconds[f"{threads} peak"]

@@ -1,7 +1,7 @@
-"""The systems side by side: ms a face of every bundle, fp32 and int8, at each depth, and crops a second in training.
+"""Compares the systems: ms per face of every bundle, fp32 and int8, at each depth, and crops per second in training.
 
-Run by `scripts/bench systems`. One thread. All figures come from one run in which the variants take turns, so that a
-busy machine slows all of them alike; the figure is the lower quartile of the rounds.
+Run by `scripts/bench systems`. One thread. All figures come from one run in which the variants take turns, so a busy
+machine slows all of them equally; each figure is the lower quartile of the rounds.
 """
 
 import argparse
@@ -25,7 +25,7 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 def runtime(rounds: int) -> None:
-    """Ms a face, the crop included."""
+    """Print ms per face, including the crop."""
     rng = np.random.default_rng(3)
     image = cv2.GaussianBlur(rng.integers(0, 256, (480, 640, 3), np.uint8), (0, 0), 3)
     boxes = {count: np.repeat(np.array([[220, 140, 400, 330]], np.float32), count, 0) for count in (1, 32)}
@@ -41,7 +41,7 @@ def runtime(rounds: int) -> None:
                     key = f"{card.name} {precision} {depth} {count}"
                     variants[key] = lambda a=aligner, n=count: a.align(image, boxes[n])
     seconds = best(rounds, variants)
-    print("| model | precision | depth | ms a face, batch 1 | batch 32 | over the default at batch 1 |")
+    print("| model | precision | depth | ms per face, batch 1 | batch 32 | relative to the default at batch 1 |")
     print("|---|---|---|---|---|---|")
     for name, precision, depth in rows:
         one, many = (seconds[f"{name} {precision} {depth} {count}"] / count * 1e3 for count in (1, 32))
@@ -50,7 +50,7 @@ def runtime(rounds: int) -> None:
 
 
 def training_step(stem: str, preset: str, batch: int) -> Callable[[], object]:
-    """Forward and backward of one batch in bf16."""
+    """A function that runs one batch forward and backward in bf16."""
     recipe = load_recipe(RECIPES / f"{stem}.yaml")
     config = configure(stem, preset, recipe.config if preset == recipe.preset else {}, 68)
     net: Any = network_of(stem).build(config).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -78,12 +78,12 @@ def training_step(stem: str, preset: str, batch: int) -> Callable[[], object]:
 
 
 def training(rounds: int, batch: int) -> None:
-    """Crops a second, forward and backward."""
+    """Print crops per second, forward and backward."""
     presets = [
         (stem, preset) for stem in SYSTEMS for preset in ("compact", "ablation") if preset in network_of(stem).presets
     ]
     seconds = best(rounds, {" ".join(names): training_step(*names, batch) for names in presets})
-    print(f"\n| network | preset | crops a second in training, bf16, batch {batch} |\n|---|---|---|")
+    print(f"\n| network | preset | crops per second in training, bf16, batch {batch} |\n|---|---|---|")
     for stem, preset in presets:
         print(f"| {stem} | {preset} | {batch / seconds[f'{stem} {preset}']:.0f} |")
 

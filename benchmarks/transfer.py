@@ -1,8 +1,8 @@
-"""What a least-squares transfer between two schemes is worth: fitted to pairs of train, measured on those of val.
+"""Error of a least-squares transfer between two schemes: fitted to pairs of train, measured on pairs of val.
 
-Run by `scripts/bench transfer --train PAIRS... --val PAIRS...`, files of `canthus synth pairs`, in the same order.
-Errors are percent of the distance of the outer eye corners seen from the front; along and across are the parts of the
-contour's error. Noise is normal, in each axis of the source points.
+Run by `scripts/bench transfer --train PAIRS... --val PAIRS...`, with files of `canthus synth pairs` in the same order.
+Errors are percent of the distance of the outer eye corners seen from the front; "along" and "across" are the parts of
+the contour's error. Noise is normal, in each axis of the source points.
 """
 
 import argparse
@@ -19,7 +19,7 @@ COLUMNS = ("inner", "contour", "along", "across")
 
 
 def errors(transfer: LinearTransfer, pairs: Pairs, noise: np.ndarray) -> list[float]:
-    """The four `COLUMNS`, percent."""
+    """The errors of `COLUMNS`, percent."""
     scheme, unit = Scheme.open(pairs.of[1].scheme), pairs.inter_ocular[:, None]
     truth = pairs.target[..., :2]
     found = transfer.apply(pairs.source[..., :2] + noise * unit[..., None])

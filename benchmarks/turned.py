@@ -1,9 +1,10 @@
-"""Faces turned in the plane: NME of the default model from true boxes, with the roll told and without.
+"""Faces rotated in the image plane: NME of the default model from true boxes, with and without given roll.
 
     CANTHUS_DATA=... python benchmarks/turned.py [--count 170] [--turns 0,30,60,90,180]
 
-Each picture is turned around the centre of its face by the angle; the box is that of the turned landmarks. The roll is
-the angle, or the angle and the roll that the head has by itself (Procrustes fit of the mean face to its landmarks).
+Each picture is rotated by the angle around the centre of its face; the box is that of the rotated landmarks. The given
+roll is the angle, or the angle plus the roll of the head in the original picture (Procrustes fit of the mean face to
+its landmarks).
 """
 
 import argparse
@@ -22,7 +23,7 @@ from canthus.types import Image
 
 
 def turned(image: Image, points: np.ndarray, angle: float) -> tuple[Image, np.ndarray]:
-    """A picture and its points (P, 2) turned by degrees clockwise around the middle of the points' box."""
+    """A picture and its points (P, 2) rotated by degrees clockwise around the centre of the points' box."""
     box = box_of(points)
     x, y = ((box[:2] + box[2:]) / 2).tolist()
     side = round(2.2 * float((box[2:] - box[:2]).max()))
@@ -47,15 +48,17 @@ def main() -> None:
     own = shape_frames(np.stack([sample.points for sample in samples]), mean)
     own_rolls = -np.degrees(np.arctan2(own[:, 1, 0], own[:, 0, 0]))
     print(f"{aligner.card.name}, {options.data} {options.split}, {len(samples)} faces, NME inter-ocular, %, one pass")
-    print("| turned by | roll not told | the angle told | and the head's own roll |\n|---|---|---|---|")
+    print(
+        "| rotated by | no roll given | the angle given | the angle and the head's own roll given |\n|---|---|---|---|"
+    )
     for angle in map(float, options.turns.split(",")):
         pictures, truth = zip(*(turned(s.picture(), s.points, angle) for s in samples), strict=True)
         points = np.stack(truth)
         scale = normalisers(points, "inter-ocular", aligner.scheme)
         cells = []
         for rolls in (None, np.full(len(samples), angle), angle + own_rolls):
-            told = None if rolls is None else [roll[None] for roll in rolls]
-            found = aligner.align_many(pictures, [box[None] for box in box_of(points)], told)
+            given = None if rolls is None else [roll[None] for roll in rolls]
+            found = aligner.align_many(pictures, [box[None] for box in box_of(points)], given)
             predicted = np.concatenate([faces.points for faces in found])
             cells.append(f"{100 * (distances(predicted, points).mean(1) / scale).mean():.2f}")
         print(f"| {angle:g} | {' | '.join(cells)} |")

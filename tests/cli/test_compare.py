@@ -64,3 +64,9 @@ def test_a_face_that_only_one_found_is_refused(files):
 
 def test_a_level_that_is_none(files):
     assert run(files, "good", "worse", "--level", "2").exit_code == 2
+
+
+def test_the_result_as_json_alone_on_the_standard_output(files):
+    result = run(files, "good", "worse", "--json", "-")
+    assert json.loads(result.stdout)["faces"] == 30
+    assert set(VERDICT.findall(result.stderr)) == {"A"}

@@ -144,7 +144,7 @@ def test_every_bad_input(detect, tmp_path: Path) -> None:  # type: ignore[no-unt
     code, said = detect(source, "-o", out)
     assert code == 1
     assert sorted(outputs(out)) == ["cmyk.json", "good.json", "moving.json", "one.json"]
-    assert "images 4" in said and "none in 4 images" in said and "failed 4 images" in said
+    assert "images 4" in said and "no face in 4 images" in said and "failed 4 images" in said
     for name, reason in {
         "text.jpg": "not an image",
         "cut.jpg": "cut short",
@@ -156,7 +156,7 @@ def test_every_bad_input(detect, tmp_path: Path) -> None:  # type: ignore[no-unt
 
 def test_no_face_is_no_failure(detect, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     code, said = detect(save(tmp_path / "blank.png"), "-o", tmp_path / "out", "--format", "json,csv")
-    assert code == 0 and "faces 0; none in 1 images" in said
+    assert code == 0 and "faces 0; no face in 1 images" in said
     assert json.loads((tmp_path / "out" / "blank.json").read_text())["images"][0]["faces"] == []
     assert [record.empty for record in load(tmp_path / "out" / "faces.csv")] == [True]
 
@@ -199,11 +199,11 @@ def test_results_can_be_boxes_again(detect, tmp_path: Path) -> None:  # type: ig
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--format", "xml"], "'xml' is not some of json, csv, pts"),
-        (["--format", ""], "is not some of"),
+        (["--format", "xml"], "'xml': choose one or several of json, csv, pts"),
+        (["--format", ""], "choose one or several of"),
         (["--detector", "hal"], "'hal' is not one of mtcnn, none, opencv, own"),
         (["--detector", "given"], "'given' is not one of mtcnn"),
-        (["--detector", "none", "--threshold", "0.4"], "the detector none has no --threshold"),
+        (["--detector", "none", "--min-confidence", "0.4"], "the detector none has no --min-confidence"),
         (["--detector", "opencv", "--detector-model", "own.canthus"], "the detector opencv has no --detector-model"),
         (["--boxes-columns", "tight_"], "names the columns of a file that --boxes gives"),
         (["--precision", "fp8"], "fp8"),
@@ -323,7 +323,7 @@ def test_killed_run_is_finished_by_the_next(detect, many, bundle: Path, tmp_path
         assert (read(out / name).size if name.endswith(".jpg") else len(load(out / name))) >= 1
     written = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
     code, said = detect(*many, "-o", out, "--resume")
-    assert code == 0 and "more were done before" in said
+    assert code == 0 and "more were finished before" in said
     assert sum(path.stat().st_mtime_ns == then for path, then in written.items()) >= len(written) - 1
     assert not list(out.rglob("*.part.*"))
     code, _ = detect(*many, "-o", tmp_path / "whole")
@@ -331,7 +331,7 @@ def test_killed_run_is_finished_by_the_next(detect, many, bundle: Path, tmp_path
     with (out / "faces.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 80
     code, said = detect(*many, "-o", out, "--resume")
-    assert code == 0 and "images 0, 80 more were done before" in said
+    assert code == 0 and "images 0, 80 more were finished before" in said
 
 
 def test_interrupted_run_keeps_what_it_has(many, bundle: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -97,7 +97,7 @@ def test_missing_faces(files, points):
     assert result.exit_code == 0
     tree = json.loads((files / "a.json").read_text())
     assert tree["missing"] == 1 and tree["failure_rate"] >= 1 / 6
-    assert "beware: 1 faces were not found" in result.output
+    assert "note: 1 faces were not found" in result.output
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_missing_faces(files, points):
     [
         ((), "--data, --protocol, or --truth"),
         (("--truth", "a.npz"), "--predictions"),
-        (("--truth", "a.npz", "--predictions", "b.npz", "--data", "wild68"), "no --data"),
+        (("--truth", "a.npz", "--predictions", "b.npz", "--data", "wild68"), "excludes --data"),
         (("--truth", "a.npz", "--predictions", "b.npz", "--normaliser", "ears"), "ears"),
         (("--data", "wild68"), "CANTHUS_DATA"),
         (("--origin", "7"), "Invalid value"),
@@ -197,12 +197,14 @@ def test_our_model_on_a_set_in_both_boxes_beside_the_others(data_set, centre):
 
 def test_one_kind_of_boxes_and_no_peers(data_set, centre):
     root, *_ = data_set
-    result = run("--data", "wild68", "--root", root, "--boxes", "jitter", "--no-peers", "--json", root / "out.json")
+    result = run(
+        "--data", "wild68", "--root", root, "--box-source", "jitter", "--no-peers", "--json", root / "out.json"
+    )
     assert result.exit_code == 0, result.output
     assert set(centre.boxes) == {(12, 12, 92, 92)}
     tree = json.loads((root / "out.json").read_text())
     assert tree["others"] == [] and tree["boxes"] == "jitter"
-    wrong = run("--data", "wild68", "--root", root, "--boxes", "detector")
+    wrong = run("--data", "wild68", "--root", root, "--box-source", "detector")
     assert isinstance(wrong.exception, DataError) and "jitter, tight" in str(wrong.exception)
 
 
@@ -240,7 +242,7 @@ def test_predictions_of_other_images_are_refused(data_set):
     root, truth, _ = data_set
     formats.dump(root / "mine.csv", [formats.Record(f"other/{index}", face) for index, face in enumerate(truth)])
     result = run("--protocol", "wild68-test", "--root", root, "--predictions", root / "mine.csv")
-    assert isinstance(result.exception, DataError) and "bears the name" in str(result.exception)
+    assert isinstance(result.exception, DataError) and "has the name" in str(result.exception)
 
 
 def test_a_missing_set_shows_the_folder_expected(data_set):
@@ -250,7 +252,7 @@ def test_a_missing_set_shows_the_folder_expected(data_set):
     assert isinstance(result.exception, CanthusError) and "test.csv" in str(result.exception)
 
 
-def test_a_changed_rule_is_told_in_the_name(data_set, centre):
+def test_a_changed_rule_shows_in_the_name(data_set, centre):
     root, *_ = data_set
     result = run("--protocol", "wild68-test", "--root", root, "--threshold", "0.05")
     assert "wild68-test with threshold 0.05" in result.output

@@ -48,7 +48,7 @@ def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert run("train", tmp_path / "none.yaml") == 3
         assert "cannot read the recipe" in capsys.readouterr().err
         assert run("export", tmp_path / "best.ckpt", "--out", tmp_path / "x.canthus") == 3
-        assert "--root or in CANTHUS_DATA" in capsys.readouterr().err
+        assert "--root or in the environment variable CANTHUS_DATA" in capsys.readouterr().err
     assert run("export", tmp_path / "best.ckpt", "--root", tmp_path, "--out", tmp_path / "x.canthus") == 3
     assert "best.ckpt does not exist" in capsys.readouterr().err
     assert run("info", tmp_path / "none.canthus") == 3

@@ -7,6 +7,8 @@ from scipy.stats import bootstrap
 from canthus.errors import ShapeError
 from canthus.evaluate.compare import bootstrap_interval, compare_points
 from canthus.evaluate.protocol import Protocol, ProtocolError
+from canthus.evaluate.result import Labels
+from canthus.schemes.scheme import Scheme
 
 
 def test_the_interval_is_scipys(rng):
@@ -43,6 +45,15 @@ def test_the_interval_moves_and_grows_with_the_values(shift, scale):
     assert moved[1] == pytest.approx(scale * high + shift, abs=1e-9)
 
 
+def test_what_is_not_known_is_left_out_of_the_mean(rng):
+    values = rng.normal(0, 1, (300, 2))
+    values[200:, 1] = np.nan
+    low, high = bootstrap_interval(values)
+    alone = bootstrap_interval(values[:200, 1:])
+    assert (low[1], high[1]) == pytest.approx((alone[0][0], alone[1][0]), abs=0.03)
+    assert (low[0], high[0]) == pytest.approx([end[0] for end in bootstrap_interval(values[:, :1])])
+
+
 def test_intervals_of_nothing_are_refused():
     for values, clusters, level in (
         (np.zeros((0, 1)), None, 0.95),
@@ -68,6 +79,27 @@ def test_the_better_one_wins(make_faces, rng):
     assert mouth.b / mouth.a < 1.3
     assert (found.faces, found.units) == (60, "faces")
     assert found.as_dict()["rows"][0]["name"] == "all"
+
+
+@pytest.mark.parametrize("mask", ["visible", "annotated"])
+def test_regions_under_a_mask_are_over_the_points_that_are_scored(make_faces, rng, mask):
+    truth, scheme = make_faces(40), Scheme.open("68")
+    noise = rng.normal(0, 2, truth.shape)
+    visible = rng.random(truth.shape[:2]) < 0.7
+    visible[:, list(scheme.groups["mouth"])] = False  # no face shows its mouth
+    visible[:20, list(scheme.contour)] = False  # half of the faces show no contour
+    visible[:, [36, 45]] = True
+    first, second = truth + noise, np.where(visible[..., None], truth + 2 * noise, truth)
+    if mask == "annotated":
+        truth = np.where(visible[..., None], truth, np.nan)
+    found = compare_points(truth, first, second, Protocol(mask=mask), Labels(visible=visible))
+    rows = {row.name: row for row in found.regions}
+    assert "mouth" not in rows and rows.keys() >= {"contour", "inner", "nose"}
+    for row in rows.values():
+        assert row.b / row.a == pytest.approx(2) and row.wins == 1 and row.high < 0
+    unit = np.linalg.norm(truth[:, 36] - truth[:, 45], axis=-1)
+    far = np.where(visible, np.linalg.norm(noise, axis=-1), np.nan)[20:, list(scheme.contour)]
+    assert rows["contour"].a == pytest.approx((np.nanmean(far, 1) / unit[20:]).mean())
 
 
 def test_equals_are_undecided_and_tie(make_faces):

@@ -35,9 +35,9 @@ def test_names_are_matched_from_the_end(predicted, true):
 def test_folders_tell_equal_names_apart():
     predicted, true = table(["x/1.jpg", "y/1.jpg"]), table(["root/y/1.jpg", "root/x/1.jpg"])
     assert places(paired(predicted, true)) == [1, 0]
-    with pytest.raises(DataError, match="could be 2 of the predicted images"):
+    with pytest.raises(DataError, match="matches 2 of the predicted images"):
         paired(predicted, table(["1.jpg"]))
-    with pytest.raises(DataError, match=r"could be of 'x/1.jpg' or 'y/1.jpg'"):
+    with pytest.raises(DataError, match=r"matches 'x/1.jpg' and 'y/1.jpg'"):
         paired(table(["1.jpg"]), table(["x/1.jpg", "y/1.jpg"]))
 
 

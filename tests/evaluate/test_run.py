@@ -49,7 +49,7 @@ def test_depth_is_kept(truth):
 
 
 def test_a_model_of_another_scheme_and_a_set_without_pictures_are_refused(truth):
-    with pytest.raises(SchemeError, match="finds scheme 98, the set has 68"):
+    with pytest.raises(SchemeError, match="points of scheme 98, the set has scheme 68"):
         predict(Corner("98"), truth, truth.box("truth"))
     with pytest.raises(DataError, match="--predictions"):
         predict(Corner(), Table(truth.points, "68"), truth.box("truth"))
@@ -63,7 +63,7 @@ def test_peers(tmp_path, truth):
     assert (peers.points["tight_mapped"]["b"] == 1).all()
     assert peers.consensus.shape == (40, 68, 2)
     np.savez(tmp_path / "q.npz", names=names, tight=points[:, :3])
-    with pytest.raises(DataError, match=r"q.npz: tight is not \(2, 40, 68, 2\)"):
+    with pytest.raises(DataError, match=r"q.npz: tight does not have the shape \(2, 40, 68, 2\)"):
         load_peers(tmp_path / "q.npz", truth)
     with pytest.raises(DataError, match="leave out --peers"):
         load_peers(tmp_path / "no.npz", truth)

@@ -157,7 +157,7 @@ def test_boxes_of_the_set_as_normaliser(faces):
         evaluate_points(*faces, protocol)
 
 
-def test_another_count_of_faces_than_the_protocol_has_is_told(faces):
+def test_another_count_of_faces_than_the_protocol_has_is_a_caveat(faces):
     assert "40 faces were scored; wild68-test has 224" in evaluate_points(*faces, "wild68-test").caveats[0]
 
 
@@ -179,11 +179,11 @@ def test_what_does_not_fit_is_refused(faces, change, error, message):
 def test_labels_that_do_not_fit_are_refused(faces):
     with pytest.raises(ShapeError, match="visible: 3 rows for 40"):
         evaluate_points(*faces, PLAIN, Labels(visible=np.ones((3, 68), bool)))
-    with pytest.raises(ShapeError, match="scores are one a point"):
+    with pytest.raises(ShapeError, match="one score for each point"):
         evaluate_points(*faces, PLAIN, scores=np.ones((40, 3)))
     with pytest.raises(ProtocolError, match="no group 'ears'"):
         evaluate_points(*faces, Protocol(part="ears"))
-    with pytest.raises(ProtocolError, match="have no point that counts"):
+    with pytest.raises(ProtocolError, match="have no point to score"):
         evaluate_points(*faces, Protocol(mask="visible"), Labels(visible=np.zeros((40, 68), bool)))
     truth = faces[0].copy()
     truth[4, 36] = truth[4, 45]

@@ -105,10 +105,10 @@ def test_files_that_are_broken_missing_or_of_another_scheme(tmp_path, records):
     with pytest.raises(InputError, match=r"no.mat"):
         load_table(tmp_path / "no.mat", SCHEME)
     formats.dump(tmp_path / "p.csv", records)
-    with pytest.raises(SchemeError, match=r"68 points a face, but scheme 98 has 98.*--scheme"):
+    with pytest.raises(SchemeError, match=r"68 points per face, but scheme 98 has 98.*--scheme"):
         load_table(tmp_path / "p.csv", Scheme.open("98"))
     np.savez(tmp_path / "named.npz", points=np.zeros((1, 68, 2)), scheme=np.array("84"))
-    with pytest.raises(SchemeError, match="holds scheme 84, not 68"):
+    with pytest.raises(SchemeError, match="holds points of scheme 84, not 68"):
         load_table(tmp_path / "named.npz", SCHEME)
 
 
@@ -146,7 +146,7 @@ def test_what_only_some_samples_know_is_not_known(make_faces):
     table = table_of_samples(some, Path("root"), SCHEME)
     assert table.visible is None and table.yaw is None
     assert table.box("truth") == pytest.approx(np.concatenate([faces.min(1), faces.max(1)], 1))
-    with pytest.raises(DataError, match=r"no boxes 'jitter'; choose one of truth \(--boxes\)"):
+    with pytest.raises(DataError, match=r"no boxes 'jitter'; choose one of truth \(--box-source\)"):
         table.box("jitter")
 
 

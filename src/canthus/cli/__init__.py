@@ -1,6 +1,6 @@
-"""The command line: one module a verb, each of which imports what it needs when it runs.
+"""The command line: one module per verb, which imports what it needs when it runs.
 
-Exit codes: 0 all done; 1 some inputs failed, and are listed at the end; 2 wrong usage; 3 nothing could be done;
+Exit codes: 0 all done; 1 some inputs failed and are listed at the end; 2 wrong usage; 3 nothing could be done;
 130 interrupted.
 """
 
@@ -21,7 +21,7 @@ from canthus.errors import CanthusError
 
 app = typer.Typer(
     name="canthus",
-    help="Facial landmarks on photographs: find, measure, train.",
+    help="Facial landmarks in photographs: find them, measure errors, train models.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -33,10 +33,12 @@ app.add_typer(synth, name="synth")
 
 
 @app.callback(invoke_without_command=True)
-def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    """Facial landmarks on photographs: find, measure, train.
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    """Facial landmarks in photographs: find them, measure errors, train models.
 
-    Example: canthus detect portrait.jpg -o out --overlay
+    canthus VERB --help explains each verb and its options.
+
+    Example: canthus detect examples/astronaut.jpg -o out --overlay
     """
     if show:
         from canthus import __version__
@@ -46,7 +48,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 def main() -> None:
-    """Run the command line; errors of canthus become one clear message and exit code 3."""
+    """Run the command line; an error of canthus becomes one message on standard error and exit code 3."""
     try:
         app()
     except CanthusError as error:

@@ -1,228 +1,220 @@
-"""`canthus detect`: landmarks of the faces in images."""
+"""`canthus detect`: landmarks of the faces in image files."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from canthus.cli.options import IN_PACKAGE, MODEL, Depth, ModelFile, Precision, Threads
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from canthus.pipeline import Result
+    from canthus.batch import Summary
+    from canthus.detect.given import BoxFile
+    from canthus.pipeline import Pipeline
     from canthus.writer import ResultFolder
 
-
-OF_DETECTOR = "the detector's"
-
-
-class Device(StrEnum):
-    """Where the network runs."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-    openvino = "openvino"
-
-
-class Precision(StrEnum):
-    """Variants of a network."""
-
-    fp32 = "fp32"
-    int8 = "int8"
+DETECTION = "Face detection"
+FLAGS = {"bundle": "--detector-model", "threshold": "--min-confidence"}
+"""Options of detectors that have another name on the command line."""
 
 
 def detect(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders, patterns as 'set/**/*.png'.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("canthus-out"),
-    kinds: Annotated[str, typer.Option("--format", help="json, csv, pts, or several: json,csv.")] = "json",
-    overlay: Annotated[bool, typer.Option(help="Draw the faces onto the images as well.")] = False,
-    boxes: Annotated[Path | None, typer.Option(help="Where the faces are, .csv or .json; none is looked for.")] = None,
-    boxes_columns: Annotated[str, typer.Option(help="Beginning of the columns of boxes: tight_ for tight_x0.")] = "",
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Images, folders, and quoted patterns as 'set/**/*.png'.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("canthus-out"),
+    kinds: Annotated[
+        str, typer.Option("--format", help="Result files: json, csv, pts, or several: json,csv.")
+    ] = "json",
+    overlay: Annotated[bool, typer.Option(help="Also write each image with its faces drawn on it.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="File of face boxes (.csv or .json); skips detection.", rich_help_panel=DETECTION),
+    ] = None,
+    boxes_columns: Annotated[
+        str,
+        typer.Option(help="Prefix of the columns to use of --boxes: tight_ for tight_x0.", rich_help_panel=DETECTION),
+    ] = "",
     detector: Annotated[
-        str | None, typer.Option(show_default="opencv", help="What looks for faces: own, opencv, mtcnn or none.")
+        str | None,
+        typer.Option(
+            show_default="own",
+            help="Face detector: own, opencv, mtcnn, or none (each image is one face).",
+            rich_help_panel=DETECTION,
+        ),
     ] = None,
     detector_model: Annotated[
-        Path | None, typer.Option(show_default="the one in the package", help="A bundle of the detector own.")
+        Path | None,
+        typer.Option(
+            show_default=IN_PACKAGE, help="Model of the detector own: a .canthus bundle.", rich_help_panel=DETECTION
+        ),
     ] = None,
     min_face: Annotated[
-        float | None, typer.Option(min=1, show_default=OF_DETECTOR, help="Smallest face, longer side in pixels.")
+        float | None,
+        typer.Option(
+            min=1,
+            show_default="own: 20",
+            help="Smallest face to find: longer side of its box in pixels.",
+            rich_help_panel=DETECTION,
+        ),
     ] = None,
-    max_faces: Annotated[int | None, typer.Option(min=1, help="Faces an image at most, the most certain.")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, show_default=OF_DETECTOR, help="Confidence from which a face counts.")
+    max_faces: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            show_default="all",
+            help="Keep at most this many faces per image, most confident first.",
+            rich_help_panel=DETECTION,
+        ),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, show_default="own: 0.6", help="Minimum detection confidence.", rich_help_panel=DETECTION
+        ),
     ] = None,
     overlap: Annotated[
-        float | None, typer.Option(min=0, max=1, show_default=OF_DETECTOR, help="Boxes that overlap more are one face.")
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            show_default="own: 0.4",
+            help="Boxes that overlap by more than this (intersection over union) are one face.",
+            rich_help_panel=DETECTION,
+        ),
     ] = None,
     max_side: Annotated[
         int | None,
-        typer.Option(min=32, show_default=OF_DETECTOR, help="Larger images are shrunk to it to look for faces."),
+        typer.Option(
+            min=32,
+            show_default="own: 1920",
+            help="Shrink larger images for detection to this longer side in pixels.",
+            rich_help_panel=DETECTION,
+        ),
     ] = None,
-    model: Annotated[Path | None, typer.Option(show_default="the one in the package", help="A bundle.")] = None,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.cpu,
-    threads: Annotated[int, typer.Option(min=0, help="Threads on the CPU; 0 = all cores.")] = 0,
+    model: ModelFile = None,
     passes: Annotated[
-        int, typer.Option(min=1, help="Times a found face is aligned; given boxes are taken as they are.")
+        int,
+        typer.Option(
+            min=1, help="Alignment passes per detected face; given boxes get one pass.", rich_help_panel=MODEL
+        ),
     ] = 2,
-    batch: Annotated[int, typer.Option(min=1, help="Faces that go through the network at once.")] = 32,
-    precision: Annotated[Precision, typer.Option(help="int8 is faster and slightly less accurate.")] = Precision.fp32,
-    depth: Annotated[
-        int | None, typer.Option(min=1, help="Stages of a cascade after which to stop.", show_default="all")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Skip images that an earlier run has done.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Faces per call of the model.", rich_help_panel=MODEL)] = 32,
+    depth: Depth = None,
+    precision: Precision = "fp32",
+    device: Annotated[
+        Literal["cpu", "cuda", "openvino"],
+        typer.Option(help="Processor or engine that runs the model.", rich_help_panel=MODEL),
+    ] = "cpu",
+    threads: Threads = 0,
 ) -> None:
-    """Find the faces in images, and their landmarks.
+    """Find the faces in images and the landmarks of each face.
 
-    Example: canthus detect photos -o out --format json,csv --overlay
+    Each result holds box and confidence of a face, its head pose (degrees), its points (pixels)
+    and the reliability of each point.
 
-    Exit codes: 0 all done; 1 some images failed and are listed; 2 wrong usage; 3 nothing done; 130 interrupted.
+    Example: canthus detect examples/astronaut.jpg -o out --format json,csv --overlay
+
+    Exit codes: 0 all done; 1 some images failed and are listed; 2 wrong usage; 3 nothing done;
+    130 interrupted.
     """
     import cv2
     from rich.console import Console
 
-    from canthus.detect.detector import DEFAULT, DETECTORS, Detector, options_of
+    from canthus.batch import fingerprint, image_files
+    from canthus.detect.detector import DEFAULT, Detector
     from canthus.detect.given import BoxFile
     from canthus.pipeline import Pipeline
     from canthus.reader.files import root_of
-    from canthus.writer import KINDS, ResultFolder
+    from canthus.writer import ResultFolder
 
-    chosen = [kind.strip() for kind in kinds.split(",")]
-    if set(chosen) - set(KINDS):
-        raise typer.BadParameter(f"{kinds!r} is not some of {', '.join(KINDS)}", param_hint="--format")
+    chosen, name = _kinds(kinds), detector or DEFAULT
+    asked = {"bundle": detector_model, "min_face": min_face, "max_faces": max_faces, "threshold": min_confidence}
+    options = _detector_options(name, {**asked, "overlap": overlap, "max_side": max_side})
     if boxes_columns and boxes is None:
         raise typer.BadParameter("names the columns of a file that --boxes gives", param_hint="--boxes-columns")
-    named = [name for name in DETECTORS if name != "given"]
-    if detector not in (None, *named):
-        raise typer.BadParameter(f"{detector!r} is not one of {', '.join(named)}", param_hint="--detector")
-    asked = {
-        "bundle": detector_model,
-        "min_face": min_face,
-        "max_faces": max_faces,
-        "threshold": threshold,
-        "overlap": overlap,
-        "max_side": max_side,
-    }
-    options = {name: value for name, value in asked.items() if value is not None}
-    if foreign := sorted(options.keys() - set(options_of(detector or DEFAULT))):
-        flags = ", ".join("--detector-model" if name == "bundle" else f"--{name.replace('_', '-')}" for name in foreign)
-        raise typer.BadParameter(f"the detector {detector or DEFAULT} has no {flags}", param_hint="--detector")
     if overlay and out.resolve() in {Path(path).resolve() for path in paths}:
         raise typer.BadParameter("overlays and the images they show need different folders", param_hint="--out")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # canthus itself says what is wrong with a file
     cv2.setNumThreads(threads or -1)
-    files = _images(paths, out)
+    files = image_files(paths, out)
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
-    engine = {"device": device.value, "threads": threads} if (detector or DEFAULT) == "own" else {}
-    pipeline = Pipeline.open(
-        model,
-        Detector.open(detector, **options, **engine),
-        device=device.value,
-        threads=threads,
-        precision=precision.value,
-        batch=batch,
-        passes=passes,
-        depth=depth,
-    )
-    settings = _settings(
-        model, boxes, [precision, detector, passes, depth, options, boxes_columns, _stamp(detector_model)]
-    )
-    console, report = Console(stderr=True), Report()
-    with ResultFolder(out, files, root_of(paths), chosen, overlay=overlay, settings=settings, resume=resume) as sink:
-        todo = [file for file in files if not sink.done(file)]
-        report.skipped = len(files) - len(todo)
-        _write(pipeline.files(todo, given), len(todo), sink, report, console)
-    report.show(console, out)
-    if report.failures:
+    engine: dict[str, Any] = {"device": device, "threads": threads}
+    finder = Detector.open(name, **options, **(engine if name == "own" else {}))
+    pipeline = Pipeline.open(model, finder, **engine, precision=precision, batch=batch, passes=passes, depth=depth)
+    settings = fingerprint(model, [boxes, detector_model], [precision, detector, passes, depth, options, boxes_columns])
+    sink = ResultFolder(out, files, root_of(paths), chosen, overlay=overlay, settings=settings, resume=resume)
+    console = Console(stderr=True)
+    with sink:
+        summary = _run(pipeline, files, sink, given, console)
+    _show(summary, console, out)
+    if summary.failures:
         raise typer.Exit(1)
 
 
-@dataclass
-class Report:
-    """What became of a run."""
+def _kinds(text: str) -> list[str]:
+    """The formats of --format."""
+    from canthus.writer import KINDS
 
-    images: int = 0
-    faces: int = 0
-    faceless: int = 0
-    skipped: int = 0
-    seconds: float = 0.0
-    failures: list[str] = field(default_factory=list)
-
-    @property
-    def rate(self) -> str:
-        """Images and faces a second."""
-        spent = max(self.seconds, 1e-6)
-        return f"{self.images / spent:.1f} images/s, {self.faces / spent:.1f} faces/s"
-
-    def show(self, console: "Console", out: Path) -> None:
-        """Print the summary, and all that failed."""
-        from rich.table import Table
-
-        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-        rows = {
-            "images": f"{self.images}" + f", {self.skipped} more were done before" * bool(self.skipped),
-            "faces": f"{self.faces}" + f"; none in {self.faceless} images" * bool(self.faceless),
-            "time": f"{self.seconds:.1f} s, {self.rate}",
-            "results": str(out),
-            "failed": f"[red]{len(self.failures)} images" if self.failures else "",
-        }
-        for name, value in rows.items():
-            if value:
-                table.add_row(f"[bold]{name}", value)
-        console.print(table)
-        for failure in self.failures:
-            console.print(f"  {failure}", markup=False, highlight=False, soft_wrap=True)
+    chosen = [kind.strip() for kind in text.split(",")]
+    if set(chosen) - set(KINDS):
+        raise typer.BadParameter(
+            f"{text!r}: choose one or several of {', '.join(KINDS)}, with commas between", param_hint="--format"
+        )
+    return chosen
 
 
-def _images(paths: list[str], out: Path) -> list[Path]:
-    """The images to work on: not those that lie in the folder of the results, where this lies in a folder of images."""
-    from canthus.reader.files import find
+def _detector_options(name: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, if the detector has them."""
+    from canthus.detect.detector import DETECTORS, options_of
 
-    place = out.resolve()
-    below = any(place.is_relative_to(Path(path).resolve()) and place != Path(path).resolve() for path in paths)
-    return [file for file in find(paths) if not (below and file.resolve().is_relative_to(place))]
-
-
-def _settings(model: Path | None, boxes: Path | None, others: list[object]) -> str:
-    """A hash of all that the results depend on beside the images."""
-    from hashlib import sha256
-
-    from canthus import __version__
-    from canthus.runtime.bundle import Bundle
-
-    text = [__version__, Bundle.open(model).card.model_dump_json(), *map(str, others)]
-    content = b"" if boxes is None else boxes.read_bytes()
-    return sha256("\n".join(text).encode() + content).hexdigest()[:16]
+    named = [known for known in DETECTORS if known != "given"]
+    if name not in named:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(named)}", param_hint="--detector")
+    options = {option: value for option, value in asked.items() if value is not None}
+    if foreign := sorted(options.keys() - set(options_of(name))):
+        flags = ", ".join(FLAGS.get(option, f"--{option.replace('_', '-')}") for option in foreign)
+        raise typer.BadParameter(f"the detector {name} has no {flags}", param_hint="--detector")
+    return options
 
 
-def _stamp(file: Path | None) -> object:
-    """What changes when a file does."""
-    return None if file is None else (file.stat().st_size, file.stat().st_mtime_ns)
-
-
-def _write(results: "Iterable[Result]", count: int, sink: "ResultFolder", report: Report, console: "Console") -> None:
-    """Write each result as it comes, under a progress bar."""
-    from time import perf_counter
-
+def _run(
+    pipeline: "Pipeline", files: list[Path], sink: "ResultFolder", boxes: "BoxFile | None", console: "Console"
+) -> "Summary":
+    """Process the files under a progress bar."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from canthus.errors import InputError
+    from canthus.batch import process_files
 
-    start = perf_counter()
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=count, rate="")
-        for result in results:
-            try:
-                if result.error is not None or result.image is None:
-                    report.failures.append(str(result.error))
-                else:
-                    sink.write(result.path, result.image, result.faces)
-                    report.images += 1
-                    report.faces += len(result.faces)
-                    report.faceless += len(result.faces) == 0
-            except InputError as error:
-                report.failures.append(str(error))
-            report.seconds = perf_counter() - start
-            progress.update(task, advance=1, rate=report.rate)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=len(files), rate="")
+
+        def progress(summary: "Summary") -> None:
+            finished = summary.skipped + summary.images + len(summary.failures)
+            bar.update(task, completed=finished, rate=summary.rate)
+
+        return process_files(pipeline, files, sink, boxes, progress)
+
+
+def _show(summary: "Summary", console: "Console", out: Path) -> None:
+    """Print the counts of a run and every failure."""
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    rows = {
+        "images": f"{summary.images}" + f", {summary.skipped} more were finished before" * bool(summary.skipped),
+        "faces": f"{summary.faces}" + f"; no face in {summary.faceless} images" * bool(summary.faceless),
+        "time": f"{summary.seconds:.1f} s, {summary.rate}",
+        "results": str(out),
+        "failed": f"[red]{len(summary.failures)} images" if summary.failures else "",
+    }
+    for name, value in rows.items():
+        if value:
+            table.add_row(f"[bold]{name}", value)
+    console.print(table)
+    for failure in summary.failures:
+        console.print(f"  {failure}", markup=False, highlight=False, soft_wrap=True)

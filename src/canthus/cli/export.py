@@ -1,9 +1,11 @@
-"""`canthus export`: a checkpoint to a bundle."""
+"""`canthus export`: from training checkpoints to a model bundle."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from canthus.cli.options import NO_ROOT, Root
 
 
 def export(
@@ -11,21 +13,26 @@ def export(
         list[Path],
         typer.Argument(
             metavar="CHECKPOINT...",
-            help="best.ckpt or last.ckpt of a run, its card.json beside it; several for a system whose stages were "
-            "trained apart, in their order.",
+            help="best.ckpt or last.ckpt of a training run, with its card.json beside it; several, in their order, for "
+            "a system whose stages were trained separately.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The bundle to write.")],
-    root: Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder of the data sets.")] = None,
-    int8: Annotated[bool, typer.Option(help="Add the int8 variant.")] = True,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Bundle to write, as model.canthus.")],
+    root: Root = None,
+    int8: Annotated[bool, typer.Option(help="Add the int8 variant, calibrated on training pictures.")] = True,
     margin: Annotated[
-        float | None, typer.Option(help="Side of the crop over that of the box; else as trained.")
+        float | None,
+        typer.Option(help="Crop margin: side of the crop over that of the face box.", show_default="as trained"),
     ] = None,
-    measured: Annotated[Path | None, typer.Option(help="JSON list of measured errors for the card.")] = None,
+    measured: Annotated[
+        Path | None, typer.Option(help="JSON file with a list of measured errors for the model card.")
+    ] = None,
 ) -> None:
-    """Make a bundle of a checkpoint, and prove that it gives the same points.
+    """Make a bundle of checkpoints, and check that ONNX Runtime gives the same points as torch.
 
-    A run of the detector or of the face score needs no data sets, and has no int8 variant and no margin.
+    Landmark models need the data sets they were trained on, for calibration and for this check.
+    A checkpoint of the detector or of the face score needs none, and has no int8 variant and no
+    crop margin.
 
     Example: canthus export runs/compact/best.ckpt --root data -o compact.canthus
     """
@@ -44,7 +51,7 @@ def export(
         key, unit = "parity", ""
     else:
         if root is None:
-            raise DataError("where are the data sets? Give their folder with --root or in CANTHUS_DATA")
+            raise DataError(NO_ROOT)
         card = make(checkpoints, root, out, int8=int8, margin=margin, measured=figures)
         key, unit = "parity_px", "px "
     gap = next(iter(card.checkpoints.values())).training[key]

@@ -1,39 +1,56 @@
-"""`canthus info`: what a bundle is, and what this installation can do."""
+"""`canthus info`: the card of a model bundle, and the engines of this installation."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from canthus.cli.options import IN_PACKAGE, JsonFile, write_json
+
+if TYPE_CHECKING:
+    from canthus.runtime.bundle import Bundle
+
 
 def info(
-    model: Annotated[Path | None, typer.Argument(help="A bundle.", show_default="the one in the package")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The whole card as JSON.")] = False,
+    model: Annotated[Path | None, typer.Argument(help="Model: a .canthus bundle.", show_default=IN_PACKAGE)] = None,
+    as_json: JsonFile = None,
 ) -> None:
-    """Show the card of a model bundle: what it is, what it was trained on, how good it is, what it may be used for.
+    """Show the card of a model: system, training data, measured errors, licence and known limits.
 
-    Example: canthus info models/compact.canthus
+    Also checks the file against the hashes in its card, and lists the engines that can run it here.
+
+    Example: canthus info models/local_global.canthus
     """
-    import onnxruntime
     from rich.console import Console
     from rich.table import Table
 
-    from canthus import __version__
     from canthus.runtime.bundle import Bundle
 
     bundle = Bundle.open(model)
-    card = bundle.card
-    for stage in card.stages:
+    for stage in bundle.card.stages:
         bundle.arrays(stage)
         for network, variants in stage.parts.items():
             for precision in variants:
                 bundle.network(network, precision)
-    if as_json:
-        print(card.model_dump_json(indent=2))
+    if as_json is not None:
+        write_json(bundle.card.model_dump_json(indent=2), as_json)
         return
-    console, table = Console(), Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    rows = {
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in _rows(bundle).items():
+        table.add_row(f"[bold]{name}", value)
+    Console().print(table)
+
+
+def _rows(bundle: "Bundle") -> dict[str, str]:
+    """What the screen shows of a bundle, by title."""
+    import onnxruntime
+
+    from canthus import __version__
+
+    card = bundle.card
+    engines = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    return {
         "bundle": f"{bundle.path} ({bundle.path.stat().st_size / 2**20:.2f} MB, hashes checked)",
         "model": f"{card.name}: {card.points} points, scheme {card.scheme}, system {card.system}",
         "stages": "\n".join(
@@ -47,9 +64,5 @@ def info(
         "licence": card.licence,
         "limits": "\n".join(card.limits),
         "measured": "\n".join(json.dumps(entry) for entry in card.measured) or "nothing",
-        "canthus": f"{__version__}, ONNX Runtime {onnxruntime.__version__}: "
-        + ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()),
+        "canthus": f"{__version__}, ONNX Runtime {onnxruntime.__version__}: {engines}",
     }
-    for name, value in rows.items():
-        table.add_row(f"[bold]{name}", value)
-    console.print(table)

@@ -1,4 +1,4 @@
-"""`canthus train`: a recipe to checkpoints."""
+"""`canthus train`: from a recipe to checkpoints."""
 
 import os
 from pathlib import Path
@@ -6,23 +6,27 @@ from typing import Annotated
 
 import typer
 
+from canthus.cli.options import NO_ROOT, Root
+
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A YAML file; those of canthus lie under recipes/.")],
+    recipe: Annotated[Path, typer.Argument(help="Training recipe, a YAML file; recipes/ holds those of canthus.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the run.", show_default="runs/NAME")
+        Path | None, typer.Option("--out", "-o", help="Folder for the run.", show_default="runs/NAME")
     ] = None,
-    root: Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder of the data sets.")] = None,
+    root: Root = None,
     override: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a field: --set optimiser.rate=1e-3")
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the YAML file; may be repeated."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,
 ) -> None:
-    """Train a network by a recipe.
+    """Train a network as a recipe says.
+
+    Writes best.ckpt (lowest validation error), last.ckpt, card.json, and logs for TensorBoard
+    (tensorboard --logdir runs).
 
     Example: canthus train recipes/compact.yaml --root data --set steps=2000 --out runs/short
-
-    Writes last.ckpt, best.ckpt, card.json and TensorBoard logs (tensorboard --logdir runs).
     """
     from canthus.errors import DataError, need
 
@@ -33,7 +37,7 @@ def train(
         raise need("train") from error
     checked = load_run(recipe, override or [])
     if root is None:
-        raise DataError("where are the data sets? Give their folder with --root or in CANTHUS_DATA")
+        raise DataError(NO_ROOT)
     best = fit(checked, root, out or Path("runs") / checked.name, resume)
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return  # one process speaks for all

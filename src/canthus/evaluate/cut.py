@@ -1,6 +1,6 @@
-"""Cuts of a set of faces into classes: by pose, by expression, by whatever is known of each face.
+"""Divides a set of faces into classes: by pose, by expression, by any number that is known of each face.
 
-Where a set gives no head pose, the yaw is estimated from the true points; a table made so says "estimated".
+Where a set gives no head pose, the yaw is estimated from the true points, and the title of the table says "estimated".
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ LIPS = tuple((f"upper_lip_inner_{part}", f"lower_lip_inner_{part}") for part in 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """Each face in at most one class.
+    """A division of faces into classes, each face in at most one.
 
     Attributes:
-        title: What the classes are about.
-        classes: Their names.
-        index: Class of each face; -1 = none. Shape (F,).
+        title: Quantity that divides the faces.
+        classes: Names of the classes.
+        index: Number of each face's class; -1 = none. Shape (F,).
     """
 
     title: str
@@ -42,12 +42,12 @@ class Cut:
 
 
 def cut_values(title: str, values: NDArray[Any], edges: Sequence[float], names: Sequence[str] = ()) -> Cut:
-    """Classes [e0, e1), [e1, e2) ... of a number; the last holds its upper edge, too.
+    """Classes [e0, e1), [e1, e2) ... of a quantity; the last class includes its upper edge.
 
     Args:
-        title: What the number is.
-        values: Shape (F,); NaN falls in no class.
-        edges: Ascending, one more than there are classes.
+        title: Name of the quantity.
+        values: Value of each face; NaN falls in no class. Shape (F,).
+        edges: Edges of the classes, ascending, one more than there are classes.
         names: Names of the classes; "e0-e1" by default.
     """
     values = np.asarray(values, np.float64)
@@ -65,13 +65,13 @@ def estimated_yaw(points: NDArray[Any], scheme: Scheme) -> Array | None:
     on the mean head of ICT-FaceKit), so its shift along that line over half the line is the tangent of the yaw.
 
     Args:
-        points: Shape (F, P, 2 or 3), pixels.
-        scheme: Theirs.
+        points: True points. Shape (F, P, 2 or 3), pixels.
+        scheme: Scheme of the points.
 
     Returns:
         Shape (F,); None when the scheme lacks these points.
     """
-    at = _places(scheme)
+    at = _indices(scheme)
     if not {*EYES, NOSE} <= at.keys():
         return None
     plane = np.asarray(points, np.float64)[..., :2]
@@ -83,16 +83,16 @@ def estimated_yaw(points: NDArray[Any], scheme: Scheme) -> Array | None:
 
 
 def mouth_opening(points: NDArray[Any], scheme: Scheme) -> Array | None:
-    """Mean gap between the inner lips over the distance of the outer eye corners.
+    """Mean gap between the inner lips, as a fraction of the distance between the outer eye corners.
 
     Args:
-        points: Shape (F, P, 2 or 3), pixels.
-        scheme: Theirs.
+        points: True points. Shape (F, P, 2 or 3), pixels.
+        scheme: Scheme of the points.
 
     Returns:
         Shape (F,); None when the scheme lacks these points.
     """
-    at = _places(scheme)
+    at = _indices(scheme)
     if not {*EYES, *(name for pair in LIPS for name in pair)} <= at.keys():
         return None
     plane = np.asarray(points, np.float64)[..., :2]
@@ -102,12 +102,12 @@ def mouth_opening(points: NDArray[Any], scheme: Scheme) -> Array | None:
 
 
 def natural_cuts(points: NDArray[Any], scheme: Scheme, yaw: NDArray[Any] | None = None) -> tuple[Cut, ...]:
-    """What a face's true points tell about it: pose and expression, those that can be told.
+    """Divisions by pose and by expression, as far as the points of the scheme allow.
 
     Args:
-        points: True points. Shape (F, P, 2 or 3).
-        scheme: Theirs.
-        yaw: Degrees, if the set gives it. Shape (F,).
+        points: True points. Shape (F, P, 2 or 3), pixels.
+        scheme: Scheme of the points.
+        yaw: Yaw in degrees; None = the set does not give it. Shape (F,).
     """
     cuts = []
     angle = estimated_yaw(points, scheme) if yaw is None else yaw
@@ -121,5 +121,5 @@ def natural_cuts(points: NDArray[Any], scheme: Scheme, yaw: NDArray[Any] | None 
     return tuple(cuts)
 
 
-def _places(scheme: Scheme) -> Mapping[str, int]:
+def _indices(scheme: Scheme) -> Mapping[str, int]:
     return {name: index for index, name in enumerate(scheme.names)}

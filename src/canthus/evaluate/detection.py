@@ -1,6 +1,6 @@
-"""How well boxes are found: recall, precision, average precision, and the curve of a score.
+"""Quality of a face detector: recall, precision, average precision; and of a score: its ROC.
 
-A detection is true if its overlap with a face that no surer detection has taken is large enough [Everingham et al.,
+A detection is true if it overlaps enough with a face that no more confident detection has taken [Everingham et al.,
 "The PASCAL Visual Object Classes Challenge", 2010, section 4.2; the area under the curve as it is, not interpolated].
 """
 
@@ -20,13 +20,13 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """The detections of some pictures against their truth.
+    """The detections in some pictures, compared with the true faces.
 
     Attributes:
-        confidence: Of each detection. Shape (D,).
-        true: Which of them are faces. Shape (D,).
-        faces: How many faces there are.
-        pictures: How many pictures.
+        confidence: Confidence of each detection, 0..1. Shape (D,).
+        true: Which detections are faces. Shape (D,).
+        faces: Number of true faces.
+        pictures: Number of pictures.
     """
 
     confidence: Array
@@ -35,20 +35,20 @@ class Detections:
     pictures: int
 
     def recall(self, threshold: float = 0.0) -> float:
-        """Share of the faces that are found at a threshold; NaN where there is no face."""
+        """Share of the faces that are found at a confidence threshold; NaN where there is no face."""
         return float((self.true & (self.confidence >= threshold)).sum() / self.faces) if self.faces else np.nan
 
     def precision(self, threshold: float = 0.0) -> float:
-        """Share of the detections that are true at a threshold; 1 where there is none."""
+        """Share of the detections that are true at a confidence threshold; 1 where there is no detection."""
         chosen = self.confidence >= threshold
         return float(self.true[chosen].mean()) if chosen.any() else 1.0
 
     def false_per_picture(self, threshold: float = 0.0) -> float:
-        """False detections a picture at a threshold."""
+        """Number of false detections per picture at a confidence threshold."""
         return float((~self.true & (self.confidence >= threshold)).sum() / max(self.pictures, 1))
 
     def curve(self) -> tuple[Array, Array]:
-        """Recall and precision as the threshold falls past each different confidence. Shapes (K,), (K,)."""
+        """Recall and precision at each of the K different confidences, from the highest. Shapes (K,), (K,)."""
         order = np.argsort(-self.confidence, kind="stable")
         last = np.flatnonzero(np.append(np.diff(self.confidence[order]) != 0, True))[: len(order)]
         hits = np.cumsum(self.true[order])[last].astype(np.float64)
@@ -61,12 +61,12 @@ class Detections:
 
 
 def match(found: Sequence[Faces], truth: Sequence[NDArray[Any]], least: float = 0.4) -> Detections:
-    """Compare what was found in pictures with their faces.
+    """Compare the detections in pictures with the true faces.
 
     Args:
-        found: Of each picture.
-        truth: Boxes of the faces of each picture (F, 4).
-        least: Overlap from which a detection is true.
+        found: Detections in each picture.
+        truth: Boxes of the true faces of each picture. Shape (F, 4).
+        least: Minimum overlap (intersection over union) of a true detection.
     """
     true, confidence = [], []
     for faces, boxes in zip(found, truth, strict=True):
@@ -81,7 +81,7 @@ def match(found: Sequence[Faces], truth: Sequence[NDArray[Any]], least: float = 
 
 
 def matched(faces: Faces, truth: NDArray[Any], least: float = 0.4) -> NDArray[np.intp]:
-    """The face (number in `truth`) that each detection has found, the surest first; -1 = none. Shape (F,)."""
+    """The face (index into `truth`) of each detection, assigned from the most confident on; -1 = none. Shape (F,)."""
     chosen = np.full(len(faces), -1, np.intp)
     overlap = overlaps(faces.boxes, np.asarray(truth).reshape(-1, 4))
     for index in np.argsort(-np.nan_to_num(faces.confidence, nan=1.0), kind="stable"):
@@ -92,14 +92,15 @@ def matched(faces: Faces, truth: NDArray[Any], least: float = 0.4) -> NDArray[np
 
 
 def roc(scores: NDArray[Any], true: NDArray[Any]) -> tuple[Array, Array, Array]:
-    """The curve of a score: false positive rate, true positive rate and threshold, the highest first.
+    """Receiver operating characteristic of a score.
 
     Args:
-        scores: Shape (N,).
-        true: Shape (N,), both kinds there.
+        scores: Score of each example. Shape (N,).
+        true: Which examples are positive; there must be both kinds. Shape (N,).
 
     Returns:
-        Shapes (K,): at each different score the shares of what is at least that high.
+        False positive rate, true positive rate and threshold at each of the K different scores, from the highest:
+        the shares of negatives and positives whose score is at least the threshold. Shapes (K,).
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
     ordered, hits = np.asarray(scores, np.float64)[order], np.asarray(true, bool)[order]
@@ -108,13 +109,13 @@ def roc(scores: NDArray[Any], true: NDArray[Any]) -> tuple[Array, Array, Array]:
 
 
 def roc_area(scores: NDArray[Any], true: NDArray[Any]) -> float:
-    """Probability that a true one scores higher than a false one: the area under `roc`."""
+    """Area under `roc`: the probability that a positive scores higher than a negative."""
     false_rate, true_rate, _ = roc(scores, true)
     before = np.append(0, true_rate[:-1])
     return float((np.diff(false_rate, prepend=0.0) * (true_rate + before)).sum() / 2)
 
 
 def best_threshold(scores: NDArray[Any], true: NDArray[Any]) -> float:
-    """The threshold with the largest distance of true from false positive rate [Youden, 1950]."""
+    """The threshold at which true and false positive rate differ most [Youden, 1950]."""
     false_rate, true_rate, thresholds = roc(scores, true)
     return float(thresholds[(true_rate - false_rate).argmax()])

@@ -1,22 +1,98 @@
-"""From truth and predictions to a study: our model on a set, or anybody's points."""
+"""From labels and predictions to a study: a model on a data set, or points that somebody else has predicted."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.evaluate.pairing import paired
 from canthus.evaluate.protocol import PROTOCOLS, Protocol
 from canthus.evaluate.report.study import Entry, Study
 from canthus.evaluate.result import Labels
-from canthus.evaluate.run import Peers, predict
+from canthus.evaluate.run import Peers, load_peers, predict
 from canthus.evaluate.score import Missing, evaluate_points
-from canthus.evaluate.table import Table
+from canthus.evaluate.table import Table, load_table, table_of_samples
 from canthus.schemes.scheme import Scheme
 from canthus.types import FaceAligner
 
+Changes = Mapping[str, str | float | None]
+"""Fields of a protocol to change, by name; None = as it is."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSet:
+    """Faces with their true points, and the protocol to score them by.
+
+    Attributes:
+        protocol: Scoring rules.
+        truth: F faces.
+        folder: Folder of all data sets; None = the faces come from a file.
+    """
+
+    protocol: Protocol
+    truth: Table
+    folder: Path | None = None
+
+    @property
+    def scheme(self) -> Scheme:
+        """Landmark scheme of the points."""
+        return Scheme.open(self.protocol.scheme)
+
+    def peers(self, wanted: bool | None = None) -> Peers | None:
+        """Points of other systems that come with the data set.
+
+        Args:
+            wanted: True = required, False = none, None = if there are any.
+
+        Raises:
+            DataError: they are required and missing, or they are not of these faces.
+        """
+        path = (self.folder or Path()) / self.protocol.set / f"{self.protocol.subset}_peers.npz"
+        return load_peers(path, self.truth) if wanted or (wanted is None and path.is_file()) else None
+
+
+def labelled_set(root: Path, data: str | None, split: str, protocol: str | None, changes: Changes) -> LabelledSet:
+    """Open the labels of a data set with the protocol to score it by.
+
+    Args:
+        root: Folder of all data sets.
+        data: Name of the set; None = that of the protocol.
+        split: Split of the set; ignored where the protocol names the set.
+        protocol: Name of a protocol; None = the first one of the set, or a plain one.
+        changes: Fields of the protocol to change.
+
+    Raises:
+        ProtocolError: no protocol has this name, or a change contradicts it.
+        DataError: the set is missing or damaged.
+    """
+    rules = Protocol.open(protocol) if protocol else Protocol()
+    name, part = (data, split) if data else (rules.set, rules.subset)
+    samples = open_set(name, root, part, **dict(rules.options))
+    rules = rules.changed(set=name, subset=part) if protocol else protocol_of(name, part, samples)
+    rules = rules.changed(**changes)
+    folder = root / (name.partition(":")[2] or name)
+    return LabelledSet(rules, table_of_samples(samples, folder, Scheme.open(rules.scheme)), root)
+
+
+def labelled_files(path: Path, protocol: str | None, changes: Changes) -> LabelledSet:
+    """Open a file of true points with the protocol to score it by.
+
+    Args:
+        path: As for `load_table`.
+        protocol: Name of a protocol; None = a plain one.
+        changes: Fields of the protocol to change.
+
+    Raises:
+        ProtocolError: no protocol has this name, or a change contradicts it.
+        CanthusError: the file cannot be read, or holds points of another scheme.
+    """
+    rules = (Protocol.open(protocol) if protocol else Protocol()).changed(**changes)
+    return LabelledSet(rules, load_table(path, Scheme.open(rules.scheme)))
+
 
 def protocol_of(name: str, subset: str, samples: Sequence[Sample]) -> Protocol:
-    """The first named protocol of a set, or the plain one of its samples' scheme: inter-ocular, threshold .08."""
+    """The first named protocol of a data set, else a plain one: inter-ocular distance, threshold .08."""
     for protocol in PROTOCOLS.values():
         if (protocol.set, protocol.subset) == (name, subset):
             return protocol
@@ -25,12 +101,13 @@ def protocol_of(name: str, subset: str, samples: Sequence[Sample]) -> Protocol:
 
 
 def sources_of(truth: Table, asked: str | None, protocol: Protocol) -> list[str]:
-    """Which boxes to give to the model, the first being those of the figure.
+    """Names of the boxes to give to a model; the first ones decide the figure of the study.
 
     Args:
-        truth: Has the boxes.
-        asked: "true", "jitter", "both", the name of a box of the set, or None for what the set is measured with.
-        protocol: Its boxes are the last resort.
+        truth: Faces with their boxes.
+        asked: "true", "jitter", "both", the name of a box of the data set, or None = the default: true and jittered
+            boxes where the set has both, else those of the protocol.
+        protocol: Scoring rules.
     """
     true = "tight" if "tight" in truth.boxes else "truth"
     if asked is None:
@@ -39,14 +116,14 @@ def sources_of(truth: Table, asked: str | None, protocol: Protocol) -> list[str]
 
 
 def study_predictions(truth: Table, predictions: Table, protocol: Protocol, name: str, missing: Missing) -> Study:
-    """Score anybody's points.
+    """Score predicted points of any origin.
 
     Args:
         truth: F faces.
-        predictions: In any order when both name their images.
-        protocol: What the figure means.
-        name: Of the system.
-        missing: What to do about faces that were not found.
+        predictions: Predicted points, in any order when both tables name their images.
+        protocol: Scoring rules.
+        name: Name of the system that made the predictions.
+        missing: What to do about a face without prediction.
     """
     found = paired(predictions, truth)
     result = evaluate_points(truth.points, found.points, protocol, _labels(truth, protocol), found.scores, missing)
@@ -65,22 +142,22 @@ def study_model(
     peers: Peers | None = None,
     done: Callable[[int], None] = lambda _: None,
 ) -> Study:
-    """Run our model in each kind of boxes, one pass, and score it beside other systems.
+    """Run a model with each kind of boxes, one pass without mirror image, and score it beside other systems.
 
     Args:
         truth: F faces with pictures.
         aligner: The model.
-        protocol: What the figure means; its boxes are told by `sources`.
-        name: Of the model.
-        sources: Boxes to give to the model; the first are those of the figure.
-        peers: Other systems' points.
-        done: Told how many more faces are done.
+        protocol: Scoring rules; `sources` replaces its boxes.
+        name: Name of the model.
+        sources: Names of the boxes to give to the model; the first ones decide the figure of the study.
+        peers: Points of other systems.
+        done: Called with the number of faces finished since the last call.
     """
     labels = _labels(truth, protocol)
 
     def entry(system: str, source: str, found: Table, mapped: bool = False) -> Entry:
-        told = protocol.changed(boxes=source)
-        result = evaluate_points(truth.points, found.points, told, labels, found.scores)
+        rules = protocol.changed(boxes=source)
+        result = evaluate_points(truth.points, found.points, rules, labels, found.scores)
         distance = float("nan")
         if peers and peers.consensus is not None:
             distance = evaluate_points(peers.consensus, found.points, protocol).nme_images

@@ -1,6 +1,6 @@
 """Errors of landmarks as pure functions of arrays.
 
-Laws (tested): every error is unchanged when truth and prediction move, turn and grow together;
+Laws (tested): every error is unchanged when truth and prediction are moved, rotated and scaled together;
 `auc` is the exact area under `ced`; `failure_rate` is 1 - `ced` at the threshold.
 """
 
@@ -24,14 +24,14 @@ def normalisers(truth: NDArray[Any], kind: Normaliser, scheme: Scheme, boxes: ND
     """The distance that the error of each face is divided by.
 
     Args:
-        truth: Shape (F, P, 2 or 3), pixels; NaN = not annotated.
+        truth: True points; NaN = not annotated. Shape (F, P, 2 or 3), pixels.
         kind: "inter-ocular", between the outer eye corners; "inter-pupil", between the means of the eyes' points;
             "box", sqrt(w * h); "diagonal", sqrt(w^2 + h^2) of the box.
-        scheme: Says which points the eyes are.
-        boxes: Shape (F, 4), x0 y0 x1 y1; the tightest boxes of the points by default.
+        scheme: Landmark scheme; it names the points of the eyes.
+        boxes: x0 y0 x1 y1; None = the tightest boxes of the points. Shape (F, 4), pixels.
 
     Returns:
-        Shape (F,), pixels; NaN where the points it hangs on are not annotated.
+        Shape (F,), pixels; NaN where the points that define the distance are not annotated.
 
     Raises:
         ShapeError: the scheme has no such normaliser.
@@ -53,7 +53,7 @@ def normalisers(truth: NDArray[Any], kind: Normaliser, scheme: Scheme, boxes: ND
 
 
 def distances(predicted: NDArray[Any], truth: NDArray[Any]) -> Array:
-    """How far each point lies from its truth. Shapes (F, P, D) -> (F, P), pixels; NaN where either is NaN.
+    """Distance of each point from its truth. Shapes (F, P, D) -> (F, P), pixels; NaN where either is NaN.
 
     Raises:
         ShapeError: the two do not describe the same faces.
@@ -67,13 +67,14 @@ def face_errors(distance: NDArray[Any], normaliser: NDArray[Any], mask: Mask, me
     """Error of each face over its normaliser: eq. (3) of [Mahpod et al., 2018], or the root mean square of Menpo-3D.
 
     Args:
-        distance: Of each point to its truth. Shape (F, P), pixels; a NaN under the mask makes the face's error NaN.
-        normaliser: Shape (F,), pixels, > 0.
-        mask: Which points count. Shape (F, P).
+        distance: Distance of each point from its truth; a NaN under the mask makes the face's error NaN.
+            Shape (F, P), pixels.
+        normaliser: Distance to divide by, > 0. Shape (F,), pixels.
+        mask: Which points are scored. Shape (F, P).
         measure: Mean of the distances, or root of their mean square.
 
     Returns:
-        Error of each face as a fraction; NaN where no point counts. Shape (F,).
+        Error of each face as a fraction; NaN where no point is scored. Shape (F,).
     """
     power = distance**2 if measure == "rms" else distance
     count = mask.sum(-1)
@@ -128,7 +129,7 @@ def ced(errors: ArrayLike, at: ArrayLike) -> Array:
     """Cumulative error distribution: the share of faces whose error is at most `at`.
 
     Args:
-        errors: Shape (F,).
+        errors: Error of each face as a fraction; infinity = not found. Shape (F,).
         at: Errors at which to read the curve. Shape (N,).
 
     Returns:
@@ -139,17 +140,18 @@ def ced(errors: ArrayLike, at: ArrayLike) -> Array:
 
 
 def along_contour(predicted: NDArray[Any], truth: NDArray[Any], contour: Sequence[int]) -> tuple[Array, Array]:
-    """Error along the contour split into tangent and normal parts: figure 6 of coarse_to_fine.
+    """Error of the contour points, split into parts along and across the contour: figure 6 of coarse_to_fine.
 
-    The tangent at a point is the direction from the neighbour before to the neighbour after; at the ends, one side.
+    The tangent at a point is the direction from the previous to the next point; at the ends, from or to the end point.
 
     Args:
-        predicted: Shape (F, P, 2 or 3), pixels.
-        truth: Shape (F, P, 2 or 3), pixels.
-        contour: The contour's points in order. Length C > 1.
+        predicted: Points. Shape (F, P, 2 or 3), pixels.
+        truth: Points. Shape (F, P, 2 or 3), pixels.
+        contour: Indices of the contour's points in order. Length C > 1.
 
     Returns:
-        Tangent (positive onwards) and normal part (positive to the right of the way, y down). Each (F, C), pixels.
+        Tangential part (positive in the direction of the contour) and normal part (positive to the right of that
+        direction, y pointing down). Each (F, C), pixels.
     """
     line = np.asarray(truth, np.float64)[:, list(contour), :2]
     offset = np.asarray(predicted, np.float64)[:, list(contour), :2] - line

@@ -1,4 +1,4 @@
-"""Which prediction belongs to which true face."""
+"""Finds the prediction of each true face, by image name and position."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,21 +11,21 @@ from canthus.errors import DataError
 from canthus.evaluate.table import Table
 
 ENDINGS = frozenset(["bmp", "gif", "jpeg", "jpg", "pgm", "png", "ppm", "pts", "tif", "tiff", "webp"])
-"""What is not part of an image's name."""
+"""Extensions that are not part of an image's name."""
 
 
 def paired(predictions: Table, truth: Table) -> Table:
-    """The predictions in the order of the truth; NaN where there is none.
+    """The predictions in the order of the true faces; NaN where there is none.
 
-    Images are matched by name: the shorter path must end the longer one, extensions aside. Where an image has several
-    faces, those whose centres are nearest go together. Without names on either side the order decides.
+    Images are matched by name: without extensions, the shorter path must be the end of the longer one. Where an image
+    has several faces, those with the nearest centres are paired. If either table has no names, the order decides.
 
     Args:
-        predictions: Of the same scheme.
+        predictions: Predicted points of the same scheme.
         truth: F faces.
 
     Raises:
-        DataError: the names do not tell which prediction belongs where, or there are too few without names.
+        DataError: the names are ambiguous or match nowhere, or the numbers of faces differ where the order decides.
     """
     if not predictions.images or not truth.images:
         if len(predictions) != len(truth):
@@ -41,7 +41,7 @@ def paired(predictions: Table, truth: Table) -> Table:
         _nearest(rows, known, given, predictions.points, truth.points)
     if (rows < 0).all():
         raise DataError(
-            f"no prediction bears the name of an image of the truth: {predictions.images[0]!r} and {truth.images[0]!r}"
+            f"no prediction has the name of an image of the truth, as {predictions.images[0]!r} and {truth.images[0]!r}"
         )
 
     def ordered(values: NDArray[Any], empty: float = np.nan) -> NDArray[Any]:
@@ -53,7 +53,7 @@ def paired(predictions: Table, truth: Table) -> Table:
 
 
 def _matches(predicted: Sequence[str], true: Sequence[str]) -> list[tuple[list[int], list[int]]]:
-    """Numbers of true faces and of predictions that are of one image."""
+    """Indices of the true faces and of the predictions of each image."""
     stems: dict[str, dict[tuple[str, ...], list[int]]] = {}
     for number, name in enumerate(predicted):
         parts = _parts(name)
@@ -68,12 +68,14 @@ def _matches(predicted: Sequence[str], true: Sequence[str]) -> list[tuple[list[i
         found = [parts] if parts in same else [other for other in same if _ends(parts, other)]
         if len(found) > 1:
             raise DataError(
-                f"{true[known[0]]!r} could be {len(found)} of the predicted images; give more of their paths"
+                f"{true[known[0]]!r} matches {len(found)} of the predicted images; give more of their paths"
             )
         if found:
             if found[0] in taken:
                 first, second = true[taken[found[0]]], true[known[0]]
-                raise DataError(f"the prediction of {'/'.join(found[0])!r} could be of {first!r} or {second!r}")
+                raise DataError(
+                    f"the prediction of {'/'.join(found[0])!r} matches {first!r} and {second!r}; give more of its path"
+                )
             taken[found[0]] = known[0]
             pairs.append((known, same[found[0]]))
     return pairs
@@ -82,7 +84,7 @@ def _matches(predicted: Sequence[str], true: Sequence[str]) -> list[tuple[list[i
 def _nearest(
     rows: NDArray[np.intp], known: list[int], given: list[int], predicted: NDArray[Any], true: NDArray[Any]
 ) -> None:
-    """Enter for each true face of one image the prediction nearest to it, nearest pairs first."""
+    """Set in `rows` the nearest prediction of each true face of one image, assigned from the nearest pair on."""
     if len(known) == len(given) == 1:
         rows[known[0]] = given[0]
         return

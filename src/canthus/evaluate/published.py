@@ -1,4 +1,4 @@
-"""Published figures, as printed, and whether a paper's own figures add up."""
+"""Published figures as printed, and whether the figures of a paper are consistent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 SLACK = 0.015
-"""Per cent by which a mean of rounded or truncated figures may differ from a rounded or truncated mean."""
+"""Largest difference in per cent between a mean of rounded or truncated figures and a rounded or truncated mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,13 @@ class Published:
     """The figures of one system under one protocol.
 
     Attributes:
-        system: As the paper calls it; a paper of this project by its stem.
+        system: Name of the system in the paper, or its module name in canthus.
         protocol: Name of the protocol.
         source: Paper and table.
-        nme: Fraction; None = not given.
-        auc: 0..1; None = not given.
-        failure_rate: Fraction; None = not given.
-        doubt: Why the figure is doubtful: what its parts add up to; empty = nothing known.
+        nme: Normalised mean error, a fraction; None = not given.
+        auc: Area under the cumulative error distribution, 0..1; None = not given.
+        failure_rate: Share of failures, 0..1; None = not given.
+        doubt: Contradiction within the paper; empty = none known.
     """
 
     system: str
@@ -39,7 +39,7 @@ def published(protocol: str) -> list[Published]:
     """What papers report under a protocol, best NME first, then by AUC.
 
     Args:
-        protocol: Name of a protocol; one that scores the same faces as another has its figures.
+        protocol: Name of a protocol. Protocols that score the same faces share their published figures.
     """
     data = _read()
     name = data["same"].get(protocol, protocol)
@@ -63,7 +63,7 @@ def _table(where: str | int) -> str:
 
 
 def _doubt(row: Mapping[str, Any], name: str, data: Mapping[str, Any]) -> str:
-    """What contradicts the figures of this system, if the protocol takes part in a sum that does not come out."""
+    """How the figures of this system contradict each other, where the protocol is a part or the whole of a mean."""
     nme = row.get("nme", {})
     for rule in data["sums"]:
         whole, parts = rule["whole"], rule["parts"]

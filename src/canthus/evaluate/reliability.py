@@ -1,7 +1,8 @@
-"""What the scores of points are worth: do they find the bad points, and is a score of .8 right 80 times of 100?
+"""Quality of the scores of points: do low scores find the bad points, and is a score of .8 right 80 times out of 100?
 
-A point is good when it lies near its truth, or is visible where that is asked; a score claims the probability of it.
-Everything is read from a tally of scores in `STEPS` steps, so that memory does not grow with the faces.
+A point is good when it lies near its truth (or, for the figures on occlusion, when it is visible); its score claims the
+probability of that. Everything is computed from counts in `STEPS` steps of the score, so that memory does not grow with
+the number of faces.
 """
 
 from dataclasses import dataclass
@@ -14,18 +15,18 @@ from canthus.errors import ShapeError
 
 Array = NDArray[np.float64]
 STEPS = 20_000
-"""Scores closer than 1 / STEPS may count as equal."""
+"""Number of steps; scores closer than 1 / STEPS may be treated as equal."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """Outcomes by score. Each array has shape (STEPS,).
+    """Counts by score. Each array has shape (STEPS,).
 
     Attributes:
-        counts: Points.
-        good: Good points.
+        counts: Number of points.
+        good: Number of good points.
         claimed: Sum of the scores.
-        square: Sum of (score - outcome)^2 over all points.
+        square: Sum of (score - outcome)^2 over all points; the outcome of a good point is 1, of another 0.
     """
 
     counts: Array
@@ -34,7 +35,7 @@ class Tally:
     square: float
 
     def __add__(self, other: "Tally") -> "Tally":
-        """The tally of both."""
+        """The counts of both."""
         return Tally(
             self.counts + other.counts, self.good + other.good, self.claimed + other.claimed, self.square + other.square
         )
@@ -47,7 +48,7 @@ class Curve:
     Attributes:
         claimed: Mean score in each bin; NaN where it is empty. Shape (B,).
         true: Share of good points in each bin; NaN where it is empty. Shape (B,).
-        counts: Points in each bin. Shape (B,).
+        counts: Number of points in each bin. Shape (B,).
     """
 
     claimed: Array
@@ -59,8 +60,8 @@ def tally(good: NDArray[Any], scores: NDArray[Any]) -> Tally:
     """Count outcomes by score; points whose score is NaN are left out.
 
     Args:
-        good: True where the point is good. Any shape.
-        scores: Claimed probability, 0..1. Same shape.
+        good: Which points are good. Any shape.
+        scores: Claimed probability of each point, 0..1. Same shape.
 
     Raises:
         ShapeError: shapes differ, or a score is not a probability.
@@ -78,10 +79,10 @@ def tally(good: NDArray[Any], scores: NDArray[Any]) -> Tally:
 
 
 def bad_precision(found: Tally) -> float:
-    """Average precision of finding the bad points by their low scores, equal scores taken together.
+    """Average precision of finding the bad points by their low scores; equal scores are one step.
 
     Returns:
-        Area under precision over recall, summed over the steps of recall, 0..1; NaN when nothing is bad.
+        Area under precision over recall, summed over the steps of recall, 0..1; NaN when no point is bad.
     """
     bad = found.counts - found.good
     if not bad.any():
@@ -91,7 +92,7 @@ def bad_precision(found: Tally) -> float:
 
 
 def reliability_curve(found: Tally, bins: int = 10) -> Curve:
-    """Share of good points over the score, in `bins` bins of equal width, a divisor of STEPS."""
+    """Share of good points over the score, in bins of equal width; their number divides STEPS."""
     counts, right, claimed = (part.reshape(bins, -1).sum(1) for part in (found.counts, found.good, found.claimed))
     empty = np.full(bins, np.nan)
     return Curve(
@@ -102,7 +103,7 @@ def reliability_curve(found: Tally, bins: int = 10) -> Curve:
 
 
 def calibration_error(curve: Curve) -> float:
-    """Expected calibration error [Naeini et al., 2015]: |claimed - true| averaged over the points' bins."""
+    """Expected calibration error [Naeini et al., 2015]: mean of |claimed - true| over the points' bins."""
     filled = curve.counts > 0
     if not filled.any():
         return float("nan")
@@ -111,6 +112,6 @@ def calibration_error(curve: Curve) -> float:
 
 
 def brier(found: Tally) -> float:
-    """Mean square of score - outcome [Brier, 1950]; 0 is perfect, .25 is what a constant .5 gets."""
+    """Brier score [Brier, 1950]: mean square of score - outcome; 0 is perfect, a constant score of .5 gives .25."""
     total = found.counts.sum()
     return float(found.square / total) if total else float("nan")

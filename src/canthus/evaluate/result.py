@@ -1,4 +1,4 @@
-"""What comes out of scoring: a figure with its protocol, its counts and all that it consists of."""
+"""Result of scoring: the figures, their protocol, the number of faces, and tables by point, region and class."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,10 +23,10 @@ class Labels:
 
     Attributes:
         images: Name of each face's image. Length F, or none.
-        boxes: Boxes of the set, x0 y0 x1 y1. Shape (F, 4).
-        visible: True where a point can be seen. Shape (F, P).
-        yaw: Degrees. Shape (F,).
-        cuts: Classes to report by.
+        boxes: Boxes that come with the data set, x0 y0 x1 y1. Shape (F, 4), pixels.
+        visible: Which points can be seen. Shape (F, P).
+        yaw: Yaw of each head in degrees. Shape (F,).
+        cuts: Divisions into classes to report by.
     """
 
     images: tuple[str, ...] = ()
@@ -38,7 +38,15 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Figures of some of the faces."""
+    """Figures of one class of faces.
+
+    Attributes:
+        name: Name of the class.
+        faces: Number of faces.
+        nme: Mean error, a fraction.
+        auc: Area under the cumulative error distribution up to the threshold, 0..1.
+        failure_rate: Share of failures, 0..1.
+    """
 
     name: str
     faces: int
@@ -49,7 +57,12 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Contour:
-    """Mean absolute error of each contour point along the contour and across it, fractions. Shapes (C,)."""
+    """Mean absolute error of each contour point, split into two parts.
+
+    Attributes:
+        tangent: Part along the contour, a fraction. Shape (C,).
+        normal: Part across the contour, a fraction. Shape (C,).
+    """
 
     tangent: Array
     normal: Array
@@ -57,14 +70,14 @@ class Contour:
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """What the scores are worth.
+    """Quality of the scores.
 
     Attributes:
-        curve: Claimed against true share of near points.
+        curve: Claimed probability against true share of points near their truth.
         calibration_error: Expected calibration error.
-        brier: Mean square of score - outcome.
-        far_precision: Average precision of finding far points by a low score.
-        occluded_precision: The same for occluded points; NaN where visibility is not known.
+        brier: Brier score: mean square of score - outcome.
+        far_precision: Average precision of finding points far from their truth by a low score.
+        occluded_precision: Average precision of finding occluded points; NaN where visibility is not known.
     """
 
     curve: Curve
@@ -76,19 +89,19 @@ class Reliability:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A figure and all that it consists of.
+    """The figures of a system under a protocol, with their parts.
 
     Attributes:
-        protocol: What it means.
+        protocol: Scoring rules.
         errors: Error of each face, a fraction; infinite = not found. Shape (F,).
-        points: Mean error of each point over the faces found, a fraction; NaN = never counted. Shape (P,).
+        points: Mean error of each point over the faces found, a fraction; NaN = never scored. Shape (P,).
         regions: Mean error of each group of the scheme.
         bins: Figures of the protocol's bins of yaw; none without bins or yaw.
-        cuts: Figures by class, by title of the cut.
-        visibility: Mean error of "visible" and "occluded" points; none where it is not known.
-        contour: Tangent and normal error; None without a contour.
-        reliability: Of the scores; None without scores.
-        caveats: Why the figure may not stand beside others of this protocol.
+        cuts: Figures of each class, by title of the division.
+        visibility: Mean error of "visible" and "occluded" points; none where visibility is not known.
+        contour: Error along and across the contour; None without a contour.
+        reliability: Quality of the scores; None without scores.
+        caveats: Reasons why the figures may not be comparable with others of this protocol.
     """
 
     protocol: Protocol
@@ -104,12 +117,12 @@ class Result:
 
     @property
     def faces(self) -> int:
-        """F, how many faces were to be found."""
+        """F, the number of true faces."""
         return len(self.errors)
 
     @property
     def missing(self) -> int:
-        """Faces that were not found; they count as failures, and not in the mean error."""
+        """Number of faces that were not found: failures that the mean error leaves out."""
         return int(np.isinf(self.errors).sum())
 
     @property
@@ -119,12 +132,12 @@ class Result:
 
     @property
     def nme_bins(self) -> float:
-        """Mean of the means of the bins; NaN without bins."""
+        """Mean of the mean errors of the bins; NaN without bins."""
         return float(np.mean([row.nme for row in self.bins])) if self.bins else float("nan")
 
     @property
     def nme(self) -> float:
-        """The protocol's figure, a fraction."""
+        """Normalised mean error as the protocol aggregates it, a fraction."""
         return self.nme_bins if self.protocol.aggregation == "bins" else self.nme_images
 
     @property
@@ -138,7 +151,7 @@ class Result:
         return metrics.failure_rate(self.errors, self.protocol.threshold)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the errors of single faces as plain values, for JSON; NaN becomes None."""
+        """All figures, without the errors of single faces, as plain values for JSON; NaN becomes None."""
         tree: dict[str, Any] = {
             "canthus": __version__,
             "protocol": {**self.protocol.as_dict(), "text": str(self.protocol)},
@@ -165,13 +178,13 @@ class Result:
 
 
 def mean_error(errors: NDArray[Any]) -> float:
-    """Mean over the faces that were found, NaN when there are none."""
+    """Mean over the faces that were found; NaN when there are none."""
     found = errors[np.isfinite(errors)]
     return float(found.mean()) if found.size else float("nan")
 
 
 def as_plain(value: Any) -> Any:
-    """Arrays and tuples as lists; what is not a finite number as None."""
+    """The value with arrays and tuples as lists, and numbers that are not finite as None."""
     if isinstance(value, Mapping):
         return {key: as_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

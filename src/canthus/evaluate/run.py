@@ -1,4 +1,4 @@
-"""Predictions to score: our model on the faces of a set, and other systems' points that a set brings along."""
+"""Predictions to score: those of a model on the faces of a set, and points of other systems that come with a set."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,31 +13,34 @@ from canthus.evaluate.table import Table
 from canthus.types import FaceAligner, Faces, Floats
 
 BATCH = 16
-"""Pictures in memory at a time."""
+"""Number of pictures in memory at a time."""
 
 
 def predict(aligner: FaceAligner, truth: Table, boxes: Floats, done: Callable[[int], None] = lambda _: None) -> Table:
-    """Landmarks of the faces of a set, one pass, each face in its box.
+    """Landmarks of the faces of a set: one pass, each face in its given box.
 
     Args:
         aligner: The model.
         truth: F faces with pictures.
-        boxes: Box that the model is given for each face. Shape (F, 4).
+        boxes: Box of each face that the model gets. Shape (F, 4), pixels.
         done: Called with the number of faces finished since the last call.
 
     Raises:
-        SchemeError: the model finds points of another scheme.
+        SchemeError: the points of the model are of another scheme than those of the set.
         DataError: the set has no pictures.
         ReadError: a picture cannot be read.
     """
     if truth.picture is None:
-        raise DataError("there are no pictures to run a model on; give its points with --predictions")
+        raise DataError("there are no pictures to run a model on; give predicted points with --predictions")
     parts: list[Faces] = []
     for start in range(0, len(truth), BATCH):
         part = range(start, min(start + BATCH, len(truth)))
         found = aligner.align_many([truth.picture(index) for index in part], [boxes[index][None] for index in part])
         if found[0].scheme != truth.scheme:
-            raise SchemeError(f"the model finds scheme {found[0].scheme}, the set has {truth.scheme}")
+            raise SchemeError(
+                f"the model gives points of scheme {found[0].scheme}, the set has scheme {truth.scheme}; "
+                "choose another model, or convert its points and give them with --predictions"
+            )
         parts += found
         done(len(part))
     faces = Faces.concat(parts)
@@ -47,12 +50,13 @@ def predict(aligner: FaceAligner, truth: Table, boxes: Floats, done: Callable[[i
 
 @dataclass(frozen=True, eq=False)
 class Peers:
-    """Other systems' points on the faces of a set.
+    """Points of other systems on the faces of a set.
 
     Attributes:
-        points: By source of the boxes, as "tight" or "jitter"; "tight_mapped" after a linear map to this annotation
-            style. By name of the system. Each (F, P, 2).
-        consensus: What nets agree on, less noisy than the labels. Shape (F, P, 2); None = the set has none.
+        points: Points by boxes ("tight", "jitter") and name of the system, each (F, P, 2), pixels. Under
+            "tight_mapped" they have gone through a linear map that removes the difference in annotation bias.
+        consensus: Points on which several networks agree, less noisy than the labels; None = the set has none.
+            Shape (F, P, 2), pixels.
     """
 
     points: Mapping[str, Mapping[str, Floats]]
@@ -60,13 +64,13 @@ class Peers:
 
 
 def load_peers(path: Path, truth: Table) -> Peers:
-    """Read the other systems' points of a set, arrays (S, F, P, 2) with `names` (S,).
+    """Read the points of S other systems, an .npz file of arrays (S, F, P, 2) and `names` (S,).
 
     Raises:
-        DataError: the file is missing or is not of these faces.
+        DataError: the file is missing, or is of other faces.
     """
     if not path.is_file():
-        raise DataError(f"{path} does not exist: this set brings no other systems along; leave out --peers")
+        raise DataError(f"{path} does not exist: no points of other systems come with this set; leave out --peers")
     with np.load(path, allow_pickle=False) as archive:
         arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
     names, consensus = [str(name) for name in arrays.pop("names", ())], arrays.pop("consensus", None)
@@ -74,6 +78,6 @@ def load_peers(path: Path, truth: Table) -> Peers:
     wrong = [name for name, array in arrays.items() if array.shape != shape]
     if wrong or (consensus is not None and consensus.shape != shape[1:]):
         raise DataError(
-            f"{path}: {(wrong or ['consensus'])[0]} is not {shape} as the {len(truth)} faces of the set ask for"
+            f"{path}: {(wrong or ['consensus'])[0]} does not have the shape {shape} that {len(truth)} faces need"
         )
     return Peers({source: dict(zip(names, array, strict=True)) for source, array in arrays.items()}, consensus)

@@ -1,4 +1,4 @@
-"""Faces as arrays, from files of points or from a data set."""
+"""Faces as arrays, loaded from files of points or from a data set."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,18 +23,18 @@ from canthus.types import Floats, Image
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Faces and what is known of them.
+    """Points of F faces, and what else is known of them.
 
     Attributes:
-        points: Pixels, NaN = missing. Shape (F, P, 2 or 3).
+        points: Points; NaN = missing. Shape (F, P, 2 or 3), pixels.
         scheme: Name of the landmark scheme; empty = the file does not say.
-        images: Name of each face's image; none = the file does not say.
-        identities: Person or source picture of each face; none = not known.
-        scores: Reliability of each point. Shape (F, P).
-        visible: True where a point can be seen. Shape (F, P).
-        yaw: Degrees. Shape (F,).
-        boxes: Boxes by source. Each (F, 4).
-        picture: Opens the picture of a face by its number; None = there are none.
+        images: Name of each face's image; empty = the file does not say.
+        identities: Person or source picture of each face; empty = not known.
+        scores: Reliability of each point, 0..1. Shape (F, P).
+        visible: Which points can be seen. Shape (F, P).
+        yaw: Yaw of each head in degrees. Shape (F,).
+        boxes: Boxes by name. Each (F, 4), pixels.
+        picture: Function from the index of a face to its picture; None = there are no pictures.
     """
 
     points: Floats
@@ -51,31 +51,31 @@ class Table:
         return len(self.points)
 
     def box(self, source: str) -> Floats:
-        """The boxes of a source; "truth" = the tightest ones of the points. Shape (F, 4).
+        """The boxes of this name; "truth" = the tightest boxes of the points. Shape (F, 4), pixels.
 
         Raises:
-            DataError: these labels have no such boxes.
+            DataError: these labels have no boxes of this name.
         """
         if source in self.boxes:
             return self.boxes[source]
         if source != "truth":
             known = ", ".join(("truth", *sorted(self.boxes)))
-            raise DataError(f"these labels have no boxes {source!r}; choose one of {known} (--boxes)")
+            raise DataError(f"these labels have no boxes {source!r}; choose one of {known} (--box-source)")
         return box_of(self.points)
 
     def labels(self, scheme: Scheme, boxes: str = "") -> Labels:
-        """What scoring wants to know of the faces, with the cuts that their points allow.
+        """Labels for scoring, with the divisions into classes that the points allow.
 
         Args:
-            scheme: Of the points.
-            boxes: Source of the boxes that a normaliser may measure; none when the labels do not have it.
+            scheme: Scheme of the points.
+            boxes: Name of the boxes that a normaliser may measure; no boxes when the table has none of this name.
         """
         cuts = natural_cuts(self.points, scheme, self.yaw)
         return Labels(self.images, self.boxes.get(boxes), self.visible, self.yaw, cuts)
 
 
 def load_table(path: Path, scheme: Scheme, origin: int = 0) -> Table:
-    """Read a file, or a folder of .pts files, of faces of one scheme.
+    """Read the points of faces of one scheme.
 
     Args:
         path: A .npz or .mat file with an array `points` (F, P, 2 or 3), a .csv, .json, .ljson or .pts file, or a folder
@@ -84,19 +84,19 @@ def load_table(path: Path, scheme: Scheme, origin: int = 0) -> Table:
         origin: Coordinates of the first pixel in the file, 0 or 1; .pts and .ljson files define their own.
 
     Raises:
-        FormatError: the file is not in the format its extension promises.
-        InputError: it cannot be read.
-        SchemeError: its points are of another scheme.
+        FormatError: the file is not in the format of its extension.
+        InputError: the file cannot be read.
+        SchemeError: the points are of another scheme.
     """
     ending = path.suffix.lower()
     table = _load(path, scheme)
     if table.scheme and not fits(table.scheme, scheme):
         raise SchemeError(
-            f"{path}: holds scheme {table.scheme}, not {scheme.name}; convert it, or name it with --scheme"
+            f"{path}: holds points of scheme {table.scheme}, not {scheme.name}; convert them, or give --scheme"
         )
     if table.points.shape[1] != scheme.count:
         raise SchemeError(
-            f"{path}: {table.points.shape[1]} points a face, but scheme {scheme.name} has {scheme.count}; "
+            f"{path}: {table.points.shape[1]} points per face, but scheme {scheme.name} has {scheme.count}; "
             "name the scheme of your files with --scheme"
         )
     if origin and ending not in ("", ".pts", ".ljson"):
@@ -109,12 +109,12 @@ def table_of_samples(samples: Sequence[Sample], root: Path, scheme: Scheme) -> T
     """The labels of a data set.
 
     Args:
-        samples: Of one scheme, or of the two halves of a profile scheme.
-        root: Folder that the names of the images are told from.
-        scheme: The scheme expected.
+        samples: Faces of one scheme, or of the two halves of a profile scheme.
+        root: Folder that the names of the images are relative to.
+        scheme: Expected scheme of the points.
 
     Raises:
-        DataError: there is none, or not all have points of the scheme.
+        DataError: there are no faces, or not all have points of the scheme.
     """
     if not samples:
         raise DataError("the set is empty: there is no face to score")
@@ -138,7 +138,7 @@ def table_of_samples(samples: Sequence[Sample], root: Path, scheme: Scheme) -> T
 
 
 def fits(name: str, scheme: Scheme) -> bool:
-    """Whether points of the scheme `name` can be scored as `scheme`: it is that, or its mirror numbered alike."""
+    """Whether points of scheme `name` can be scored as `scheme`: the same, or its mirror with the same numbering."""
     return name == scheme.name or (
         name == scheme.mirror_scheme and bool((scheme.mirror == np.arange(scheme.count)).all())
     )
@@ -153,7 +153,7 @@ def _complete(values: Sequence[Any]) -> bool:
 
 
 def _table_of(records: Sequence[Record], path: Path) -> Table:
-    """Records as arrays; those of images without a face are left out."""
+    """Records as arrays, without those of images that show no face."""
     faces = [record for record in records if len(record.points)]
     if not faces:
         raise FormatError(f"{path}: holds no points")
@@ -161,7 +161,7 @@ def _table_of(records: Sequence[Record], path: Path) -> Table:
     schemes = {record.scheme for record in faces if record.scheme}
     if len(shapes) > 1 or len(schemes) > 1:
         raise FormatError(
-            f"{path}: holds faces of several schemes, {sorted(schemes) or sorted(shapes)}; score them apart"
+            f"{path}: holds faces of several schemes, {sorted(schemes) or sorted(shapes)}; score each in its own file"
         )
     scores, poses = [record.scores for record in faces], [record.pose for record in faces]
     boxes = [record.box for record in faces]

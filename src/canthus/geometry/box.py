@@ -1,7 +1,7 @@
-"""Boxes of landmarks: how far two overlap, and what becomes of one when the head turns in the plane.
+"""Boxes of landmarks: their overlap, and the box of a head that is rotated in the image plane.
 
-Laws (tested): `turned_box` of the box of a turned mean face is the box of the upright one, turned back around its
-centre; at 0, 90, 180 degrees the longer side stays.
+Laws (tested): `turned_box` of the box of a rotated mean face is the box of the upright mean face, rotated back around
+its centre; at 0, 90, 180 degrees the longer side stays the same.
 """
 
 from typing import Any
@@ -30,15 +30,15 @@ _RIGHT = np.array(
     ]
 )
 OUTLINE = np.concatenate([_RIGHT, _RIGHT * (-1, 1)])
-"""Hull of the mean 68 landmarks of wild68 train, made symmetric; its box is centred at 0, the longer side is 1."""
+"""Convex hull of the mean 68 landmarks of wild68 train, made symmetric; its box has centre 0 and longer side 1."""
 
 
 def overlaps(boxes: NDArray[Any], others: NDArray[Any]) -> Doubles:
-    """Intersection over union of every pair.
+    """Intersection over union of every pair of boxes.
 
     Args:
         boxes: x0 y0 x1 y1. Shape (M, 4).
-        others: Shape (N, 4).
+        others: x0 y0 x1 y1. Shape (N, 4).
 
     Returns:
         Shape (M, N), 0..1.
@@ -52,18 +52,18 @@ def overlaps(boxes: NDArray[Any], others: NDArray[Any]) -> Doubles:
 
 
 def turned_box(boxes: NDArray[Any], rolls: NDArray[Any]) -> Floats:
-    """The square that a turned head has in its own frame, from the box of its landmarks in the picture.
+    """Square box of a rotated head in the frame of the head, from the upright box of its landmarks in the picture.
 
-    The face is taken for the mean one (`OUTLINE`), whose box drifts off its head frame by up to a tenth of its side and
-    grows by 6 % on the way to 45 degrees.
+    The two differ: on the way to 45 degrees the upright box of the mean face (`OUTLINE`) shifts against the head by up
+    to a tenth of its side and grows by 6 %. The face is assumed to have the shape of the mean face.
 
     Args:
-        boxes: Boxes of the landmarks, upright in the picture. Shape (F, 4).
-        rolls: How far the heads are turned, degrees clockwise on the screen; NaN = not at all. Shape (F,).
+        boxes: Boxes of the landmarks, upright in the picture. Shape (F, 4), pixels.
+        rolls: In-plane rotation of the heads, degrees clockwise on the screen; NaN = 0. Shape (F,).
 
     Returns:
-        x0 y0 x1 y1 of squares that are to be turned by the rolls around their centres:
-        `crop_matrix(square, size, margin, roll)` shows the head upright. Shape (F, 4).
+        x0 y0 x1 y1 of squares to rotate by the rolls around their centres: `crop_matrix(square, size, margin, roll)`
+        shows the head upright. Shape (F, 4), pixels.
     """
     boxes = np.asarray(boxes, np.float64)
     angle = np.deg2rad(np.nan_to_num(np.asarray(rolls, np.float64)))

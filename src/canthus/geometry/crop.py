@@ -1,7 +1,7 @@
-"""From a box to the square crop that a network sees, and the way back.
+"""Maps from a face box to the square crop that is the input of a network.
 
-A network's crop is square, `size` pixels a side, and covers `margin` times the longer side of the box around its
-centre. Pixel centres lie at integers, so the crop's left border is at -.5.
+The crop has `size` pixels a side and covers, around the centre of the box, `margin` (the crop margin) times the longer
+side of the box. Pixel centres lie at integers, so the left border of the crop is at -.5.
 """
 
 import math
@@ -36,10 +36,10 @@ class Crop:
 
 
 def crop_matrix(box: NDArray[Any], size: int, margin: float, angle: float = 0.0) -> Matrix:
-    """The similarity from the image to the crop.
+    """Similarity from the image to the crop.
 
     Args:
-        box: x0 y0 x1 y1 in image pixels. Shape (4,).
+        box: x0 y0 x1 y1. Shape (4,), image pixels.
         size: Side of the crop in pixels.
         margin: Crop margin: side of the crop over the longer side of the box.
         angle: In-plane rotation of the face in degrees, clockwise on the screen; the crop shows it upright.
@@ -54,7 +54,7 @@ def crop_matrix(box: NDArray[Any], size: int, margin: float, angle: float = 0.0)
 
 
 def box_frames(boxes: NDArray[Any]) -> Matrix:
-    """The maps from an image to where a box has its centre at 0 and 1 as its longer side. (F, 4) -> (F, 2, 3)."""
+    """Maps from the image to frames in which each box has its centre at 0 and longer side 1. (F, 4) -> (F, 2, 3)."""
     boxes = np.asarray(boxes, np.float64)
     scale = 1 / (boxes[:, 2:] - boxes[:, :2]).max(1)
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -62,20 +62,21 @@ def box_frames(boxes: NDArray[Any]) -> Matrix:
 
 
 def shape_frames(points: NDArray[Any], mean: NDArray[Any]) -> Matrix:
-    """The similarities that bring faces nearest to a mean shape: local_global, section 3.4.
+    """Similarities that bring faces nearest to a mean shape: local_global, section 3.4.
 
     Args:
-        points: Image pixels; NaN is left out. Shape (F, P, 2 or 3).
-        mean: Of `unit_mean`. Shape (P, 2).
+        points: Points; NaN is left out. Shape (F, P, 2 or 3), image pixels.
+        mean: Mean shape, as from `unit_mean`. Shape (P, 2).
 
     Returns:
-        From the image to where the box of the mean shape has its centre at 0 and 1 as its longer side. (F, 2, 3).
+        Maps from the image to the frame of the mean shape, whose box has its centre at 0 and longer side 1.
+        Shape (F, 2, 3).
     """
     return align(np.asarray(points, np.float64)[..., :2], mean)[1]
 
 
 def unit_mean(points: NDArray[Any]) -> NDArray[np.float32]:
-    """The mean shape, its box centred at 0 with 1 as its longer side. (F, P, 2) -> (P, 2)."""
+    """Mean shape whose box has its centre at 0 and longer side 1. (F, P, 2) -> (P, 2)."""
     mean = mean_shape(points)
     low, high = mean.min(0), mean.max(0)
     unit: NDArray[np.float32] = ((mean - (low + high) / 2) / (high - low).max()).astype(np.float32)
@@ -83,21 +84,21 @@ def unit_mean(points: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def crop_of_frame(frame: Matrix, size: int, margin: float) -> Matrix:
-    """The crop of a face whose `box_frames` or `shape_frames` is known. (..., 2, 3) -> (..., 2, 3)."""
+    """Maps from the image to crops, from the `box_frames` or `shape_frames` of faces. (..., 2, 3) -> (..., 2, 3)."""
     middle = (size - 1) / 2
     return compose(similarity(size / margin, shift=(middle, middle)), frame)
 
 
 def warp(image: Image, matrix: Matrix, size: int) -> Image:
-    """Cut a crop: bilinear, with area averaging first where the image is more than twice as fine as the crop.
+    """Cut a crop with bilinear interpolation, after area averaging where the image is over twice as fine as the crop.
 
     Args:
-        image: Shape (H, W, 3).
-        matrix: Image pixels to crop pixels. Shape (2, 3).
-        size: Side of the crop.
+        image: Picture. Shape (H, W, 3).
+        matrix: Map from image pixels to crop pixels. Shape (2, 3).
+        size: Side of the crop in pixels.
 
     Returns:
-        Shape (size, size, 3); what lies outside the image is black.
+        Crop; black outside the image. Shape (size, size, 3).
     """
     factor = max(1, int(1 / max(float(scale_of(matrix)), 1e-6)))
     part, corner = _under(image, matrix, size, factor)
@@ -113,7 +114,7 @@ def warp(image: Image, matrix: Matrix, size: int) -> Image:
 
 
 def _under(image: Image, matrix: Matrix, size: int, factor: int) -> tuple[Image, tuple[int, int]]:
-    """The part of the image under the crop, and the place (x, y) of its first pixel; if it can be, in whole factors."""
+    """Part of the image under the crop, its sides multiples of `factor` where possible, and its first pixel (x, y)."""
     height, width = image.shape[:2]
     (a, b, x), (c, d, y) = invert(matrix).tolist()
     (x0, x1), (y0, y1) = _span(a, b, x, size, width), _span(c, d, y, size, height)
@@ -122,14 +123,14 @@ def _under(image: Image, matrix: Matrix, size: int, factor: int) -> tuple[Image,
 
 
 def _span(a: float, b: float, shift: float, size: int, limit: int) -> tuple[int, int]:
-    """First and last pixel + 1 that a u + b v + shift reaches for u and v in -1 .. size, within 0 .. limit."""
+    """First pixel and last pixel + 1 that a u + b v + shift reaches for u and v in -1 .. size, within 0 .. limit."""
     low = shift + min(-a, a * size) + min(-b, b * size)
     high = shift + max(-a, a * size) + max(-b, b * size)
     return int(min(max(math.floor(low), 0), limit)), int(min(max(math.ceil(high) + 1, 0), limit))
 
 
 def _shrunk(image: Image, factor: int) -> Image:
-    """The image `factor` times smaller, each pixel a mean; what a last row or column lacks is black."""
+    """The image `factor` times smaller, each pixel a mean; an incomplete last row or column is filled with black."""
     rows, columns = (-(-length // factor) * factor for length in image.shape[:2])
     below, beside = rows - image.shape[0], columns - image.shape[1]
     whole = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT) if below or beside else image
@@ -138,6 +139,6 @@ def _shrunk(image: Image, factor: int) -> Image:
 
 
 def box_of(points: NDArray[Any]) -> NDArray[np.float32]:
-    """The tightest box of points, those that are NaN left out. Shape (..., P, 2 or 3) -> (..., 4)."""
+    """Tightest box of points, without those that are NaN. Shape (..., P, 2 or 3) -> (..., 4)."""
     plane = np.asarray(points)[..., :2]
     return np.concatenate([np.nanmin(plane, -2), np.nanmax(plane, -2)], -1).astype(np.float32)

@@ -1,8 +1,9 @@
-"""Points <-> heatmaps: one Gaussian a point, and four ways to read it.
+"""Heatmaps: encodes each point as a Gaussian, and decodes it in four ways.
 
-Coordinates are pixels of the map. Laws (tested), for a point a pixel or more inside the map: `taylor(encode(p)) == p`;
-`argmax` is within .5 and `quarter` within .25 of p on each axis; `soft_argmax(log(encode(p))) == p` where the map holds
-the whole Gaussian. NaN is encoded as an empty map, and a map without a peak is decoded as NaN.
+Coordinates are pixels of the heatmap. Laws (tested), for a point a pixel or more inside the map:
+`taylor(encode(p)) == p`; `argmax` is within .5 and `quarter` within .25 of p on each axis; `soft_argmax(log(encode(p)))
+== p` where the map contains the whole Gaussian. NaN is encoded as an empty map, and a map without a peak is decoded as
+NaN.
 """
 
 from collections.abc import Callable
@@ -15,15 +16,15 @@ from canthus.types import Floats
 
 
 def encode(points: NDArray[Any], size: tuple[int, int], sigma: float) -> Floats:
-    """Gaussians of height 1 around points.
+    """Encode points as Gaussians of height 1.
 
     Args:
-        points: Shape (..., P, 2), pixels of the map.
-        size: Height and width of the map.
+        points: Points. Shape (..., P, 2), pixels of the map.
+        size: Height and width of the map in pixels.
         sigma: Standard deviation in pixels of the map.
 
     Returns:
-        Shape (..., P, H, W); all 0 for a point that is NaN.
+        Heatmaps; all 0 for a point that is NaN. Shape (..., P, H, W).
     """
     points = np.asarray(points, np.float64)
     columns, rows = (
@@ -36,13 +37,13 @@ def encode(points: NDArray[Any], size: tuple[int, int], sigma: float) -> Floats:
 
 
 def peak(maps: NDArray[Any]) -> Floats:
-    """The highest value of each map. Shape (..., H, W) -> (...)."""
+    """Highest value of each map. Shape (..., H, W) -> (...)."""
     highest: Floats = np.asarray(maps, np.float32).max((-2, -1))
     return highest
 
 
 def argmax(maps: NDArray[Any]) -> Floats:
-    """The highest pixel of each map, NaN where all pixels are equal. Shape (..., H, W) -> (..., 2)."""
+    """Highest pixel of each map; NaN where all pixels are equal. Shape (..., H, W) -> (..., 2)."""
     flat, index = _flat(maps)
     points = np.stack([index % maps.shape[-1], index // maps.shape[-1]], -1).astype(np.float32)
     points[flat.max(-1) == flat.min(-1)] = np.nan
@@ -61,13 +62,14 @@ def quarter(maps: NDArray[Any]) -> Floats:
 
 
 def taylor(maps: NDArray[Any]) -> Floats:
-    """`argmax` moved to the top of the logarithm's parabola: DARK [Zhang et al., Distribution-aware ..., 2020], eq. 9.
+    """`argmax` moved to the maximum of the parabola through the logarithm of the map: DARK, eq. 9.
 
-    Exact for a Gaussian. A predicted map may need smoothing first, as in that paper. The move is at most one pixel;
-    there is none where the neighbours form no top.
+    Source: Zhang et al., Distribution-aware coordinate representation for human pose estimation, 2020.
+    Exact for a Gaussian; a predicted map may need smoothing first, as in that paper. The move is at most one pixel, and
+    zero where the neighbours form no maximum.
 
     Args:
-        maps: Shape (..., H, W), >= 0.
+        maps: Heatmaps, >= 0. Shape (..., H, W).
 
     Returns:
         Shape (..., 2).
@@ -86,7 +88,7 @@ def taylor(maps: NDArray[Any]) -> Floats:
 
 
 def soft_argmax(logits: NDArray[Any]) -> Floats:
-    """The mean place under the softmax of each map [Sun et al., Integral human pose regression, 2018].
+    """Expected position under the softmax of each map [Sun et al., Integral human pose regression, 2018].
 
     Shape (..., H, W) -> (..., 2).
     """
@@ -103,16 +105,17 @@ DECODERS: dict[str, Callable[[NDArray[Any]], Floats]] = {
     "taylor": taylor,
     "soft_argmax": soft_argmax,
 }
-"""Ways to read a point from a map, (..., H, W) -> (..., 2); `soft_argmax` takes logits, the others heights."""
+"""Decoders from maps (..., H, W) to points (..., 2) by name; `soft_argmax` takes logits, the others heights."""
 
 
 def window_score(maps: NDArray[Any], points: NDArray[Any], radius: int) -> Floats:
-    """Weight of each point: the mean of its score map in a (2 r + 1)^2 window around it, eq. 1 of score_guided.
+    """Weight of each point: the mean of its score map in a window of (2 r + 1)^2 pixels, eq. 1 of score_guided.
 
     Args:
-        maps: Shape (..., P, H, W).
-        points: Shape (..., P, 2), pixels of the map; what lies outside the map counts as 0, as does a NaN.
-        radius: r, pixels of the map.
+        maps: Score maps. Shape (..., P, H, W).
+        points: Centres of the windows; pixels outside the map count as 0, and a NaN gives 0. Shape (..., P, 2), pixels
+            of the map.
+        radius: Radius r in pixels of the map.
 
     Returns:
         Shape (..., P).
@@ -134,7 +137,7 @@ def _flat(maps: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
 
 
 def _around(maps: NDArray[Any]) -> NDArray[Any]:
-    """The 3x3 pixels around each highest one; beyond the border the border is repeated. Shape (N, 3, 3)."""
+    """The 3x3 pixels around the highest pixel of each map; border pixels are repeated outward. Shape (N, 3, 3)."""
     _, index = _flat(maps)
     height, width = maps.shape[-2:]
     step = np.arange(-1, 2)

@@ -1,4 +1,4 @@
-"""Points and the pixels of a picture, whose centres lie at integers, and pictures cut from a picture."""
+"""Points and pixels: which pixel a point lies on, and pictures cut from a picture. Pixel centres lie at integers."""
 
 from typing import Any
 
@@ -15,17 +15,17 @@ Mask = NDArray[np.bool_]
 
 
 def inside(points: NDArray[Any], size: tuple[float, float]) -> Mask:
-    """True for points (P, 2) that lie on a pixel of a picture of this height and width; NaN does not. Shape (P,)."""
+    """Whether points (P, 2) lie inside a picture of this height and width; NaN does not. Shape (P,)."""
     height, width = size
     within: Mask = np.all((points >= -0.5) & (points < (width - 0.5, height - 0.5)), axis=1)
     return within
 
 
 def nearest(points: NDArray[Any], size: tuple[int, int]) -> tuple[Indices, Indices]:
-    """Row and column of the pixel nearest to points (P, 2), in a picture of this height and width; NaN takes the first.
+    """Pixels nearest to points (P, 2) in a picture of this height and width; for NaN the first pixel.
 
     Returns:
-        Shapes (P,), to index the picture with.
+        Rows and columns, to index the picture with. Shapes (P,).
     """
     height, width = size
     column, row = np.nan_to_num(points).round().clip(0, (width - 1, height - 1)).astype(np.intp).T
@@ -33,7 +33,7 @@ def nearest(points: NDArray[Any], size: tuple[int, int]) -> tuple[Indices, Indic
 
 
 def cut(image: Image, matrix: Matrix, size: int) -> Image:
-    """The picture under a map, (size, size, 3); what lies outside it repeats its border."""
+    """Cut a crop (size, size, 3) by a map (2, 3) from the picture; outside the picture its border is repeated."""
     margin = int(np.ceil(0.75 * size / scale_of(matrix)))
     wide = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
     return warp(wide.astype(np.uint8, copy=False), compose(matrix, similarity(shift=(-margin, -margin))), size)

@@ -1,14 +1,14 @@
 """Head pose: angles and rotations, weak perspective, and perspective for a known camera.
 
-Axes of the image and of the model alike: x right, y down, z away from the viewer (right-handed). The model faces the
-viewer: its nose points to -z. A pose is (yaw, pitch, roll) in degrees, R = Rz(roll) Ry(yaw) Rx(pitch), signed so that
+The axes of the image and of the model: x right, y down, z away from the viewer (right-handed). The model faces the
+viewer: its nose points to -z. A pose is (yaw, pitch, roll) in degrees, R = Rz(roll) Ry(yaw) Rx(pitch), with the signs
 
     * yaw > 0: the subject turns to the subject's left, the nose moves to the right of the image;
     * pitch > 0: the subject looks up;
-    * roll > 0: the head is turned clockwise on the screen, as by `transform.similarity(angle=roll)`.
+    * roll > 0: the head is rotated clockwise on the screen, as by `transform.similarity(angle=roll)`.
 
-Laws (tested): `angles(rotation(p)) == p` for |yaw| < 90; turning the image by a adds a to roll; mirroring it negates
-yaw and roll.
+Laws (tested): `angles(rotation(p)) == p` for |yaw| < 90; rotating the image by a adds a to the roll; mirroring the
+image negates yaw and roll.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Doubles = NDArray[np.float64]
 
 
 def rotation(pose: NDArray[Any]) -> Doubles:
-    """The rotation of a pose.
+    """Rotation matrix of a pose.
 
     Args:
         pose: Yaw, pitch, roll in degrees. Shape (..., 3).
@@ -43,10 +43,10 @@ def rotation(pose: NDArray[Any]) -> Doubles:
 
 
 def angles(matrix: NDArray[Any]) -> Doubles:
-    """The pose of a rotation; at a yaw of 90 degrees, where pitch and roll are one, roll is 0.
+    """Pose of a rotation matrix; at a yaw of 90 degrees, where pitch and roll are the same rotation, the roll is 0.
 
     Args:
-        matrix: Shape (..., 3, 3).
+        matrix: Rotations. Shape (..., 3, 3).
 
     Returns:
         Yaw in -90..90, pitch and roll in -180..180, degrees. Shape (..., 3).
@@ -62,7 +62,7 @@ def angles(matrix: NDArray[Any]) -> Doubles:
 
 
 def azimuth(matrix: NDArray[Any]) -> Doubles:
-    """Yaw about the axis of the head, what a turn about it adds to; the yaw itself where the pitch is 0.
+    """Azimuth: yaw about the vertical axis of the head, to which a rotation about it adds; the yaw where pitch is 0.
 
     Args:
         matrix: Rotations. Shape (..., 3, 3).
@@ -75,12 +75,12 @@ def azimuth(matrix: NDArray[Any]) -> Doubles:
 
 
 def rotate(vectors: NDArray[Any], axis: NDArray[Any], angle: NDArray[Any]) -> Doubles:
-    """Vectors turned about an axis, right-handed: Rodrigues' formula.
+    """Rotate vectors about an axis, right-handed: Rodrigues' formula.
 
     Args:
-        vectors: Shape (..., N, 3).
-        axis: Of unit length, or 0 where nothing turns. Shape (..., 3).
-        angle: Of each vector, radians. Shape (..., N) or (..., 1).
+        vectors: Vectors. Shape (..., N, 3).
+        axis: Axis of unit length, or 0 for no rotation. Shape (..., 3).
+        angle: Angle for each vector, radians. Shape (..., N) or (..., 1).
 
     Returns:
         Shape (..., N, 3).
@@ -92,10 +92,10 @@ def rotate(vectors: NDArray[Any], axis: NDArray[Any], angle: NDArray[Any]) -> Do
 
 
 def rotation_about(vectors: NDArray[Any]) -> Doubles:
-    """The rotations of rotation vectors: each turns about its vector by its length in radians.
+    """Rotation matrices of rotation vectors: the direction is the axis, the length the angle in radians.
 
     Args:
-        vectors: Shape (..., 3).
+        vectors: Rotation vectors. Shape (..., 3).
 
     Returns:
         Shape (..., 3, 3).
@@ -107,12 +107,12 @@ def rotation_about(vectors: NDArray[Any]) -> Doubles:
 
 @dataclass(frozen=True, eq=False)
 class WeakPerspective:
-    """A camera far away, for each face: x = scale * (R X)[:2] + shift.
+    """A weak perspective camera (far away) for each face: x = scale * (R X)[:2] + shift.
 
     Attributes:
-        scale: Pixels over the model's unit. Shape (F,).
-        rotation: Shape (F, 3, 3).
-        shift: Pixels. Shape (F, 2).
+        scale: Pixels per unit of the model. Shape (F,).
+        rotation: Rotation R of the head. Shape (F, 3, 3).
+        shift: Translation in the image, pixels. Shape (F, 2).
         residual: Weighted root mean square distance of the points from the projected model, pixels. Shape (F,).
     """
 
@@ -127,7 +127,7 @@ class WeakPerspective:
         return angles(self.rotation)
 
     def project(self, model: NDArray[Any]) -> Doubles:
-        """Where the points of a model (P, 3), or of one a face (F, P, 3), lie in the images, with depth in pixels.
+        """Image positions, with depth in pixels, of the points of a model (P, 3) or of one model per face (F, P, 3).
 
         Returns:
             Shape (F, P, 3).
@@ -138,17 +138,17 @@ class WeakPerspective:
 
 
 def weak_perspective(points: NDArray[Any], model: NDArray[Any], weights: NDArray[Any] | None = None) -> WeakPerspective:
-    """The weak perspective cameras that bring a model near to points.
+    """Weak perspective cameras that bring the points of a model nearest to image points.
 
     The affine camera of least squares, then the nearest scaled rotation: closed form, exact on exact points.
 
     Args:
-        points: Shape (F, P, 2), pixels; NaN has weight 0.
-        model: Shape (P, 3).
-        weights: Shape (F, P) or (P,), >= 0; all one by default.
+        points: Image points; NaN has weight 0. Shape (F, P, 2), pixels.
+        model: Points of the model. Shape (P, 3).
+        weights: Weight of each point, >= 0; None = all equal. Shape (F, P) or (P,).
 
     Returns:
-        One camera a face; all NaN where the weighted points do not determine it (fewer than four, or in a plane).
+        One camera per face; all NaN where the weighted points do not determine it (fewer than four, or in a plane).
 
     Raises:
         ShapeError: the shapes do not fit.
@@ -181,20 +181,20 @@ def weak_perspective(points: NDArray[Any], model: NDArray[Any], weights: NDArray
 
 
 def pose_from_points(points: NDArray[Any], model: NDArray[Any], weights: NDArray[Any] | None = None) -> Doubles:
-    """Yaw, pitch, roll of faces by `weak_perspective`, with its arguments. Shape (F, 3), degrees."""
+    """Yaw, pitch, roll of faces by `weak_perspective`, which takes the same arguments. Shape (F, 3), degrees."""
     return weak_perspective(points, model, weights).pose
 
 
 def perspective(points: NDArray[Any], model: NDArray[Any], camera: NDArray[Any]) -> tuple[Doubles, Doubles]:
-    """Rotation and place of a head before a known camera: SQPnP [Terzakis and Lourakis, 2020], refined by OpenCV.
+    """Rotation and translation of a head before a known camera: SQPnP [Terzakis and Lourakis, 2020], refined by OpenCV.
 
     Args:
-        points: Shape (P, 2), pixels; NaN is left out.
-        model: Shape (P, 3).
-        camera: Intrinsic matrix, pixels. Shape (3, 3).
+        points: Image points; NaN is left out. Shape (P, 2), pixels.
+        model: Points of the model. Shape (P, 3).
+        camera: Intrinsic matrix of the camera, pixels. Shape (3, 3).
 
     Returns:
-        Rotation (3, 3) and translation (3,) in the model's unit: X in the camera's axes is R X + t.
+        Rotation R (3, 3) and translation t (3,) in the unit of the model: R X + t is X in the axes of the camera.
 
     Raises:
         ShapeError: the shapes do not fit, or the points do not determine a pose.
@@ -205,9 +205,9 @@ def perspective(points: NDArray[Any], model: NDArray[Any], camera: NDArray[Any])
     seen = np.isfinite(points).all(1)
     points, model = np.ascontiguousarray(points[seen]), np.ascontiguousarray(model[seen])
     if len(points) < 4:
-        raise ShapeError(f"a perspective pose needs four points, {len(points)} are given")
+        raise ShapeError(f"a perspective pose needs at least four points, not {len(points)}")
     found, turn, shift = cv2.solvePnP(model, points, camera, None, flags=cv2.SOLVEPNP_SQPNP)
     if not found:
-        raise ShapeError("the points determine no pose before this camera")
+        raise ShapeError("the points do not determine a pose before this camera")
     turn, shift = cv2.solvePnPRefineLM(model, points, camera, None, turn, shift)
     return np.asarray(cv2.Rodrigues(turn)[0], np.float64), np.asarray(shift[:, 0], np.float64)

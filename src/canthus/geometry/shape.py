@@ -1,4 +1,4 @@
-"""Shapes as wholes: the mean shape (generalised Procrustes) and a linear shape model (principal components).
+"""Statistics of shapes: the mean shape (generalised Procrustes) and a linear shape model (principal components).
 
 Laws (tested): the mean of similar copies of one shape is that shape; `project(rebuild(b)) == b`; with all modes kept
 `rebuild(project(x)) == x`.
@@ -17,7 +17,7 @@ Doubles = NDArray[np.float64]
 
 
 def size_of(shapes: NDArray[Any]) -> Doubles:
-    """Root mean square distance of the points from their centre, NaN left out. Shape (..., P, D) -> (...)."""
+    """Root mean square distance of the points from their centre, without NaN. Shape (..., P, D) -> (...)."""
     shapes = np.asarray(shapes, np.float64)
     far = ((shapes - np.nanmean(shapes, -2, keepdims=True)) ** 2).sum(-1)
     size: Doubles = np.sqrt(np.nanmean(far, -1))
@@ -25,17 +25,17 @@ def size_of(shapes: NDArray[Any]) -> Doubles:
 
 
 def align(shapes: NDArray[Any], mean: NDArray[Any]) -> tuple[Doubles, Matrix]:
-    """Bring each shape to a mean shape by the similarity of least squares.
+    """Align each shape to a mean shape by the similarity of least squares.
 
     Args:
-        shapes: Shape (F, P, 2); NaN has no weight and stays.
-        mean: Shape (P, 2).
+        shapes: Shapes; NaN has no weight and stays NaN. Shape (F, P, 2).
+        mean: Mean shape. Shape (P, 2).
 
     Returns:
         The aligned shapes (F, P, 2) and the similarities (F, 2, 3) that were applied.
 
     Raises:
-        ShapeError: the shapes do not fit, or the known points of one coincide.
+        ShapeError: the array shapes do not fit, or the known points of a shape coincide.
     """
     shapes, mean = np.asarray(shapes, np.float64), np.asarray(mean, np.float64)
     if shapes.ndim != 3 or shapes.shape[1:] != mean.shape:
@@ -49,17 +49,17 @@ def align(shapes: NDArray[Any], mean: NDArray[Any]) -> tuple[Doubles, Matrix]:
 
 
 def mean_shape(shapes: NDArray[Any], rounds: int = 20) -> Doubles:
-    """The mean of shapes, free of their places, sizes and in-plane turns: generalised Procrustes [Gower, 1975].
+    """Mean of shapes, free of position, size and in-plane rotation: generalised Procrustes analysis [Gower, 1975].
 
     Args:
-        shapes: Shape (F, P, 2); NaN is left out of the mean of its point.
-        rounds: At most so many; it ends when the mean moves by less than 1e-9.
+        shapes: Shapes; a NaN is left out of the mean of its point. Shape (F, P, 2).
+        rounds: Largest number of iterations; they end earlier when the mean moves by less than 1e-9.
 
     Returns:
-        Centre at 0, `size_of` 1, turned like the plain mean of the shapes. Shape (P, 2).
+        Mean shape with its centre at 0 and `size_of` 1, oriented like the plain mean of the shapes. Shape (P, 2).
 
     Raises:
-        ShapeError: there is no shape, or a point that no shape has.
+        ShapeError: there is no shape, or no shape has a certain point.
     """
     shapes = np.asarray(shapes, np.float64)
     if shapes.ndim != 3 or shapes.shape[2] != 2 or not len(shapes):
@@ -87,11 +87,11 @@ def _unit(shape: Doubles) -> Doubles:
 
 @dataclass(frozen=True, eq=False)
 class ShapeModel:
-    """Shapes as a mean plus a sum of modes.
+    """Shapes as a mean plus a weighted sum of modes.
 
     Attributes:
-        mean: Shape (P, D).
-        modes: Orthonormal rows, the most important first. Shape (K, P * D).
+        mean: Mean shape. Shape (P, D).
+        modes: Modes as orthonormal rows, the most important first. Shape (K, P * D).
         deviations: Standard deviation of each mode's coefficient. Shape (K,).
     """
 
@@ -104,8 +104,8 @@ class ShapeModel:
         """Principal components of shapes that are already aligned.
 
         Args:
-            shapes: Shape (F, P, D), F > 1, no NaN.
-            keep: Share of the variance that the modes explain, 0..1.
+            shapes: Aligned shapes without NaN, F > 1. Shape (F, P, D).
+            keep: Share of the variance that the modes must explain, 0..1.
 
         Raises:
             ShapeError: fewer than two shapes, or a NaN.
@@ -124,17 +124,17 @@ class ShapeModel:
         return cls(mean, modes * signs, stretch[kept] / np.sqrt(len(shapes) - 1))
 
     def project(self, shapes: NDArray[Any]) -> Doubles:
-        """Coefficients of the modes nearest to shapes. Shape (F, P, D) -> (F, K)."""
+        """Coefficients of the modes that come nearest to shapes. Shape (F, P, D) -> (F, K)."""
         flat = (np.asarray(shapes, np.float64) - self.mean).reshape(len(shapes), -1)
         coefficients: Doubles = flat @ self.modes.T
         return coefficients
 
     def rebuild(self, coefficients: NDArray[Any], limit: float = np.inf) -> Doubles:
-        """Shapes of coefficients.
+        """Shapes from coefficients.
 
         Args:
-            coefficients: Shape (F, K).
-            limit: Coefficients are cut off at so many standard deviations.
+            coefficients: Coefficients of the modes. Shape (F, K).
+            limit: Number of standard deviations at which coefficients are clipped.
 
         Returns:
             Shape (F, P, D).

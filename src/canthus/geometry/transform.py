@@ -16,7 +16,7 @@ Matrix = NDArray[np.float64]
 
 
 def similarity(scale: float = 1.0, angle: float = 0.0, shift: tuple[float, float] = (0.0, 0.0)) -> Matrix:
-    """The map that turns by `angle` degrees (from x towards y, clockwise on the screen), scales, then shifts.
+    """Map that rotates by `angle` degrees (from x towards y, clockwise on the screen), scales, then shifts.
 
     Returns:
         Shape (2, 3).
@@ -26,14 +26,15 @@ def similarity(scale: float = 1.0, angle: float = 0.0, shift: tuple[float, float
 
 
 def apply(matrix: Matrix, points: NDArray[Any]) -> NDArray[Any]:
-    """Move points.
+    """Apply a map to points.
 
     Args:
-        matrix: Shape (2, 3) or (F, 2, 3).
-        points: Shape (P, 2) or (F, P, 2); a third coordinate is scaled by sqrt(|det|), as depth is under a similarity.
+        matrix: One map or F maps. Shape (2, 3) or (F, 2, 3).
+        points: Points; a third coordinate is scaled by sqrt(|det|), as depth is under a similarity.
+            Shape (P, 2 or 3) or (F, P, 2 or 3).
 
     Returns:
-        Shape and type of `points` (of (F, P, D) when only the matrices come in F).
+        Moved points in the shape and type of `points`; F maps of one set of points give (F, P, D).
     """
     points = np.asarray(points)
     moved = points[..., :2] @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
@@ -44,14 +45,14 @@ def apply(matrix: Matrix, points: NDArray[Any]) -> NDArray[Any]:
 
 
 def compose(outer: Matrix, inner: Matrix) -> Matrix:
-    """The map that does `inner`, then `outer`. Shapes (..., 2, 3)."""
+    """Map that applies `inner`, then `outer`. Shapes (..., 2, 3)."""
     linear = outer[..., :2] @ inner[..., :2]
     shift = (outer[..., :2] @ inner[..., 2:]) + outer[..., 2:]
     return np.concatenate([linear, shift], -1)
 
 
 def invert(matrix: Matrix) -> Matrix:
-    """The map back. Shape (..., 2, 3).
+    """Inverse map. Shape (..., 2, 3).
 
     Raises:
         ShapeError: the map has no inverse.
@@ -65,25 +66,25 @@ def invert(matrix: Matrix) -> Matrix:
 
 
 def scale_of(matrix: Matrix) -> NDArray[np.float64]:
-    """By how much lengths grow: sqrt(|det|). Shape (...,)."""
+    """Factor by which lengths grow: sqrt(|det|). Shape (..., 2, 3) -> (...)."""
     part = np.asarray(matrix, np.float64)
     scale: NDArray[np.float64] = np.sqrt(np.abs(part[..., 0, 0] * part[..., 1, 1] - part[..., 0, 1] * part[..., 1, 0]))
     return scale
 
 
 def fit_similarity(source: NDArray[Any], target: NDArray[Any], weights: NDArray[Any] | None = None) -> Matrix:
-    """The similarity that brings `source` nearest to `target` in least squares [Umeyama, 1991], without reflection.
+    """Similarity that brings `source` nearest to `target` in least squares [Umeyama, 1991], without reflection.
 
     Args:
-        source: Shape (..., P, 2).
-        target: Shape (..., P, 2).
-        weights: Shape (..., P), >= 0; all one by default.
+        source: Points to move. Shape (..., P, 2).
+        target: Points to reach. Shape (..., P, 2).
+        weights: Weight of each point, >= 0; None = all equal. Shape (..., P).
 
     Returns:
         Shape (..., 2, 3).
 
     Raises:
-        ShapeError: shapes differ, or all points of a source coincide.
+        ShapeError: the array shapes differ, or all points of a source coincide.
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     if source.shape != target.shape or source.shape[-1] != 2:
@@ -103,10 +104,10 @@ def fit_similarity(source: NDArray[Any], target: NDArray[Any], weights: NDArray[
 
 
 def fit_affine(source: NDArray[Any], target: NDArray[Any]) -> Matrix:
-    """The affine map that brings `source` (P, 2) nearest to `target` (P, 2) in least squares. Shape (2, 3).
+    """Affine map that brings `source` (P, 2) nearest to `target` (P, 2) in least squares. Shape (2, 3).
 
     Raises:
-        ShapeError: shapes differ, or the source lies on a line.
+        ShapeError: the array shapes differ, or the source points lie on a line.
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2:

@@ -1,7 +1,8 @@
-"""What each landmark means: names, groups, curves, mirror partners and normalisers of a scheme, from `data/*.yaml`.
+"""Landmark schemes: the names, groups, curves, mirror partners and normalisers of their points, from `data/*.yaml`.
 
-The name of a point carries its side, so the names alone tell the mirror partners. One name means one place of the face
-in every scheme; `transfer` builds on that. Files write indices as "0-16 8", names as "jaw_right_{1..8}" or "eye_{a,b}".
+The name of a point includes its side, so mirror partners follow from the names. A name means the same position on the
+face in every scheme; `transfer` relies on that. The files write indices as "0-16 8" and names as "jaw_right_{1..8}" or
+"eye_{a,b}".
 
 Laws (tested): the mirror of the mirror is the identity; contour and components together hold every point once.
 """
@@ -31,15 +32,16 @@ class Scheme:
     """A landmark scheme of P points.
 
     Attributes:
-        name: As in `SCHEMES`.
-        title: The name that the field uses.
-        source: Who defined it.
+        name: Name of the scheme, one of `SCHEMES`.
+        title: Name that is common in the literature.
+        source: Publication that defines it.
         names: Name of each point; left and right are the subject's. Length P.
-        groups: Points of each part: "contour", the components ("brow_right", "mouth", ...) and "inner", all the rest.
+        groups: Indices of the points of each group: "contour", the components ("brow_right", "mouth", ...), and
+            "inner", all points that are not on the contour.
         curves: Polylines to draw; a closed one ends with its first point.
-        mirror: Partner of each point in `mirror_scheme`. Shape (P,).
-        mirror_scheme: The scheme of the mirrored face: itself, but for the schemes of half a face.
-        normalisers: Two sets of points; the distance between their centres is the unit of an error.
+        mirror: Index of each point's partner in `mirror_scheme`. Shape (P,).
+        mirror_scheme: Scheme of the mirrored face: the same, except for schemes of half a face.
+        normalisers: By name two sets of points; the distance between their centres is the unit of an error.
     """
 
     name: str
@@ -54,10 +56,10 @@ class Scheme:
 
     @classmethod
     def open(cls, name: str) -> "Scheme":
-        """The scheme of this name; the same object each time.
+        """The scheme of this name; always the same object.
 
         Raises:
-            SchemeError: there is none; the message lists the names.
+            SchemeError: there is no such scheme; the message lists the names.
         """
         return _open(name)
 
@@ -68,31 +70,31 @@ class Scheme:
 
     @property
     def contour(self) -> Indices:
-        """The points on the outline of the face, whose place depends on the view; none in a scheme of inner points."""
+        """Points on the outline of the face, whose position depends on the view; none in a scheme of inner points."""
         return self.groups.get("contour", ())
 
     @property
     def components(self) -> Mapping[str, Indices]:
-        """The groups that are parts of the face: each inner point lies in exactly one."""
+        """Groups that are parts of the face; each inner point belongs to exactly one."""
         return {name: points for name, points in self.groups.items() if name not in ("contour", "inner")}
 
     @property
     def edges(self) -> tuple[tuple[int, int], ...]:
-        """The curves as pairs of neighbours."""
+        """The curves as pairs of neighbouring points."""
         return tuple(pair for curve in self.curves for pair in pairwise(curve))
 
     def mirrored(self, points: NDArray[Any], width: float) -> NDArray[Any]:
-        """The points of the mirrored picture, in the order of `mirror_scheme`.
+        """Points in the mirrored picture, in the order of `mirror_scheme`.
 
         Args:
-            points: Shape (..., P, D), pixels.
-            width: Of the image, pixels: x becomes width - 1 - x.
+            points: Points. Shape (..., P, D), pixels.
+            width: Width of the picture in pixels: x becomes width - 1 - x.
 
         Returns:
             Shape and type of `points`.
 
         Raises:
-            ShapeError: the points are not P.
+            ShapeError: the number of points is not P.
         """
         points = np.asarray(points)
         if points.ndim < 2 or points.shape[-2] != self.count:
@@ -141,12 +143,12 @@ def _text(name: str) -> str:
 
 
 def swap_sides(text: str) -> str:
-    """Exchange left and right in a name."""
+    """Exchange "left" and "right" in a name."""
     return re.sub("left|right", lambda side: "right" if side[0] == "left" else "left", text)
 
 
 def indices(text: str | int) -> Indices:
-    """The numbers of "0-3 7 5-4": 0, 1, 2, 3, 7, 5, 4."""
+    """Indices from a text: "0-3 7 5-4" gives 0, 1, 2, 3, 7, 5, 4."""
     numbers: list[int] = []
     for token in str(text).split():
         first, _, last = token.partition("-")
@@ -157,7 +159,7 @@ def indices(text: str | int) -> Indices:
 
 
 def _names(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Each item with its {1..8}, {8..1} or {a,b} written out, in order."""
+    """Names with each {1..8}, {8..1} or {a,b} written out, in order."""
     names: list[str] = []
     for item in data["names"]:
         head, brace, rest = str(item).partition("{")

@@ -1,4 +1,4 @@
-"""From one scheme to another: by index where places are shared or near, by least squares where they must be learnt.
+"""Conversion between schemes: by index where positions are shared or near, by least squares where they are learnt.
 
 Laws (tested): converting to the same scheme changes nothing; converting and mirroring commute; a linear transfer
 commutes with similarities of the plane.
@@ -26,14 +26,14 @@ _UNION_OF_PROFILE = indices("16-5 26-23 27-30 33 35 43-47 51-57 62-66")
 
 @dataclass(frozen=True, eq=False)
 class IndexMap:
-    """How each of the Q points of a scheme comes from the P points of another.
+    """How each of the Q points of one scheme follows from the P points of another.
 
     Attributes:
         source: Name of the scheme with P points.
         target: Name of the scheme with Q points.
-        parts: For each target point the source points whose mean it is; empty = it cannot be had. Length Q.
-        exact: True where the two schemes name the same place. Shape (Q,).
-        approximate: True where the point is only near. Shape (Q,).
+        parts: For each target point the source points whose mean it is; empty = it does not follow. Length Q.
+        exact: True where both schemes name the same position. Shape (Q,).
+        approximate: True where the mean of the source points is only near the target point. Shape (Q,).
     """
 
     source: str
@@ -48,16 +48,16 @@ class IndexMap:
         return ~(self.exact | self.approximate)
 
     def apply(self, points: NDArray[Any]) -> NDArray[Any]:
-        """The points in the target scheme.
+        """Convert points to the target scheme.
 
         Args:
-            points: Shape (..., P, D).
+            points: Points of the source scheme. Shape (..., P, D).
 
         Returns:
-            NaN where the source scheme does not tell. Shape (..., Q, D).
+            Points of the target scheme; NaN where they do not follow from the source. Shape (..., Q, D).
 
         Raises:
-            ShapeError: the points are not P.
+            ShapeError: the number of points is not P.
         """
         points = np.asarray(points)
         _check_count(points, self.source)
@@ -75,37 +75,39 @@ def index_map(source: str, target: str) -> IndexMap:
     Raises:
         SchemeError: one of the schemes is unknown.
     """
-    place = {name: index for index, name in enumerate(Scheme.open(source).names)}
+    index_of = {name: index for index, name in enumerate(Scheme.open(source).names)}
     rules = _approximations()
     parts: list[Indices] = []
     exact: list[bool] = []
     for name in Scheme.open(target).names:
         means = [(name,), *rules.get(name, ())]
-        chosen = next((mean for mean in means if set(mean) <= place.keys()), ())
-        parts.append(tuple(place[item] for item in chosen))
+        chosen = next((mean for mean in means if set(mean) <= index_of.keys()), ())
+        parts.append(tuple(index_of[item] for item in chosen))
         exact.append(chosen == (name,))
     same = np.array(exact)
     return IndexMap(source, target, tuple(parts), same, np.array([bool(part) for part in parts]) & ~same)
 
 
 def convert(points: NDArray[Any], source: str, target: str) -> NDArray[Any]:
-    """`index_map(source, target).apply(points)`; ask the map which points are exact, approximate or missing.
+    """Convert points by index: `index_map(source, target).apply(points)`.
+
+    `index_map` says which points are exact, approximate or missing.
 
     Raises:
-        SchemeError: one of the schemes is unknown, or they share no place at all.
+        SchemeError: one of the schemes is unknown, or no point of `target` follows from `source`.
         ShapeError: the points are not those of `source`.
     """
-    way = index_map(source, target)
-    if way.missing.all():
-        raise SchemeError(f"no point of {target} can be had from {source}")
-    return way.apply(points)
+    mapping = index_map(source, target)
+    if mapping.missing.all():
+        raise SchemeError(f"no point of scheme {target} follows from scheme {source}; docs/schemes.md has a table")
+    return mapping.apply(points)
 
 
 def union_slots(scheme: str) -> Indices:
-    """The points of 68 that stand for those of a scheme in the union set of multi_view, fig. 3.
+    """The points of scheme 68 that stand for those of another in the union of schemes of multi_view, fig. 3.
 
-    The profile's contour takes the slots of the nearest frontal points in order along the jaw, beyond the chin those of
-    the hidden side: slots of a network's output, not places; `index_map` has the places.
+    The contour of a profile takes the slots of the nearest frontal points in order along the jaw, and beyond the chin
+    those of the hidden side. They are slots of a network's output, not positions on the face; those are in `index_map`.
 
     Args:
         scheme: "68", "39_left" or "39_right".
@@ -129,15 +131,16 @@ def union_slots(scheme: str) -> Indices:
 
 @dataclass(frozen=True, eq=False)
 class LinearTransfer:
-    """A learnt map from P to Q points: least squares with a bias column, section 3.4 of coarse_to_fine.
+    """A learnt linear map from P to Q points: least squares with a bias column, section 3.4 of coarse_to_fine.
 
-    The map works in the frame of the mean face: a similarity brings the source points there and the result back.
+    The map works in the frame of the mean face: a similarity takes the source points there, and its inverse takes the
+    result back.
 
     Attributes:
-        mean: The mean source shape, of unit size. Shape (P, 2).
-        matrix: From (x0, y0, ..., 1) of the source to (x0, y0, ...) of the target. Shape (2 P + 1, 2 Q).
-        error: Root mean square distance left on the faces it was fitted to, over `shape.size_of` the source shape:
-            every point is approximate, and this is by how much. Shape (Q,).
+        mean: Mean source shape, of unit size. Shape (P, 2).
+        matrix: Map from (x0, y0, ..., 1) of the source to (x0, y0, ...) of the target. Shape (2 P + 1, 2 Q).
+        error: Error of each target point: root mean square distance that remains on the fitted faces, over
+            `shape.size_of` the source shape. Shape (Q,).
     """
 
     mean: Doubles
@@ -146,12 +149,12 @@ class LinearTransfer:
 
     @classmethod
     def fit(cls, source: NDArray[Any], target: NDArray[Any], ridge: float = 0.0) -> "LinearTransfer":
-        """Learn from faces annotated in both schemes.
+        """Learn the map from faces annotated in both schemes; faces with a NaN in either are left out.
 
         Args:
-            source: Shape (F, P, 2), pixels; a face with a NaN in either is left out.
-            target: Shape (F, Q, 2), pixels.
-            ridge: Weight of the squared map (the bias excepted) against the mean squared error; > 0 for few faces.
+            source: Points of the source scheme. Shape (F, P, 2), pixels.
+            target: Points of the target scheme. Shape (F, Q, 2), pixels.
+            ridge: Weight of the squared map (without the bias) against the mean squared error; > 0 for few faces.
 
         Raises:
             ShapeError: shapes differ, or no face is complete.
@@ -161,7 +164,7 @@ class LinearTransfer:
             raise ShapeError(f"a transfer is fitted to (F, P, 2) and (F, Q, 2), not {source.shape} and {target.shape}")
         whole = np.isfinite(source).all((1, 2)) & np.isfinite(target).all((1, 2))
         if not whole.any():
-            raise ShapeError("no face has all points in both schemes")
+            raise ShapeError("no face has all points in both schemes; a transfer is learnt from complete faces")
         source, target = source[whole], target[whole]
         mean = mean_shape(source)
         frame = fit_similarity(source, np.broadcast_to(mean, source.shape))
@@ -174,16 +177,16 @@ class LinearTransfer:
         return cls(mean, matrix, np.sqrt((left**2).sum(-1).mean(0)))
 
     def apply(self, points: NDArray[Any]) -> NDArray[Any]:
-        """The points in the target scheme.
+        """Convert points to the target scheme.
 
         Args:
-            points: Shape (F, P, 2), pixels; a face with a NaN becomes NaN.
+            points: Points of the source scheme; a face with a NaN becomes NaN. Shape (F, P, 2), pixels.
 
         Returns:
-            Shape (F, Q, 2), in the type of `points`.
+            Points of the target scheme, in the type of `points`. Shape (F, Q, 2), pixels.
 
         Raises:
-            ShapeError: the points are not P.
+            ShapeError: the number of points is not P.
         """
         points = np.asarray(points)
         if points.ndim != 3 or points.shape[1:] != self.mean.shape:

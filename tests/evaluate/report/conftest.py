@@ -13,7 +13,7 @@ from canthus.evaluate.table import Table
 
 @pytest.fixture
 def make_study(make_faces, scheme):
-    """A study of 12 faces and two rivals, with pictures, scores and visibility unless it is told otherwise."""
+    """A study of 12 faces and two rivals, with pictures, scores and visibility unless asked otherwise."""
 
     def make(protocol: Protocol | None = None, *, rich: bool = True, lost: Sequence[int] = ()) -> Study:
         protocol = protocol or Protocol(name="wild68-test", set="wild68", boxes="tight")

@@ -91,7 +91,7 @@ def test_bins_and_lost_faces_are_shown(make_study):
 
 
 @pytest.mark.parametrize("part", ["inner", ""])
-def test_the_error_without_the_contour_is_told_where_it_is_another(make_study, part):
+def test_the_error_without_the_contour_is_shown_where_it_is_another(make_study, part):
     text = page(make_study(Protocol(part=part)))
     assert ("error without the contour" in text) == (part == "")
 

@@ -14,7 +14,7 @@ from canthus.evaluate.result import Contour
 
 
 @given(arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 0.2)), st.floats(0.01, 0.1))
-def test_the_curve_drawn_has_the_area_that_is_told(errors, threshold):
+def test_the_curve_drawn_has_the_area_that_is_printed(errors, threshold):
     x, y = plots.ced_curve(errors, threshold)
     assert trapezoid(y, x) / threshold == pytest.approx(metrics.auc(errors, threshold))
     assert (x[0], x[-1]) == (0, threshold)

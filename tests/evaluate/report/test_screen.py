@@ -18,7 +18,7 @@ def test_everything_known_is_printed(make_study):
     text = printed(study)
     for words in ("12 faces, tight boxes", "12 faces, jitter boxes", "rival & co (mapped)", "cascaded_cnn, published"):
         assert words in text
-    for words in ("eye right", "occluded points", "inner lips", "along", "calibration error", "beware:", "consensus %"):
+    for words in ("eye right", "occluded points", "inner lips", "along", "calibration error", "note:", "consensus %"):
         assert words in text
     assert f"{100 * study.result.nme:.2f}" in text
 

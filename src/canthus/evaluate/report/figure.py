@@ -1,4 +1,4 @@
-"""The CED plot for papers and slides, as SVG and PNG; the one place that loads matplotlib."""
+"""The plot of the cumulative error distribution for papers and slides; the only module here that loads matplotlib."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ COLOURS = ("#2459d6", "#e07b1a", "#129384", "#b5469a", "#8a7a12", "#7a5ad0", "#8
 
 
 def check_matplotlib() -> None:
-    """Make sure that plots can be drawn, before the work is done.
+    """Check that plots can be drawn, before the long work starts.
 
     Raises:
         ExtraMissingError: matplotlib is not installed.
@@ -25,7 +25,7 @@ def check_matplotlib() -> None:
 
 
 def ced_figure(study: Study) -> "Figure":
-    """Cumulative error distribution of the subject and its rivals, to be saved as SVG or PNG."""
+    """Cumulative error distributions of the subject and of the other systems, to be saved as SVG or PNG."""
     check_matplotlib()
     from matplotlib.figure import Figure
 

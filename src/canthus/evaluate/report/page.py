@@ -1,4 +1,4 @@
-"""The report as one HTML page that asks for nothing: style, plots and pictures stand in it."""
+"""The report as one HTML page that loads no other file: it contains its style, plots and pictures."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -15,13 +15,13 @@ from canthus.evaluate.report.study import Study, percent
 from canthus.evaluate.result import Row
 
 RIVALS = 7
-"""Systems drawn beside the subject, as many as there are colours."""
+"""Number of systems drawn beside the subject, as many as there are colours."""
 SHOWN = {"Worst": 12, "Median": 6, "Best": 6}
-"""Faces shown as pictures."""
+"""Number of faces shown as pictures, by kind."""
 
 
 def page(study: Study) -> str:
-    """The whole page."""
+    """The report of a study as the text of an HTML page."""
     style = files("canthus.evaluate.report").joinpath("style.css").read_text(encoding="utf-8")
     parts = (
         _head(study),
@@ -80,7 +80,7 @@ def _ced(study: Study) -> str:
         for index, entry in enumerate(entries)
     )
     legend = f'<ul class="legend">{items}</ul>' if entries[1:] else ""
-    note = f"Error over {protocol.unit}; to the right lie the failures." + " Beside each name its area." * bool(legend)
+    note = f"Error over {protocol.unit}; failures lie to the right." + " Beside each name: its AUC." * bool(legend)
     return _section("Cumulative error", f'<div class="plot">{picture}</div>{legend}', note)
 
 
@@ -94,11 +94,11 @@ def _systems(study: Study) -> str:
         numbers = [percent(read(entry) if entry else None) for entry in found for read in shown.values()]
         cells.append((label == study.entries[0].label, [escape(label), *numbers]))
     groups = [(f"{source} boxes" if source else "", len(shown)) for source in study.sources]
-    note = "All in %; every system was told the same boxes."
+    note = "All figures in %; every system got the same boxes."
     if any(entry.mapped for entry in study.entries):
-        note += " Mapped: after a linear map to this annotation style, so that another style is not punished."
+        note += " Mapped: after a linear map that removes the difference in annotation bias from these labels."
     if "consensus" in shown:
-        note += " Consensus: distance to what several nets agree on, which is less noisy than the labels."
+        note += " Consensus: distance to points on which several networks agree, which are less noisy than the labels."
     body = _table(["system", *[name for _ in study.sources for name in shown]], cells, groups=groups)
     return _section("Systems on the same faces", body, note)
 
@@ -113,7 +113,7 @@ def _mean_face(study: Study) -> str:
     ramp = f'<span class="ramp" style="background:linear-gradient(90deg, {stops})"></span>'
     body = f'<div class="face-plot">{picture}</div><p class="note scale">{percent(least)} %{ramp}{percent(most)} %</p>'
     return _section(
-        "Error of each point", body, "On the mean of the true faces; a point names itself under the pointer."
+        "Error of each point", body, "On the mean of the true faces; move the pointer to a point to see its name."
     )
 
 
@@ -131,7 +131,7 @@ def _regions(study: Study) -> str:
 def _classes(study: Study) -> str:
     blocks = [("|yaw| in the protocol's bins, degrees", study.result.bins), *study.result.cuts.items()]
     tables = [f"<h3>{escape(title)}</h3>{_class_table(rows)}" for title, rows in blocks if rows]
-    return _section("Kinds of faces", "".join(tables), "Error, area and failures in %.") if tables else ""
+    return _section("Kinds of faces", "".join(tables), "NME, AUC and failures in %.") if tables else ""
 
 
 def _class_table(rows: Sequence[Row]) -> str:
@@ -148,7 +148,7 @@ def _contour(study: Study) -> str:
         f'<ul class="legend"><li class="c0"><i></i>along, mean {percent(float(np.nanmean(contour.tangent)))}</li>'
         f'<li class="c1"><i></i>across, mean {percent(float(np.nanmean(contour.normal)))}</li></ul>'
     )
-    note = "Along the contour a point may slide without looking wrong; across it, the outline itself is missed."
+    note = "A point that slides along the contour hardly looks wrong; an error across it misses the outline itself."
     return _section("Contour", f'<div class="plot">{picture}</div>{legend}', note)
 
 
@@ -165,7 +165,7 @@ def _reliability(study: Study) -> str:
     if np.isfinite(known.occluded_precision):
         facts.append(("average precision, occluded points", f"{known.occluded_precision:.3f}"))
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)
-    note = "A score claims the probability that the point lies near its truth; on the dashed line the claims are true."
+    note = "A score claims the probability that its point lies near the truth; on the dashed line the claims are right."
     return _section("Scores", f'<div class="plot">{picture}</div><dl>{listed}</dl>', note)
 
 
@@ -180,7 +180,9 @@ def _published(study: Study) -> str:
         figures = map(percent, (entry.nme, entry.auc, entry.failure_rate))
         rows.append((False, [escape(entry.system), *figures, escape(entry.source) + doubt]))
     rows.sort(key=lambda row: (row[1][1] == "–", float(row[1][1]) if row[1][1] != "–" else 0))
-    note = "As printed, in %. Other boxes and other training data; ⚠ marks figures that contradict the paper's own."
+    note = (
+        "As printed, in %, with other boxes and training data. ⚠ marks figures that contradict others of their paper."
+    )
     body = _table(["system", "NME", "AUC", "failures", "source"], rows, text=(4,))
     return _section("Published figures", body, note)
 
@@ -202,9 +204,9 @@ def _faces(study: Study) -> str:
 
 def _figure(study: Study, face: int) -> str:
     error = study.result.errors[face]
-    told = f"{percent(error)} %" if np.isfinite(error) else "not found"
+    text = f"{percent(error)} %" if np.isfinite(error) else "not found"
     name = study.truth.images[face] if study.truth.images else f"face {face}"
-    caption = f"<figcaption><b>{told}</b><br>{escape(PurePath(name).stem)}</figcaption>"
+    caption = f"<figcaption><b>{text}</b><br>{escape(PurePath(name).stem)}</figcaption>"
     return f"<figure>{face_picture(study, face)}{caption}</figure>"
 
 
@@ -215,14 +217,14 @@ def _protocol(study: Study) -> str:
         "faces": f"{study.result.faces:,}" + (f" of {protocol.faces:,}" if protocol.faces else ""),
         "scheme": f"{protocol.scheme}: {study.scheme.title} ({study.scheme.source})",
         "error": f"{'root mean square' if protocol.measure == 'rms' else 'mean'} distance over {protocol.unit}",
-        "points": f"{protocol.part or 'all'} of the scheme; counted: {protocol.mask}",
+        "points": f"{protocol.part or 'all'} of the scheme; of these, {protocol.mask} points are scored",
         "boxes": protocol.boxes or "not controlled",
         "figure": f"mean of {protocol.aggregation}",
-        "AUC, failures": f"at {protocol.threshold:g}; the exact area under the curve, over the threshold",
+        "AUC, failures": f"threshold {protocol.threshold:g}; AUC is the exact area under the curve over the threshold",
         "mean of images": f"{percent(study.result.nme_images)} %",
         "mean of bins": f"{percent(study.result.nme_bins)} %" if study.result.bins else "",
         "source": protocol.source,
-        "beware": protocol.note,
+        "note": protocol.note,
     }
     listed = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in rows.items() if value)
     command = f"<pre>{escape(study.command)}</pre>" if study.command else ""
@@ -230,8 +232,8 @@ def _protocol(study: Study) -> str:
 
 
 def _section(title: str, body: str, note: str) -> str:
-    told = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<section><h2>{escape(title)}</h2>{told}{body}</section>"
+    above = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f"<section><h2>{escape(title)}</h2>{above}{body}</section>"
 
 
 def _pair(*blocks: str) -> str:
@@ -245,13 +247,13 @@ def _table(
     text: Sequence[int] = (),
     groups: Sequence[tuple[str, int]] = (),
 ) -> str:
-    """Rows of cells that are HTML already; the subject's own are marked.
+    """A table whose cells are HTML already; rows of the subject are marked.
 
     Args:
         head: Names of the columns.
-        rows: Whether a row is the subject's, and its cells.
-        text: Columns of words; the last of them may wrap.
-        groups: Titles above the columns but the first, and how many columns each spans.
+        rows: For each row whether it is the subject's, and its cells.
+        text: Indices of the columns of words; the last column may wrap.
+        groups: Titles above all columns but the first, and the number of columns that each spans.
     """
     starts = set(accumulate((size for _, size in groups[:-1]), initial=1)) if groups else set()
     kinds = [' class="text"' if at in text else ' class="start"' if at in starts else "" for at in range(len(head))]
@@ -275,7 +277,7 @@ def _meters(
     more: Sequence[Sequence[str]],
     heads: Sequence[str] = (),
 ) -> str:
-    """A table of errors with a bar each."""
+    """A table of errors with a bar for each."""
     most = max((value for value in values if np.isfinite(value)), default=1.0)
     rows = []
     for index, (name, value) in enumerate(zip(names, values, strict=True)):

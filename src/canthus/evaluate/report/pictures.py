@@ -1,4 +1,4 @@
-"""Faces as small pictures with true and predicted points, each one SVG that holds its own JPEG."""
+"""Small pictures of faces with true and predicted points, each an SVG with its own JPEG inside."""
 
 import base64
 from html import escape
@@ -15,19 +15,21 @@ from canthus.geometry.crop import box_of, crop_matrix, warp
 from canthus.geometry.transform import apply
 
 SIDE = 240
-EXTENT = 1.35
+"""Side of a picture in pixels."""
+MARGIN = 1.35
+"""Crop margin: side of the picture over the longer side of the face box."""
 
 
 def face_picture(study: Study, face: int) -> str:
-    """One face with its points; drawn without a photograph where there is none.
+    """One face with its points, on its photograph where there is one.
 
     Args:
-        study: Whose face.
-        face: Its number.
+        study: The study.
+        face: Index of the face.
     """
     true = study.truth.points[face, :, :2].astype(np.float64)
     found = study.predictions.points[face, :, :2].astype(np.float64)
-    matrix = crop_matrix(box_of(true), SIDE, EXTENT)
+    matrix = crop_matrix(box_of(true), SIDE, MARGIN)
     true, found = apply(matrix, true), apply(matrix, found)
     photograph = _photograph(study, face, matrix)
     name = study.truth.images[face] if study.truth.images else f"face {face}"
@@ -36,13 +38,13 @@ def face_picture(study: Study, face: int) -> str:
 
 
 def _photograph(study: Study, face: int, matrix: NDArray[Any]) -> str:
-    """The crop as an image element; nothing where the study has no pictures."""
+    """The crop as an image element; empty where the study has no pictures."""
     if study.truth.picture is None:
         return ""
     crop = warp(study.truth.picture(face), matrix, SIDE)
     done, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])
     if not done:
-        raise InputError(f"face {face}: its picture cannot be encoded")
+        raise InputError(f"face {face}: OpenCV cannot encode its picture as JPEG")
     text = base64.b64encode(data.tobytes()).decode()
     return f'<image href="data:image/jpeg;base64,{text}" width="{SIDE}" height="{SIDE}"/>'
 

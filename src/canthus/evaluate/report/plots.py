@@ -1,4 +1,4 @@
-"""Plots as SVG text: no script, no request; colours come from the page's style, so that they follow light and dark."""
+"""Plots as SVG text without scripts; their colours come from the style of the page, so they follow light and dark."""
 
 from collections.abc import Sequence
 from html import escape
@@ -14,23 +14,23 @@ from canthus.evaluate.result import Contour
 WIDTH, HEIGHT = 520, 340
 LEFT, RIGHT, TOP, BOTTOM = 60, 14, 14, 46
 RAMP = ((0x2F, 0x9E, 0x8F), (0xF0, 0xB4, 0x29), (0xD6, 0x45, 0x3D))
-"""Small, middle and large error."""
+"""Colours (red, green, blue) of a small, a medium and a large error."""
 
 
 class Frame:
-    """A plot's axes: from values to pixels, with ticks."""
+    """Axes of a plot: the map from values to pixels, and ticks."""
 
     def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         self.x, self.y = x, y
 
     def at(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Pixels of values."""
+        """Pixels (x, y) of values (x, y)."""
         across = LEFT + (np.asarray(x) - self.x[0]) / (self.x[1] - self.x[0]) * (WIDTH - LEFT - RIGHT)
         down = HEIGHT - BOTTOM - (np.asarray(y) - self.y[0]) / (self.y[1] - self.y[0]) * (HEIGHT - TOP - BOTTOM)
         return across, down
 
     def line(self, x: Any, y: Any, kind: str) -> str:
-        """A polyline; `kind` is its class in the style."""
+        """A polyline; `kind` is its class in the style sheet."""
         across, down = self.at(x, y)
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, down, strict=True))
         return f'<polyline class="{kind}" points="{points}"/>'
@@ -38,7 +38,7 @@ class Frame:
     def draw(
         self, titles: tuple[str, str], ticks: tuple[Sequence[float], Sequence[float]], what: str, body: str
     ) -> str:
-        """The whole picture: axes with their titles and ticks, then `body`."""
+        """The whole plot: axes with their titles and ticks, then `body`; `what` describes it in words."""
         parts = []
         for value in ticks[1]:
             _, down = self.at(0, value)
@@ -54,13 +54,15 @@ class Frame:
             f'<text class="axis" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(titles[0])}</text>'
         )
         height = (TOP + HEIGHT - BOTTOM) / 2
-        turned = f'transform="rotate(-90 13 {height})"'
-        parts.append(f'<text class="axis" x="13" y="{height}" {turned} text-anchor="middle">{escape(titles[1])}</text>')
+        upright = f'transform="rotate(-90 13 {height})"'
+        parts.append(
+            f'<text class="axis" x="13" y="{height}" {upright} text-anchor="middle">{escape(titles[1])}</text>'
+        )
         return svg(WIDTH, HEIGHT, what, "".join(parts) + body)
 
 
 def svg(width: float, height: float, what: str, body: str) -> str:
-    """An SVG picture that says what it shows."""
+    """An SVG picture with a description in words."""
     return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(what)}">{body}</svg>'
 
 
@@ -74,7 +76,7 @@ def ticks(top: float, count: int = 5) -> list[float]:
 
 
 def ced_curve(errors: NDArray[Any], top: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Where the cumulative error distribution runs, from 0 to `top`: its steps, or 400 points of it if more."""
+    """Points (x, y) of the cumulative error distribution from 0 to `top`: its steps, or 400 points if more."""
     inside = np.sort(errors[errors <= top])
     if len(inside) > 400:
         x = np.linspace(0, top, 401)
@@ -85,11 +87,11 @@ def ced_curve(errors: NDArray[Any], top: float) -> tuple[NDArray[Any], NDArray[A
 
 
 def plot_ced(curves: Sequence[NDArray[Any]], threshold: float) -> str:
-    """Cumulative error distributions up to the threshold; the first is the subject.
+    """Cumulative error distributions up to the threshold; the first is that of the subject.
 
     Args:
-        curves: Errors of each face for each system, fractions.
-        threshold: Fraction.
+        curves: Errors of the faces for each system, fractions. Each (F,).
+        threshold: Right end of the plot, a fraction.
     """
     frame = Frame((0, 100 * threshold), (0, 100))
     lines = []
@@ -101,29 +103,29 @@ def plot_ced(curves: Sequence[NDArray[Any]], threshold: float) -> str:
 
 
 def plot_mean_face(mean: NDArray[Any], error: NDArray[Any], names: Sequence[str], edges: Sequence[Any]) -> str:
-    """The mean face, each point as large and as red as its error.
+    """The mean face; the larger the error of a point, the larger and redder its dot.
 
     Args:
-        mean: Shape (P, 2), larger side 1.
-        error: Fraction; NaN = no error known. Shape (P,).
-        names: Of the points.
-        edges: Pairs of points to join.
+        mean: Mean face, its larger side 1. Shape (P, 2).
+        error: Error of each point, a fraction; NaN = not known. Shape (P,).
+        names: Names of the points.
+        edges: Pairs of points to join by a line.
     """
     size, margin = 400, 26
     low, span = mean.min(0), np.ptp(mean, axis=0)
-    place = margin + (mean - low) / span.max() * (size - 2 * margin)
-    place[:, 0] += (size - 2 * margin) * (1 - span[0] / span.max()) / 2
-    lines = (np.concatenate([place[a], place[b]]) for a, b in edges)
+    at = margin + (mean - low) / span.max() * (size - 2 * margin)
+    at[:, 0] += (size - 2 * margin) * (1 - span[0] / span.max()) / 2
+    lines = (np.concatenate([at[a], at[b]]) for a, b in edges)
     parts = [f'<line class="edge" x1="{x:.1f}" y1="{y:.1f}" x2="{u:.1f}" y2="{v:.1f}"/>' for x, y, u, v in lines]
     least, most = _range(error)
     for index in np.argsort(np.nan_to_num(-error, nan=1)):
         if np.isnan(error[index]):
             continue
         share = (error[index] - least) / max(most - least, 1e-12)
-        told = f"{index} {names[index]}: {100 * error[index]:.2f} %"
+        title = f"{index} {names[index]}: {100 * error[index]:.2f} %"
         parts.append(
-            f'<circle cx="{place[index, 0]:.1f}" cy="{place[index, 1]:.1f}" r="{3.5 + 6.5 * share:.1f}" '
-            f'fill="{colour(share)}"><title>{escape(told)}</title></circle>'
+            f'<circle cx="{at[index, 0]:.1f}" cy="{at[index, 1]:.1f}" r="{3.5 + 6.5 * share:.1f}" '
+            f'fill="{colour(share)}"><title>{escape(title)}</title></circle>'
         )
     height = 2 * margin + (size - 2 * margin) * span[1] / span.max()
     return svg(size, height, "Error of each point on the mean face", "".join(parts))
@@ -139,10 +141,10 @@ def _range(error: NDArray[Any]) -> tuple[float, float]:
 
 
 def colour(share: float) -> str:
-    """Of the ramp, 0..1."""
-    place = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)
-    index = min(int(place), len(RAMP) - 2)
-    mixed = (round(a + (b - a) * (place - index)) for a, b in zip(RAMP[index], RAMP[index + 1], strict=True))
+    """Colour of the ramp at a share of its length, 0..1."""
+    position = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)
+    index = min(int(position), len(RAMP) - 2)
+    mixed = (round(a + (b - a) * (position - index)) for a, b in zip(RAMP[index], RAMP[index + 1], strict=True))
     return "#{:02x}{:02x}{:02x}".format(*mixed)
 
 
@@ -156,10 +158,10 @@ def plot_contour(contour: Contour, names: Sequence[str]) -> str:
         for offset, values, kind in ((-0.2, contour.tangent, "c0"), (0.2, contour.normal, "c1")):
             (x, y), (_, base) = frame.at(index + offset, 100 * values[index]), frame.at(0, 0)
             wide = 0.32 * (WIDTH - LEFT - RIGHT) / count
-            told = f"{names[index]}: {100 * values[index]:.2f} %"
+            title = f"{names[index]}: {100 * values[index]:.2f} %"
             parts.append(
                 f'<rect class="bar {kind}" x="{x - wide / 2:.1f}" y="{y:.1f}" width="{wide:.1f}" '
-                f'height="{max(base - y, 0):.1f}"><title>{escape(told)}</title></rect>'
+                f'height="{max(base - y, 0):.1f}"><title>{escape(title)}</title></rect>'
             )
     step = max(1, round(count / 9))
     return frame.draw(
@@ -171,7 +173,7 @@ def plot_contour(contour: Contour, names: Sequence[str]) -> str:
 
 
 def plot_reliability(curve: Curve) -> str:
-    """Share of near points over the claimed score; on the diagonal the scores are true."""
+    """Share of points near their truth over the score; on the diagonal the scores are right."""
     frame = Frame((0, 1), (0, 1))
     filled = curve.counts > 0
     x, y = curve.claimed[filled], curve.true[filled]

@@ -1,4 +1,4 @@
-"""A study as tables on a terminal."""
+"""A study, or a comparison, as tables on a terminal."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from canthus.evaluate.compare import Comparison
 from canthus.evaluate.report.study import Study, percent
 
 
 def show(study: Study, console: Console) -> None:
-    """Print the figures, the other systems beside them, and where the error lies."""
+    """Print the figures of all systems, then those of the subject by region and by class of faces."""
     result, protocol = study.result, study.result.protocol
     console.print(f"[bold]{protocol.name}[/]: {protocol}", highlight=False)
     for source in study.sources:
@@ -27,15 +28,37 @@ def show(study: Study, console: Console) -> None:
         console.print(f"contour: {along} % along, {across} % across", highlight=False)
     if result.reliability is not None:
         known = result.reliability
-        told = f"calibration error {known.calibration_error:.3f}, far points found {known.far_precision:.3f} (AP)"
-        console.print(f"scores: {told}", highlight=False)
+        text = f"calibration error {known.calibration_error:.3f}, average precision of finding far points"
+        console.print(f"scores: {text} {known.far_precision:.3f}", highlight=False)
     for text in (*result.caveats, protocol.note):
         if text:
-            console.print(f"[yellow]beware:[/] {text}", highlight=False)
+            console.print(f"[yellow]note:[/] {text}", highlight=False)
+
+
+def show_comparison(found: Comparison, names: tuple[str, str], console: Console) -> None:
+    """Print the differences between two systems.
+
+    Args:
+        found: The comparison.
+        names: Names of A and B.
+        console: Where to print.
+    """
+    console.print(f"[bold]{found.protocol.name}[/]: {found.protocol}", highlight=False)
+    what = f"A = {names[0]}, B = {names[1]}, {found.faces} faces"
+    console.print(f"{what}; intervals of {100 * found.level:g} % over {found.units}")
+    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("points", "A, %", "B, %", "A - B", "interval", "A wins", "better"):
+        grid.add_column(column, justify="left" if column == "points" else "right", no_wrap=True)
+    for row in (found.total, *found.regions):
+        better = ("A" if row.difference < 0 else "B") if row.decided else "-"
+        numbers = (f"{100 * row.a:.3f}", f"{100 * row.b:.3f}", f"{100 * row.difference:+.3f}")
+        interval = f"{100 * row.low:+.3f} .. {100 * row.high:+.3f}"
+        grid.add_row(row.name.replace("_", " "), *numbers, interval, f"{100 * row.wins:.1f} %", better)
+    console.print(grid)
 
 
 def _systems(study: Study, source: str) -> Table:
-    """The subject and the others in one kind of boxes; below the subject's, what papers report."""
+    """All systems with one kind of boxes, best first; with the subject's boxes, also the published figures."""
     shown = study.columns()
     rows = []
     for entry in sorted(
@@ -52,7 +75,7 @@ def _systems(study: Study, source: str) -> Table:
 
 
 def _grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table whose first column is words and the rest numbers."""
+    """A table whose first column is text and whose other columns are numbers."""
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     grid.add_column(title, overflow="fold")
     for name in head:

@@ -1,4 +1,4 @@
-"""What a report is about: systems measured on the same faces, the first of which is its subject."""
+"""The content of a report: systems measured on the same faces, the first of which is the subject of the report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from canthus.geometry.transform import apply, fit_similarity
 from canthus.schemes.scheme import Scheme
 
 SHAPES = 2000
-"""Faces that the mean face is made of, at most."""
+"""Largest number of faces that the mean face is computed from."""
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One system on one kind of boxes.
+    """One system with one kind of boxes.
 
     Attributes:
-        name: Of the system.
-        boxes: What it was told of each face, as "tight"; empty = not known.
+        name: Name of the system.
+        boxes: Name of the boxes that the system got, as "tight"; empty = not known.
         result: Its figures.
-        mapped: Whether its points went through a linear map to this annotation style.
-        consensus: Mean distance to the consensus of the set, a fraction; NaN = there is none.
+        mapped: Whether its points went through a linear map that removes the difference in annotation bias.
+        consensus: Mean distance to the consensus of several networks, a fraction; NaN = there is none.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """Its name, and whether its points were mapped."""
+        """Name of the system, and whether its points were mapped."""
         return f"{self.name} (mapped)" if self.mapped else self.name
 
     @property
@@ -52,11 +52,11 @@ class Study:
     """Everything that a report shows.
 
     Attributes:
-        title: Its headline.
-        truth: F faces.
-        predictions: The subject's points of the same faces, in their order.
-        entries: The subject and whom it is compared with.
-        command: How to repeat it; empty = not told.
+        title: Headline.
+        truth: F true faces.
+        predictions: Points of the subject on the same faces, in the same order.
+        entries: The subject, then the systems to compare it with.
+        command: Command that repeats the study; empty = not known.
     """
 
     title: str
@@ -67,39 +67,39 @@ class Study:
 
     @property
     def result(self) -> Result:
-        """The subject's figures."""
+        """Figures of the subject."""
         return self.entries[0].result
 
     @cached_property
     def scheme(self) -> Scheme:
-        """What the points mean."""
+        """Landmark scheme of the points."""
         return Scheme.open(self.result.protocol.scheme)
 
     @property
     def rivals(self) -> list[Entry]:
-        """The systems told the same boxes as the subject, their points as they are, best first."""
+        """Other systems with the same boxes as the subject, without those whose points were mapped; best first."""
         same = [entry for entry in self.entries[1:] if entry.boxes == self.entries[0].boxes and not entry.mapped]
         return sorted(same, key=lambda entry: entry.result.nme)
 
     @cached_property
     def published(self) -> list[Published]:
-        """What papers report under this protocol."""
+        """Published figures under this protocol."""
         return published(self.result.protocol.name)
 
     @property
     def sources(self) -> list[str]:
-        """Boxes that systems were told, the subject's first."""
+        """Names of the boxes that systems got, those of the subject first."""
         return list(dict.fromkeys(entry.boxes for entry in self.entries))
 
     def systems(self) -> dict[str, dict[str, Entry]]:
-        """Entries by label and boxes, best first on the subject's boxes."""
+        """Entries by label and boxes, the best with the subject's boxes first."""
         found: dict[str, dict[str, Entry]] = {}
         for entry in sorted(self.entries, key=lambda entry: (entry.boxes != self.sources[0], entry.result.nme)):
             found.setdefault(entry.label, {})[entry.boxes] = entry
         return found
 
     def columns(self) -> dict[str, Callable[[Entry], float]]:
-        """Figures to compare systems by, those that are known of any: fractions."""
+        """Figures to compare systems by, as fractions; those that no entry has are omitted."""
         every: dict[str, Callable[[Entry], float]] = {
             "NME": lambda entry: entry.result.nme,
             f"inner {len(self.scheme.groups['inner'])}": lambda entry: entry.inner,
@@ -110,12 +110,12 @@ class Study:
         return {name: read for name, read in every.items() if any(np.isfinite(read(entry)) for entry in self.entries)}
 
     def ranked(self) -> NDArray[np.intp]:
-        """Numbers of the faces from the smallest error to the largest; those not found last."""
+        """Indices of the faces from the smallest error to the largest; those not found last."""
         return np.argsort(self.result.errors, kind="stable")
 
     @cached_property
     def mean_face(self) -> NDArray[Any]:
-        """Mean of the true shapes without place, size and turn; its mean is 0, its larger side 1. Shape (P, 2)."""
+        """Mean of the true shapes, free of position, size and rotation; mean 0, larger side 1. Shape (P, 2)."""
         plane = self.truth.points[..., :2].astype(np.float64)
         whole = plane[np.isfinite(plane).all((1, 2))][:SHAPES]
         if not len(whole):
@@ -127,7 +127,7 @@ class Study:
 
 
 def percent(value: float | None, digits: int = 2) -> str:
-    """A fraction as a number of per cent; a dash for what is not known."""
+    """A fraction as a number in per cent; a dash where it is not known."""
     return "–" if value is None or not np.isfinite(value) else f"{100 * value:.{digits}f}"
 
 

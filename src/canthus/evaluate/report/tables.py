@@ -1,4 +1,4 @@
-"""The report as text: Markdown for people, CSV and JSON for programs."""
+"""The report as text: Markdown to read, CSV and JSON for programs."""
 
 import csv
 import io
@@ -13,10 +13,10 @@ from canthus.evaluate.result import Row, as_plain
 
 
 def markdown(study: Study) -> str:
-    """The figures and tables, for a README or an issue."""
+    """Figures and tables as Markdown, for a README or an issue."""
     result, protocol = study.result, study.result.protocol
     lines = [f"# {study.title}", "", f"Protocol `{protocol.name}`: {protocol}.", ""]
-    lines += [f"> **Beware:** {text}" for text in (*result.caveats, protocol.note) if text]
+    lines += [f"> **Note:** {text}" for text in (*result.caveats, protocol.note) if text]
     lines += ["", *_grid(["figure", "value"], _figures(study)), "", "![Cumulative error](ced.png)", ""]
     if len(study.entries) > 1:
         head = ["system", "boxes", "NME %", "inner %", f"AUC {protocol.threshold:g} %", "failures %", "consensus %"]
@@ -60,7 +60,7 @@ def markdown(study: Study) -> str:
 
 
 def faces_csv(study: Study) -> str:
-    """One row a face: its image, error, and whether it failed."""
+    """One row per face: image, error as a fraction, and 1 for a failure."""
     errors, limit = study.result.errors, study.result.protocol.threshold
     names: Sequence[Any] = study.truth.images or range(len(errors))
     rows = zip(
@@ -73,14 +73,14 @@ def faces_csv(study: Study) -> str:
 
 
 def points_csv(study: Study) -> str:
-    """One row a point: its name and mean error."""
+    """One row per point: index, name and mean error as a fraction."""
     errors = study.result.points.tolist()
     rows = ((index, name, f"{errors[index]:.6f}") for index, name in enumerate(study.scheme.names))
     return _csv(("point", "name", "error"), rows)
 
 
 def as_json(study: Study) -> str:
-    """The subject's figures, those of the others, and the published ones."""
+    """Figures of the subject, of the other systems, and the published ones."""
     tree = study.result.as_dict()
     tree["system"], tree["boxes"] = study.entries[0].name, study.entries[0].boxes
     tree["others"] = [

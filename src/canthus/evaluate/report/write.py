@@ -1,4 +1,4 @@
-"""Writes a report into a folder, each file whole or not at all."""
+"""Writes a report to a folder; each file is written whole or not at all."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +17,15 @@ TEXTS: dict[str, Callable[[Study], str]] = {
     "points.csv": points_csv,
 }
 PLOTS: dict[str, dict[str, None]] = {"ced.svg": {"Date": None}, "ced.png": {}}
-"""With what is left out of the file, so that equal reports are equal files."""
+"""File of each plot, and metadata to leave out of it so that equal reports are equal files."""
 
 
 def write_report(study: Study, folder: Path) -> Path:
     """Write the page, its tables and the CED plot.
 
     Args:
-        study: What to report.
-        folder: Made if need be; reports in it are replaced.
+        study: The study to report.
+        folder: Output folder; it is made if necessary, and an older report in it is replaced.
 
     Returns:
         The HTML page.

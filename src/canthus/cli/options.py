@@ -1,0 +1,71 @@
+"""Options that several verbs share, so that one name has one meaning and one help text everywhere."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+MODEL, RULES = "Model", "Scoring rules"
+"""Titles of groups of options in the help."""
+IN_PACKAGE = "the one in the package"
+ROOT = "Folder that holds the data sets, one subfolder each."
+TRUTH = "File of true points: .npz, .csv, .json or .mat, or a folder of .pts files."
+NO_ROOT = "where are the data sets? Give their folder with --root or in the environment variable CANTHUS_DATA"
+
+Root = Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help=ROOT)]
+ModelFile = Annotated[
+    Path | None,
+    typer.Option(help="Landmark model: a .canthus bundle.", show_default=IN_PACKAGE, rich_help_panel=MODEL),
+]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.", rich_help_panel=MODEL)]
+Precision = Annotated[
+    Literal["fp32", "int8"],
+    typer.Option(help="Arithmetic of the model; int8 is faster and slightly less accurate.", rich_help_panel=MODEL),
+]
+Depth = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Stop a model of several stages after this many.", show_default="all", rich_help_panel=MODEL
+    ),
+]
+ProtocolName = Annotated[
+    str | None,
+    typer.Option(
+        help="Named protocol: data set, subset and rules. canthus evaluate --protocols lists them.",
+        rich_help_panel=RULES,
+    ),
+]
+SchemeName = Annotated[
+    str | None,
+    typer.Option(
+        help="Landmark scheme of the points, as 68.", show_default="the protocol's, else 68", rich_help_panel=RULES
+    ),
+]
+NormaliserName = Annotated[
+    Literal["inter-ocular", "inter-pupil", "box", "diagonal"] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Distance that errors are divided by: inter-ocular, inter-pupil, box or diagonal.",
+        show_default="the protocol's, else inter-ocular",
+        rich_help_panel=RULES,
+    ),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the result to this JSON file; - = standard output."),
+]
+
+
+def write_json(text: str, path: Path) -> None:
+    """Write JSON to a file, whole or not at all, or to the standard output where the path is `-`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    from canthus.work.files import replace_whole
+
+    if str(path) == "-":
+        print(text.rstrip("\n"))
+        return
+    with replace_whole(path) as part:
+        part.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
