@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from canthus.data.catalogue import open_set
+from canthus.face3d.annotation_bias import learn_bias
 from canthus.face3d.contour import outline
 from canthus.face3d.fit import Fit, Fitter
 from canthus.face3d.labels import points_of, visibility
 from canthus.face3d.morphable import MorphableModel
-from canthus.face3d.style import learn_style
 from canthus.geometry.pose import rotation
 
 PROTOTYPE = {0: (0.8, 0.4), 30: (1.0, 1.3), 45: (1.3, 1.1), 60: (2.3, 3.5)}
@@ -85,9 +85,9 @@ def self_consistency(model: MorphableModel, count: int, noise: float, rng: np.ra
 
 
 def residuals(model: MorphableModel, root: Path, limit: int) -> None:
-    """Real labels; the style is learnt on 300 faces of train, and val people were not among them."""
+    """Real labels; the annotation bias is learnt on 300 faces of train, and val people were not among them."""
     print("\nresidual on real labels (prototype on ytf68: 2.5, 15 to 30 ms)")
-    print("| set | faces | style | mean | inner | contour | 95 of 100 below | over 5 % | identity^2 | ms |")
+    print("| set | faces | bias | mean | inner | contour | 95 of 100 below | over 5 % | identity^2 | ms |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     fitter = Fitter(model, "68")
     for name in ("wild68", "ytf68"):
@@ -95,9 +95,9 @@ def residuals(model: MorphableModel, root: Path, limit: int) -> None:
         sets = {split: points[np.linspace(0, len(points) - 1, min(limit, len(points))).round().astype(int)]
                 for split, points in sets.items()}  # fmt: skip
         some = sets["train"][np.linspace(0, len(sets["train"]) - 1, min(300, limit)).round().astype(int)]
-        style = learn_style(fitter, some)
+        bias = learn_bias(fitter, some)
         for split, points in sets.items():
-            for kind, chosen in {"none": fitter, "learnt": fitter.styled(style)}.items():
+            for kind, chosen in {"none": fitter, "learnt": fitter.with_bias(bias)}.items():
                 fit, spent = timed(lambda chosen=chosen, points=points: chosen.fit(points))
                 unit = np.linalg.norm(points[:, 36] - points[:, 45], axis=-1)[:, None]
                 share = 100 * fit.residual / unit
