@@ -21,12 +21,15 @@ def ablate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the study.", show_default="runs/NAME")
     ] = None,
-    root: Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder of the data sets.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder that holds the data sets, one subfolder each.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, as 1,2,3.", show_default="those of the plan")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Number of runs at once; they share the cores.")] = 1,
-    only: Annotated[list[str] | None, typer.Option(help="Run only this row; repeatable.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="Run only this row; may be repeated.")] = None,
     override: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a field, as recipe.steps=100; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the YAML file; may be repeated."),
     ] = None,
 ) -> None:
     """Train every row of an ablation with every seed, measure all runs, and print the table.
@@ -34,6 +37,7 @@ def ablate(
     Example: canthus ablate recipes/ablation_cascaded_cnn.yaml --root data --workers 2
 
     The example needs the sets wild68 and ytf68 as folders in `data`, and takes about half an hour on two cores.
+    With --workers 2 two runs are trained at once; they share the cores.
     Writes table.md, table.json and table.png, and for each row and seed the folder of a run as `canthus train` does.
     Finished runs are skipped; run the same command again to resume.
 

@@ -1,11 +1,11 @@
 """`canthus synth denoise`: a data set with cleaner labels."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from canthus.cli.synth.screen import Landmarks, Root, progress, tell
+from canthus.cli.synth.screen import FITS, LabelNoise, Landmarks, MaybeFaceModel, Root, Split, progress, tell
 
 if TYPE_CHECKING:
     from canthus.synth.relabel.clean import Cleaning
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
 
 
 def denoise(
-    data: Annotated[str, typer.Option(help="Data set whose pictures are files, as ytf68.")],
-    fits: Annotated[Path, typer.Option(help="Table of canthus synth fit of this split.")],
+    data: Annotated[str, typer.Option(help="Name of a data set, as wild68.")],
+    fits: Annotated[Path, typer.Option(help=FITS)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new set; canthus train reads csv:FOLDER.")],
-    split: Annotated[str, typer.Option(help="Split of the set.")] = "train",
+    split: Split = "train",
     root: Root = None,
-    model: Annotated[Path | None, typer.Option(help="Bundle of a network trained on other, good labels.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Landmark model: a .canthus bundle.", show_default="no network")
+    ] = None,
     weights: Annotated[
         list[str] | None,
-        typer.Option(help="Weights of a group of points: GROUP=LABEL,FIT,NET, as contour=.2,.3,.5; repeatable."),
+        typer.Option(help="Weights of a group of points: GROUP=LABEL,FIT,NET, as contour=.2,.3,.5; may be repeated."),
     ] = None,
     choose: Annotated[
         Path | None, typer.Option(help="Choose the weights on the set of this table of fits; it has good labels.")
     ] = None,
     choose_pictures: Annotated[Path | None, typer.Option(help="Folder of the set of --choose.")] = None,
-    face_model: Annotated[Path | None, typer.Option(help="3D face model (.npz), for --choose.")] = None,
+    face_model: MaybeFaceModel = None,
     landmarks: Landmarks = None,
-    noise: Annotated[
-        float, typer.Option(min=1e-4, max=1, help="--noise that the table of --fits was made with, for --choose.")
-    ] = 0.012,
+    noise: LabelNoise = 0.012,
     label_noise: Annotated[
         list[str] | None,
         typer.Option(
             help="Mean error of the labels of a group, as a share of the inter-ocular distance: GROUP=ERROR, as "
-            "contour=.05; repeatable; for --choose."
+            "contour=.05; may be repeated; for --choose."
         ),
     ] = None,
     bias_of: Annotated[
-        str, typer.Option(help="Annotation bias that the new labels have: that of the labels, or of the net.")
+        Literal["labels", "net"], typer.Option(help="Annotation bias that the new labels have.")
     ] = "labels",
     max_move: Annotated[
         float, typer.Option(min=0, help="Largest move of a point, as a share of the inter-ocular distance.")
@@ -51,8 +51,10 @@ def denoise(
     Example: canthus synth denoise --data ytf68 --root data --fits ytf68-train.npz --model prior.canthus
     --weights contour=.2,.3,.5 --weights inner=.2,.3,.5 -o data/ytf68_clean
 
-    Pictures are not copied. A point that would move further than --max-move stays where it was; a face with more than
-    a quarter of such points, or without a fit, is omitted.
+    The pictures of the set must be files; they are not copied. The network must have been trained on other, good
+    labels. --choose finds the weights on a set with good labels; it needs --face-model, and --noise as the table of
+    --fits was made with. A point that would move further than --max-move stays where it was; a face with more than a
+    quarter of such points, or without a fit, is omitted.
 
     Exit codes: 0 all done; 1 some faces were omitted, and are listed; 2 wrong usage; 3 nothing done.
     """
@@ -62,8 +64,6 @@ def denoise(
 
     if root is None:
         raise typer.BadParameter("give the folder of the data sets with --root or in CANTHUS_DATA")
-    if bias_of not in ("labels", "net"):
-        raise typer.BadParameter("labels or net", param_hint="--bias-of")
     if (choose is None) == (not weights):
         raise typer.BadParameter("give the weights with --weights, or let --choose find them")
     shares = {group: _three(text) for group, text in _by_group(weights, "--weights").items()}
@@ -76,7 +76,7 @@ def denoise(
         errors = {group: _number(text) for group, text in _by_group(label_noise, "--label-noise").items()}
         good = GoodSet(choose, choose_pictures, face_model, errors, landmarks, noise)
     folder = root / (data.partition(":")[2] or data)
-    cleaning = Cleaning(fits, folder, model, shares, good, "net" if bias_of == "net" else "labels", max_move)
+    cleaning = Cleaning(fits, folder, model, shares, good, bias_of, max_move)
     faces = open_faces(data, root, split)
     with progress(len(faces)) as tick:
         cleaned, used, choice = clean(faces, cleaning, tick)

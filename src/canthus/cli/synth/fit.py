@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canthus.cli.synth.screen import FaceModel, Landmarks, Root, Workers, progress, tell
+from canthus.cli.synth.screen import FaceModel, LabelNoise, Landmarks, Root, Split, Workers, progress, tell
 
 if TYPE_CHECKING:
     from canthus.face3d.table import Faces2D, FitJob
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 def fit(
     face_model: FaceModel,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write (.npz).")],
-    data: Annotated[str | None, typer.Option(help="Data set, as wild68.")] = None,
-    split: Annotated[str, typer.Option(help="Split of the set.")] = "train",
+    data: Annotated[str | None, typer.Option(help="Name of a data set, as wild68.")] = None,
+    split: Split = "train",
     root: Root = None,
     points: Annotated[
         Path | None, typer.Option(help="File of landmarks instead of a set: .csv, .json, .npz, .pts.")
     ] = None,
     scheme: Annotated[
-        str | None, typer.Option(help="Scheme of the points in the file.", show_default="by their number")
+        str | None,
+        typer.Option(help="Landmark scheme of the points, as 68.", show_default="as in the file, else by their number"),
     ] = None,
     landmarks: Landmarks = None,
     true_jaw: Annotated[
@@ -34,10 +35,7 @@ def fit(
     annotation_bias_from: Annotated[
         Path | None, typer.Option(help="Table whose annotation bias is used instead.")
     ] = None,
-    noise: Annotated[
-        float,
-        typer.Option(min=1e-4, max=1, help="Standard deviation of a label, as a share of the inter-ocular distance."),
-    ] = 0.012,
+    noise: LabelNoise = 0.012,
     limit: Annotated[int | None, typer.Option(min=1, help="Fit at most N faces, evenly spread over the set.")] = None,
     workers: Workers = 1,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canthus.cli.synth.screen import Workers, run_factory
+from canthus.cli.synth.screen import COUNT, FITS, PICTURES, SIZE, Seed, Workers, run_factory
 
 if TYPE_CHECKING:
     from canthus.synth.factory import Order
@@ -13,16 +13,14 @@ if TYPE_CHECKING:
 
 def occlude(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: SET/SPLIT for the reader `views:SET`.")],
-    fits: Annotated[Path | None, typer.Option(help="Table of canthus synth fit.")] = None,
-    pictures: Annotated[Path | None, typer.Option(help="Folder of the set that was fitted.")] = None,
+    fits: Annotated[Path | None, typer.Option(help=FITS)] = None,
+    pictures: Annotated[Path | None, typer.Option(help=PICTURES)] = None,
     views: Annotated[
         Path | None, typer.Option(help="Run of canthus synth profile, instead of --fits and --pictures.")
     ] = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of copies to make.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed that chooses the occluders.")] = 0,
-    size: Annotated[
-        int | None, typer.Option(min=32, help="Side of a copy, pixels.", show_default="256, or that of the views")
-    ] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help=COUNT)] = 10_000,
+    seed: Seed = 0,
+    size: Annotated[int | None, typer.Option(min=32, help=SIZE, show_default="256, or that of the views")] = None,
     workers: Workers = 1,
 ) -> None:
     """Make occluded copies of photographs, or of rotated views, with flags for the hidden landmarks.

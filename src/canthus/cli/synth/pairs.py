@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from canthus.cli.synth.screen import Landmarks
+from canthus.cli.synth.screen import Landmarks, MaybeFaceModel
 
 
 def pairs(
@@ -16,16 +16,14 @@ def pairs(
     ] = "81",
     target: Annotated[str, typer.Option(help="Second scheme, in the same form.")] = "68",
     min_azimuth: Annotated[float, typer.Option(min=0, max=90, help="Minimum azimuth of a face, degrees.")] = 0.0,
-    face_model: Annotated[
-        Path | None, typer.Option(help="3D face model (.npz); needed for outlines of tables.")
-    ] = None,
+    face_model: MaybeFaceModel = None,
     landmarks: Landmarks = None,
 ) -> None:
     """Make pairs of points in two schemes, to fit and to measure a transfer between them.
 
     Example: canthus synth pairs wild68-train.npz ytf68-train.npz --source 81 --target 68 -o 81-68-train.npz
 
-    Of 39-point schemes only faces are used that show their half of the face.
+    Of 39-point schemes only faces are used that show their half of the face. Outlines of tables need --face-model.
 
     Exit codes: 0 done; 2 wrong usage; 3 nothing done.
     """

@@ -5,17 +5,17 @@ from typing import Annotated
 
 import typer
 
-from canthus.cli.synth.screen import FaceModel, Landmarks, Workers, run_factory
+from canthus.cli.synth.screen import COUNT, FITS, PICTURES, SIZE, FaceModel, Landmarks, Seed, Workers, run_factory
 
 
 def profile(
     face_model: FaceModel,
-    fits: Annotated[Path, typer.Option(help="Table of canthus synth fit.")],
-    pictures: Annotated[Path, typer.Option(help="Folder of the set that was fitted.")],
+    fits: Annotated[Path, typer.Option(help=FITS)],
+    pictures: Annotated[Path, typer.Option(help=PICTURES)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: views/SPLIT for the reader `views`.")],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of views to make.")] = 20_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed that chooses photographs and rotations.")] = 0,
-    size: Annotated[int, typer.Option(min=32, help="Side of a view, pixels.")] = 256,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help=COUNT)] = 20_000,
+    seed: Seed = 0,
+    size: Annotated[int, typer.Option(min=32, help=SIZE)] = 256,
     landmarks: Landmarks = None,
     workers: Workers = 1,
 ) -> None:

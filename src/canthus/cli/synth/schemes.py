@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from canthus.cli.synth.screen import PICTURES
+
 
 def schemes(
     faces: Annotated[Path, typer.Argument(help="Table of synth fit, or folder of a run of synth profile.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Sheet to write (.png).")],
-    pictures: Annotated[Path | None, typer.Option(help="Folder of the set of a table.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help=PICTURES)] = None,
     names: Annotated[
         str | None, typer.Option("--schemes", help="Schemes, one row each, as 68,84,39_left.", show_default="all")
     ] = None,

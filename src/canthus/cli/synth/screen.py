@@ -10,13 +10,30 @@ import typer
 if TYPE_CHECKING:
     from canthus.synth.factory import Order
 
-FaceModel = Annotated[Path, typer.Option("--face-model", help="3D face model (.npz).")]
+FACE_MODEL = "3D face model (.npz), made by canthus synth import."
+FITS = "Table of fits (.npz), made by canthus synth fit."
+PICTURES = "Folder of the pictures of the set that was fitted."
+COUNT = "Number of pictures to make."
+SIZE = "Side of a picture, pixels."
+
+FaceModel = Annotated[Path, typer.Option("--face-model", help=FACE_MODEL)]
+MaybeFaceModel = Annotated[Path | None, typer.Option("--face-model", help=FACE_MODEL)]
 Landmarks = Annotated[
     Path | None,
     typer.Option(help="Landmark vertices of the face model (.json).", show_default="landmarks.json beside the model"),
 ]
-Workers = Annotated[int, typer.Option(min=1, help="Number of processes; the result does not depend on it.")]
-Root = Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder of the data sets.")]
+Split = Annotated[str, typer.Option(help="Split or subset of the data set.")]
+LabelNoise = Annotated[
+    float,
+    typer.Option(
+        min=1e-4, max=1, help="Standard deviation of a label that fits assume, as a share of the inter-ocular distance."
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random choices.")]
+Workers = Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")]
+Root = Annotated[
+    Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder that holds the data sets, one subfolder each.")
+]
 
 
 @contextmanager

@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from canthus.cli.synth.screen import FaceModel, Landmarks, Workers, progress, tell
+from canthus.cli.synth.screen import SIZE, FaceModel, Landmarks, Seed, Workers, progress, tell
 
 
 def video(
     face_model: FaceModel,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of sequences to make.")] = 40,
+    sequences: Annotated[int, typer.Option("--sequences", "-n", min=1, help="Number of sequences to make.")] = 40,
     frames: Annotated[int, typer.Option(min=1, help="Length of each sequence, frames; 25 a second.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Seed that chooses people, motion and light.")] = 0,
-    size: Annotated[int, typer.Option(min=32, help="Side of a picture, pixels.")] = 256,
+    seed: Seed = 0,
+    size: Annotated[int, typer.Option(min=32, help=SIZE)] = 256,
     backgrounds: Annotated[
         Path | None, typer.Option(help="Folder of pictures without faces for the background.", show_default="noise")
     ] = None,
@@ -41,9 +41,9 @@ def video(
     behind = tuple(find([backgrounds])) if backgrounds else ()
     job = SceneJob(face_model, landmarks, frames=frames, size=size, backgrounds=behind)
     start = monotonic()
-    with progress(count) as tick:
-        index = produce_sequences(Sequences(job, count, seed), out, workers, tick)
+    with progress(sequences) as tick:
+        index = produce_sequences(Sequences(job, sequences, seed), out, workers, tick)
     yaws = np.histogram(index["pose"][..., 0], np.linspace(-90, 90, 19))[0]
-    made = f"{count} sequences of {frames} frames, {megabytes(out):.0f} MB, {monotonic() - start:.0f} s"
+    made = f"{sequences} sequences of {frames} frames, {megabytes(out):.0f} MB, {monotonic() - start:.0f} s"
     tell([f"{out}: {made}; look at sheet.png"])
     tell([f"frames in every ten degrees of yaw from -90 to 90: {' '.join(map(str, yaws))}"])
