@@ -153,7 +153,7 @@ class Fitter:
         """Fit faces.
 
         Args:
-            points: Shape (F, P, 2), pixels; NaN = not annotated.
+            points: Labels; NaN = not annotated. Shape (F, P, 2), pixels.
             sizes: Width and height of the picture of each face. Shape (F, 2); NaN, or None = not known.
 
         Returns:
@@ -242,7 +242,7 @@ def find_problems(points: NDArray[Any], sizes: NDArray[Any] | None = None) -> li
     """Reasons why labels cannot be fitted, one for each face; empty = they can.
 
     Args:
-        points: Shape (F, P, 2), pixels; NaN = not annotated.
+        points: Labels; NaN = not annotated. Shape (F, P, 2), pixels.
         sizes: Width and height of the pictures. Shape (F, 2); NaN, or None = not known.
 
     Returns:

@@ -167,7 +167,7 @@ def with_bias_of(estimates: Estimates, frame: Doubles, scheme: Scheme, bias: Bia
         estimates: Points of F faces.
         frame: Axes of the faces. Shape (F, 2, 2).
         scheme: Scheme of the points.
-        bias: Whose bias all have then.
+        bias: Source whose bias all get.
     """
     if not np.isfinite(estimates.net).any():
         return estimates
