@@ -1,6 +1,6 @@
 """What fits of the face model are worth: faces of the model itself, residuals on real labels, and what they cost.
 
-Run by `scripts/bench fit_model --model FILE`, data sets in CANTHUS_DATA. Errors are percent of the distance of the
+Run by `scripts/bench fit_model --face-model FILE`, data sets in CANTHUS_DATA. Errors are percent of the distance of the
 outer eye corners seen from the front; residuals percent of the labels' own distance. Time is CPU time on one thread.
 """
 
@@ -115,12 +115,12 @@ def residuals(model: MorphableModel, root: Path, limit: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--face-model", type=Path, required=True)
     parser.add_argument("--root", type=Path, default=os.environ.get("CANTHUS_DATA"))
     parser.add_argument("--faces", type=int, default=100, help="Model faces a row.")
     parser.add_argument("--limit", type=int, default=10**6, help="Real faces a set.")
     options = parser.parse_args()
-    model = MorphableModel.open(options.model)
+    model = MorphableModel.open(options.face_model)
     rng = np.random.default_rng(0)
     self_consistency(model, options.faces, 0.012, rng)
     self_consistency(model, options.faces, 0.012 / np.sqrt(np.pi / 2), rng)  # 1.2 % is the mean distance then
