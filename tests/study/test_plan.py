@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from canthus.errors import RecipeError
-from canthus.study.plan import Ablation, load_ablation, runs_of
+from canthus.study.plan import Ablation, load_ablation, trials_of
 
 ROOT = Path(__file__).parents[2]
 TREE: dict[str, Any] = {
@@ -39,7 +39,7 @@ def load(folder: Path, *overrides: str, **fields: Any) -> Ablation:
 def test_rows_become_runs(tmp_path: Path) -> None:
     """Nested and dotted fields are set one by one, and a row that measures another one's run adds none."""
     study = load(tmp_path, "seeds=[3, 4]", "recipe.batch=16")
-    runs = runs_of(study, tmp_path)
+    runs = trials_of(study, tmp_path)
     assert [run.folder.relative_to(tmp_path).as_posix() for run in runs] == ["base/3", "heat_1/3", "base/4", "heat_1/4"]
     assert [run.recipe.seed for run in runs] == [3, 3, 4, 4]
     base, heat = runs[0].recipe, runs[1].recipe
@@ -58,10 +58,10 @@ def test_rows_become_runs(tmp_path: Path) -> None:
 
 def test_only_some_rows(tmp_path: Path) -> None:
     study = load(tmp_path)
-    assert {run.row for run in runs_of(study, tmp_path, ["heat_1"])} == {"+ heat (1)"}
-    assert {run.row for run in runs_of(study, tmp_path, ["again"])} == {"base"}
+    assert {run.row for run in trials_of(study, tmp_path, ["heat_1"])} == {"+ heat (1)"}
+    assert {run.row for run in trials_of(study, tmp_path, ["again"])} == {"base"}
     with pytest.raises(RecipeError, match=r"no row is called other; there are 'base', '\+ heat \(1\)', 'again'"):
-        runs_of(study, tmp_path, ["other"])
+        trials_of(study, tmp_path, ["other"])
 
 
 def test_what_gains_are_relative_to(tmp_path: Path) -> None:
@@ -96,6 +96,6 @@ def test_what_does_not_hold_is_named(tmp_path: Path, override: str, message: str
 def test_the_ablations_of_canthus_hold(name: str, tmp_path: Path) -> None:
     study = load_ablation(ROOT / "recipes" / f"{name}.yaml")
     assert len(study.seeds) >= 2
-    assert {run.recipe.name for run in runs_of(study, tmp_path)} >= {
-        f"{name}_{run.folder.parent.name}" for run in runs_of(study, tmp_path)
+    assert {run.recipe.name for run in trials_of(study, tmp_path)} >= {
+        f"{name}_{run.folder.parent.name}" for run in trials_of(study, tmp_path)
     }

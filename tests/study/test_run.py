@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from canthus.errors import DataError, OutputError
-from canthus.study.plan import Measure, Run
+from canthus.study.plan import Measure, Trial
 from canthus.study.run import RECIPE, is_done, result_of, run_all, steps_left, train_and_measure
 from canthus.train.recipe import Recipe
 from canthus.work.folder import claim
@@ -17,8 +17,8 @@ pytestmark = [
 MEASURE = Measure(name="val", set="wild68", split="val")
 
 
-def run_of(recipe: Recipe, folder: Path, **fields: object) -> Run:
-    return Run(folder.name, recipe.model_copy(update={"steps": 6, "validate_every": 3, **fields}), folder, (MEASURE,))
+def run_of(recipe: Recipe, folder: Path, **fields: object) -> Trial:
+    return Trial(folder.name, recipe.model_copy(update={"steps": 6, "validate_every": 3, **fields}), folder, (MEASURE,))
 
 
 class Steps:

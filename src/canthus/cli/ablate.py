@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from canthus.study.outcome import Outcome
-    from canthus.study.plan import Run
+    from canthus.study.plan import Trial
 
 
 def ablate(
@@ -47,7 +47,7 @@ def ablate(
 
     from canthus.errors import DataError, need
     from canthus.evaluate.report.figure import check_matplotlib
-    from canthus.study.plan import load_ablation, runs_of
+    from canthus.study.plan import load_ablation, trials_of
 
     ablation = load_ablation(file, [*(override or []), *([] if seeds is None else [f"seeds=[{seeds}]"])])
     if root is None:
@@ -62,7 +62,7 @@ def ablate(
     from canthus.train.run_card import commit
 
     folder = out or Path("runs") / ablation.name
-    failures = _run(runs_of(ablation, folder, only or []), root, workers)
+    failures = _run(trials_of(ablation, folder, only or []), root, workers)
     outcome = gather(ablation, folder, shlex.join(["canthus", *sys.argv[1:]]), commit())
     write_outcome(outcome, folder)
     screen = Console()
@@ -74,7 +74,7 @@ def ablate(
         raise typer.Exit(1)
 
 
-def _run(runs: "list[Run]", root: Path, workers: int) -> dict[Path, str]:
+def _run(runs: "list[Trial]", root: Path, workers: int) -> dict[Path, str]:
     """All runs, with one progress bar; folder and reason of those that failed."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

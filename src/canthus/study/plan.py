@@ -102,8 +102,8 @@ class Ablation(Strict):
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run of an ablation.
+class Trial:
+    """One run of an ablation: a row with a seed.
 
     Attributes:
         row: Name of the row that is trained.
@@ -203,7 +203,7 @@ def folder_of(out: Path, ablation: Ablation, row: Row, seed: int) -> Path:
     return out / slug(row.of or row.name) / str(seed)
 
 
-def runs_of(ablation: Ablation, out: Path, only: Sequence[str] = ()) -> list[Run]:
+def trials_of(ablation: Ablation, out: Path, only: Sequence[str] = ()) -> list[Trial]:
     """The runs that a table needs, all rows of the first seed first.
 
     Args:
@@ -227,5 +227,5 @@ def runs_of(ablation: Ablation, out: Path, only: Sequence[str] = ()) -> list[Run
             distinct = tuple({measure.model_dump_json(): measure for measure in measures}.values())
             row = ablation.row(name)
             recipe = recipe_of(ablation, row, seed, ablation.name)
-            runs.append(Run(name, recipe, folder_of(out, ablation, row, seed), distinct))
+            runs.append(Trial(name, recipe, folder_of(out, ablation, row, seed), distinct))
     return runs

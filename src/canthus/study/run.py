@@ -11,7 +11,7 @@ from typing import Any
 
 from canthus.data.catalogue import open_set
 from canthus.errors import CanthusError
-from canthus.study.plan import Measure, Run
+from canthus.study.plan import Measure, Trial
 from canthus.train.recipe import cores
 from canthus.train.run_card import RunCard
 from canthus.work.files import replace_whole
@@ -25,7 +25,7 @@ RECIPE = "recipe.json"
 
 
 def run_all(
-    runs: Sequence[Run], root: Path, workers: int, watch: Callable[[int], None] = lambda _: None
+    runs: Sequence[Trial], root: Path, workers: int, watch: Callable[[int], None] = lambda _: None
 ) -> dict[Path, str]:
     """Train and measure the runs that are not finished.
 
@@ -50,7 +50,7 @@ def run_all(
     return {unit.run.folder: f"{error}; see {_log(unit.run)}" for unit, error in failures}
 
 
-def check_sets(runs: Sequence[Run], root: Path) -> None:
+def check_sets(runs: Sequence[Trial], root: Path) -> None:
     """Open every set once that is trained or measured on, so that a missing one is noticed before anything is trained.
 
     Raises:
@@ -65,12 +65,12 @@ def check_sets(runs: Sequence[Run], root: Path) -> None:
         open_set(name, root, split, **options)
 
 
-def steps_left(run: Run) -> int:
+def steps_left(run: Trial) -> int:
     """Number of steps that a run still needs, for a progress bar; a run that was killed may repeat some."""
     return 0 if is_trained(run) else run.recipe.steps
 
 
-def is_trained(run: Run) -> bool:
+def is_trained(run: Trial) -> bool:
     """Whether the training of a run has finished."""
     return finished_minutes(run.folder) is not None
 
@@ -80,7 +80,7 @@ def finished_minutes(folder: Path) -> float | None:
     return RunCard.beside(folder / CHECKPOINT).minutes if (folder / CHECKPOINT).is_file() else None
 
 
-def is_done(run: Run) -> bool:
+def is_done(run: Trial) -> bool:
     """Whether a run is trained and measured."""
     return is_trained(run) and all(result_of(run.folder, wanted) for wanted in run.measures)
 
@@ -103,7 +103,7 @@ def _results(folder: Path) -> list[dict[str, Any]]:
 class _Unit:
     """The unit of work: a run, in a process whose output goes to a log beside the run."""
 
-    run: Run
+    run: Trial
     root: Path
     threads: int
 
@@ -125,7 +125,7 @@ class _Unit:
                 raise CanthusError(f"{type(error).__name__}: {error}") from error
 
 
-def train_and_measure(run: Run, root: Path, threads: int, report: Report) -> None:
+def train_and_measure(run: Trial, root: Path, threads: int, report: Report) -> None:
     """Train a run, or the rest of it, and measure what is not measured yet, in this process.
 
     Args:
@@ -152,5 +152,5 @@ def train_and_measure(run: Run, root: Path, threads: int, report: Report) -> Non
                 part.write_text(json.dumps(entries, indent=1))
 
 
-def _log(run: Run) -> Path:
+def _log(run: Trial) -> Path:
     return run.folder / "log.txt"
