@@ -85,7 +85,7 @@ def self_consistency(model: MorphableModel, count: int, noise: float, rng: np.ra
 
 
 def residuals(model: MorphableModel, root: Path, limit: int) -> None:
-    """Real labels; the annotation bias is learnt on 300 faces of train, and val people were not among them."""
+    """Real labels; the style is learnt on 300 faces of train, and val people were not among them."""
     print("\nresidual on real labels (prototype on ytf68: 2.5, 15 to 30 ms)")
     print("| set | faces | bias | mean | inner | contour | 95 of 100 below | over 5 % | identity^2 | ms |")
     print("|---|---|---|---|---|---|---|---|---|---|")
