@@ -1,6 +1,8 @@
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -120,3 +122,52 @@ class OddError(Exception):
 def test_an_error_that_cannot_be_sent_keeps_its_text() -> None:
     ((_, error),) = attempt([Odd()], 1)
     assert str(error) == "OddError: 1 and 2"
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Notes its process, then takes long; the first one does not."""
+
+    folder: Path
+    number: int
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.number}.txt"
+
+    @property
+    def finished(self) -> bool:
+        return self.path.is_file()
+
+    def make(self, report: Callable[[int], None]) -> None:
+        (self.folder / f"{self.number}.process").write_text(str(os.getpid()))
+        if self.number:
+            time.sleep(60)
+        self.path.write_text("made")
+
+
+def start(folder: Path) -> None:
+    """The process that is killed."""
+    list(make([Slow(folder, number) for number in range(3)], 2))
+
+
+def alive(process: int) -> bool:
+    status = Path(f"/proc/{process}/status")
+    return status.is_file() and "State:\tZ" not in status.read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="processes are looked up in /proc")
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    parent = get_context("spawn").Process(target=start, args=(tmp_path,))
+    parent.start()
+    until = time.monotonic() + 60
+    while len(list(tmp_path.glob("[12].process"))) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    workers = [int(path.read_text()) for path in tmp_path.glob("[12].process")]
+    assert len(workers) == 2 and all(map(alive, workers))
+    parent.kill()
+    parent.join()
+    while any(map(alive, workers)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(alive, workers))
+    assert [Slow(tmp_path, number).finished for number in range(3)] == [True, False, False]

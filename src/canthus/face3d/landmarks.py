@@ -45,7 +45,7 @@ class MeshLandmarks:
         lines: Vertices that the 2D label of each point may lie on, for each scheme with a contour: from the true jaw to
             the front of the face, padded with the last; the same vertex throughout for a point that does not slide.
             Shape (P, L).
-        dropped: Beginnings of the names of expressions that are left out of fitting.
+        dropped: Beginnings of the names of expressions that are not fitted.
         holes: Loops of vertices around the eyes and the mouth, by name.
     """
 
