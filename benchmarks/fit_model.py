@@ -1,6 +1,6 @@
 """Accuracy of fits of the 3D face model: recovery of known faces, residuals on real labels, and time per face.
 
-Run by `scripts/bench fit_model --model FILE`, data sets in CANTHUS_DATA. Errors are percent of the distance of the
+Run by `scripts/bench fit_model --face-model FILE`, data sets in CANTHUS_DATA. Errors are percent of the distance of the
 outer eye corners seen from the front; residuals are percent of that distance in the labels. Time is CPU time on one
 thread.
 """
@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from canthus.data.catalogue import open_set
+from canthus.face3d.annotation_bias import learn_bias
 from canthus.face3d.contour import outline
 from canthus.face3d.fit import Fit, Fitter
 from canthus.face3d.labels import points_of, visibility
 from canthus.face3d.morphable import MorphableModel
-from canthus.face3d.style import learn_style
 from canthus.geometry.pose import rotation
 
 PROTOTYPE = {0: (0.8, 0.4), 30: (1.0, 1.3), 45: (1.3, 1.1), 60: (2.3, 3.5)}
@@ -86,9 +86,9 @@ def self_consistency(model: MorphableModel, count: int, noise: float, rng: np.ra
 
 
 def residuals(model: MorphableModel, root: Path, limit: int) -> None:
-    """Print residuals on real labels; the style is learnt on 300 faces of train, none of a person in val."""
+    """Print residuals on real labels; the annotation bias is learnt on 300 faces of train, none of a person in val."""
     print("\nresidual on real labels (prototype on ytf68: 2.5, 15 to 30 ms)")
-    print("| set | faces | style | mean | inner | contour | 95 of 100 below | over 5 % | identity^2 | ms |")
+    print("| set | faces | bias | mean | inner | contour | 95 of 100 below | over 5 % | identity^2 | ms |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     fitter = Fitter(model, "68")
     for name in ("wild68", "ytf68"):
@@ -96,9 +96,9 @@ def residuals(model: MorphableModel, root: Path, limit: int) -> None:
         sets = {split: points[np.linspace(0, len(points) - 1, min(limit, len(points))).round().astype(int)]
                 for split, points in sets.items()}  # fmt: skip
         some = sets["train"][np.linspace(0, len(sets["train"]) - 1, min(300, limit)).round().astype(int)]
-        style = learn_style(fitter, some)
+        bias = learn_bias(fitter, some)
         for split, points in sets.items():
-            for kind, chosen in {"none": fitter, "learnt": fitter.styled(style)}.items():
+            for kind, chosen in {"none": fitter, "learnt": fitter.with_bias(bias)}.items():
                 fit, spent = timed(lambda chosen=chosen, points=points: chosen.fit(points))
                 unit = np.linalg.norm(points[:, 36] - points[:, 45], axis=-1)[:, None]
                 share = 100 * fit.residual / unit
@@ -116,12 +116,12 @@ def residuals(model: MorphableModel, root: Path, limit: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--face-model", type=Path, required=True)
     parser.add_argument("--root", type=Path, default=os.environ.get("CANTHUS_DATA"))
     parser.add_argument("--faces", type=int, default=100, help="number of synthetic faces per row")
     parser.add_argument("--limit", type=int, default=10**6, help="largest number of real faces per set")
     options = parser.parse_args()
-    model = MorphableModel.open(options.model)
+    model = MorphableModel.open(options.face_model)
     rng = np.random.default_rng(0)
     self_consistency(model, options.faces, 0.012, rng)
     self_consistency(model, options.faces, 0.012 / np.sqrt(np.pi / 2), rng)  # 1.2 % is the mean distance then

@@ -11,10 +11,10 @@ import pytest
 from canthus.face3d.contour import outline
 from canthus.face3d.ict import import_ict
 from canthus.face3d.morphable import MorphableModel
+from canthus.face3d.table import Faces2D, FitJob, fit_faces, write_table
 from canthus.geometry.pose import rotation
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import index_map
-from canthus.synth.table import Faces2D, Job, fit_faces, write_table
 
 ACROSS, DOWN = 91, 45
 EXPRESSIONS = ("jawOpen", "mouthSmile_L", "mouthSmile_R", "eyeLookUp_L")
@@ -189,7 +189,7 @@ def studio(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Studio:
         skin = np.full((600, 600, 3), (125 + index, 150, 205)) * light
         cv2.imwrite(str(folder / name), (skin + rng.normal(0, 2, skin.shape)).clip(0, 255).astype(np.uint8))
     faces = Faces2D(names, tuple("abcdefabcdef"), labels, np.full((12, 2), 600.0), "68")
-    job = Job(toy.path, None, "68")
+    job = FitJob(toy.path, None, "68")
     write_table(folder / "fits.npz", faces, fit_faces(job, faces), job, folder)
     return Studio(folder, folder / "fits.npz", poses)
 

@@ -18,7 +18,7 @@ def run(*words: str | Path) -> int:
 
 
 def test_from_rows_to_a_table(drawn: Path, tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As a user types it: one row trains and is measured twice, another one fails and is told."""
+    """As a user types it: one row trains and is measured twice, another one fails and is named."""
     file, out = tmp_path / "study.yaml", tmp_path / "out"
     recipe = tiny.model_dump(mode="json", exclude={"name", "seed"})
     study = {
@@ -44,9 +44,13 @@ def test_from_rows_to_a_table(drawn: Path, tiny: Recipe, tmp_path: Path, capsys:
     capsys.readouterr()
     changed = ("--seeds", "5", "--set", "recipe.batch=4")
     assert run("ablate", file, "--root", drawn, "--out", out, *changed) == 3
-    assert "a run of another recipe (batch differ)" in capsys.readouterr().err
+    assert "other settings (batch differ, see recipe.json)" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("ablate", tmp_path / "none.yaml", "--root", tmp_path) == 3
     assert "cannot read the recipe" in capsys.readouterr().err
+    plan = Path(__file__).parents[2] / "recipes" / "ablation_cascaded_cnn.yaml"
+    assert run("ablate", plan, "--root", tmp_path, "--out", tmp_path / "out") == 3
+    assert "wild68/train.csv does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "table.md").exists()

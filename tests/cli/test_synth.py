@@ -68,12 +68,12 @@ def points(model):
 
 
 def test_fit_a_file(model, points, tmp_path):
-    result = run("fit", "--model", model, "--points", points, "-o", tmp_path / "fits.npz", "--limit", "5")
+    result = run("fit", "--face-model", model, "--points", points, "-o", tmp_path / "fits.npz", "--limit", "5")
     assert result.exit_code == 0, result.output
-    assert "no style is learnt from 5 faces" in result.output
+    assert "no annotation bias is learnt from 5 faces" in result.output
     assert "5 faces; by yaw 5 at 0-30" in result.output
     assert len(load(tmp_path / "fits.npz")) == 5
-    assert "no contact sheet: there is no picture" in result.output
+    assert "no contact sheet: picture" in result.output
     assert [file.name for file in tmp_path.iterdir()] == ["fits.npz"]
 
 
@@ -84,7 +84,9 @@ def test_a_fit_comes_with_a_contact_sheet(model, points, tmp_path):
     dump(points.with_name("three.csv"), load_three)
     out = tmp_path / "fitted" / "train.npz"
     out.parent.mkdir()
-    result = run("fit", "--model", model, "--points", points.with_name("three.csv"), "-o", out, "--no-style")
+    result = run(
+        "fit", "--face-model", model, "--points", points.with_name("three.csv"), "-o", out, "--no-annotation-bias"
+    )
     assert result.exit_code == 0, result.output
     sheet = cv2.imread(str(out.with_suffix(".png")))
     assert sheet.shape == (128, 3 * 128, 3)
@@ -95,7 +97,7 @@ def test_a_fit_comes_with_a_contact_sheet(model, points, tmp_path):
 
 def test_some_faces_fail(model, points, tmp_path):
     some = points.with_name("some.csv")
-    result = run("fit", "--model", model, "--points", some, "-o", tmp_path / "fits.npz", "--no-style")
+    result = run("fit", "--face-model", model, "--points", some, "-o", tmp_path / "fits.npz", "--no-annotation-bias")
     assert result.exit_code == 1
     assert "1 faces were not fitted" in result.output
     assert "turned.png: mirrored labels" in result.output
@@ -106,7 +108,7 @@ def test_some_faces_fail(model, points, tmp_path):
 def fits(model, points):
     """The table of the twenty, and their pictures beside it."""
     out = model.with_name("made.npz")
-    assert run("fit", "--model", model, "--points", points, "-o", out, "--no-style").exit_code == 0
+    assert run("fit", "--face-model", model, "--points", points, "-o", out, "--no-annotation-bias").exit_code == 0
     for index in range(20):
         cv2.imwrite(str(model.with_name(f"{index}.png")), np.full((200, 200, 3), (125, 150, 205), np.uint8))
     return out
@@ -114,7 +116,20 @@ def fits(model, points):
 
 def test_views(model, fits, tmp_path):
     out = tmp_path / "views" / "train"
-    arguments = ("--model", model, "--fits", fits, "--pictures", model.parent, "-o", out, "-n", "20", "--size", "64")
+    arguments = (
+        "--face-model",
+        model,
+        "--fits",
+        fits,
+        "--pictures",
+        model.parent,
+        "-o",
+        out,
+        "-n",
+        "20",
+        "--size",
+        "64",
+    )
     result = run("profile", *arguments)
     assert result.exit_code == 1, result.output  # from the front nobody reaches the profiles
     made = len(open_set("views", tmp_path, "train"))
@@ -139,7 +154,19 @@ def test_occluded_copies(model, fits, tmp_path):
 def test_occluded_views(model, fits, tmp_path):
     views, out = tmp_path / "views" / "train", tmp_path / "covered" / "train"
     run(
-        "profile", "--model", model, "--fits", fits, "--pictures", model.parent, "-o", views, "-n", "20", "--size", "64"
+        "profile",
+        "--face-model",
+        model,
+        "--fits",
+        fits,
+        "--pictures",
+        model.parent,
+        "-o",
+        views,
+        "-n",
+        "20",
+        "--size",
+        "64",
     )
     result = run("occlude", "--views", views, "-o", out, "-n", "6")
     assert result.exit_code == 0, result.output
@@ -155,13 +182,13 @@ def test_occluded_views(model, fits, tmp_path):
 
 def test_wrong_usage_and_errors(model, points, folder, tmp_path):
     out = tmp_path / "fits.npz"
-    assert run("fit", "--model", model, "-o", out).exit_code == 2
-    assert run("fit", "--model", model, "--points", points, "--data", "wild68", "-o", out).exit_code == 2
-    assert run("fit", "--model", model, "--points", points, "-o", tmp_path / "fits.csv").exit_code == 2
+    assert run("fit", "--face-model", model, "-o", out).exit_code == 2
+    assert run("fit", "--face-model", model, "--points", points, "--data", "wild68", "-o", out).exit_code == 2
+    assert run("fit", "--face-model", model, "--points", points, "-o", tmp_path / "fits.csv").exit_code == 2
     assert run("import", folder, "-o", tmp_path / "face.obj").exit_code == 2
-    result = run("fit", "--model", tmp_path / "none.npz", "--points", points, "-o", out, "--no-style")
+    result = run("fit", "--face-model", tmp_path / "none.npz", "--points", points, "-o", out, "--no-annotation-bias")
     assert isinstance(result.exception, InputError)
-    result = run("fit", "--model", model, "--points", points, "--scheme", "51", "-o", out, "--no-style")
+    result = run("fit", "--face-model", model, "--points", points, "--scheme", "51", "-o", out, "--no-annotation-bias")
     assert isinstance(result.exception, CanthusError)
     assert not out.exists()
     assert isinstance(run("import", tmp_path / "nothing", "-o", out).exception, InputError)

@@ -43,7 +43,7 @@ def table(drawn, path, count, **changes):
         "identity": np.zeros((count, 1), np.float32),
         "expression": np.zeros((count, 1), np.float32),
         "scheme": np.array("68"),
-        "style": np.zeros((0, 3)),
+        "annotation_bias": np.zeros((0, 3)),
     }
     np.savez(path, **{**columns, **changes})
     return path
@@ -57,8 +57,8 @@ def test_a_set_that_the_ordinary_reader_reads(drawn, fits, tmp_path):
     out = tmp_path / "clean"
     result = order(drawn, fits, out, *HALF)
     assert result.exit_code == 1, result.output  # one face has no fit
-    assert "7 faces; points moved 2.50%" in result.output
-    assert "left out: images/train/7.png: a prior is missing" in result.output
+    assert "7 faces; points moved by 2.50%" in result.output
+    assert "omitted: images/train/7.png: a prior is missing" in result.output
     old, new = (list(open_set(name, drawn, "train")) for name in ("wild68", f"csv:{out}"))
     assert [sample.identity for sample in new] == [sample.identity for sample in old[:7]]
     for before, after in zip(old, new, strict=False):
@@ -81,17 +81,17 @@ def test_pictures_move_with_the_set(drawn, fits, tmp_path):
 
 
 def test_beyond_the_limit_nothing_moves(drawn, fits, tmp_path):
-    result = order(drawn, fits, tmp_path / "clean", *HALF, "--limit", ".02")
+    result = order(drawn, fits, tmp_path / "clean", *HALF, "--max-move", ".02")
     assert isinstance(result.exception, DataError)
-    assert "would move beyond the limit" in str(result.exception)
+    assert "would move too far" in str(result.exception)
     assert not (tmp_path / "clean").exists()
 
 
-def test_a_network_in_its_own_manner_and_in_that_of_the_labels(drawn, tmp_path):
-    fits, net = table(drawn, tmp_path / "fits.npz", 8), ("--model", default_bundle(), "--limit", "9")
+def test_a_network_with_its_own_bias_and_with_that_of_the_labels(drawn, tmp_path):
+    fits, net = table(drawn, tmp_path / "fits.npz", 8), ("--model", default_bundle(), "--max-move", "9")
     label = ("--weights", "contour=1,0,0", "--weights", "inner=1,0,0")
     assert order(drawn, fits, tmp_path / "same", *net, *label).exit_code == 0
-    assert order(drawn, fits, tmp_path / "net", *net, *label, "--style", "net").exit_code == 0
+    assert order(drawn, fits, tmp_path / "net", *net, *label, "--bias-of", "net").exit_code == 0
     old, same, other = (
         open_set(name, drawn, "train") for name in ("wild68", f"csv:{tmp_path}/same", f"csv:{tmp_path}/net")
     )
@@ -104,7 +104,7 @@ def test_a_network_in_its_own_manner_and_in_that_of_the_labels(drawn, tmp_path):
     "more",
     [
         (),
-        (*HALF, "--style", "mine"),
+        (*HALF, "--bias-of", "mine"),
         ("--weights", "contour"),
         ("--weights", "contour=1,0"),
         ("--weights", "contour=a,0,1"),
@@ -136,7 +136,7 @@ def test_weights_chosen_on_good_labels(data_root, tmp_path):
     model = data_root / "ict_facekit" / "ict_facekit.npz"
     for name in ("ytf68", "wild68"):
         place = ("--data", name, "--split", "val", "--root", data_root, "--limit", "12", "-o", tmp_path / f"{name}.npz")
-        assert run("fit", "--model", model, *place).exit_code == 0
+        assert run("fit", "--face-model", model, *place).exit_code == 0
     good = ("--choose", tmp_path / "wild68.npz", "--choose-pictures", data_root / "wild68", "--face-model", model)
     noise = ("--label-noise", "contour=.03", "--label-noise", "inner=.02")
     common = ("--data", "ytf68", "--split", "val", "--root", data_root, "--fits", tmp_path / "ytf68.npz")

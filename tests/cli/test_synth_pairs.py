@@ -36,7 +36,7 @@ def test_pairs(table):
 def test_wrong_usage_and_errors(table):
     out = table.with_name("pairs.npz")
     assert run(table, "-o", table.with_name("pairs.csv")).exit_code == 2
-    assert run(table, "-o", out, "--turned", "91").exit_code == 2
+    assert run(table, "-o", out, "--min-azimuth", "91").exit_code == 2
     assert "no points of scheme '81'" in str(run(table, "-o", out).exception)
     assert isinstance(run(table, "--source", "84:outline", "--target", "68", "-o", out).exception, InputError)
     assert not out.exists()

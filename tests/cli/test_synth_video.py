@@ -40,7 +40,7 @@ def model(tmp_path_factory):
 
 def test_videos_are_made_and_made_once(model, tmp_path):
     out = tmp_path / "videos"
-    arguments = ("--model", model, "-o", out, "-n", 2, "--frames", 3, "--size", 48)
+    arguments = ("--face-model", model, "-o", out, "-n", 2, "--frames", 3, "--size", 48)
     result = run(*arguments)
     assert result.exit_code == 0, result.output
     assert "2 sequences of 3 frames" in result.output and "look at sheet.png" in result.output
@@ -59,7 +59,7 @@ def test_pictures_as_backgrounds(model, tmp_path):
     walls = tmp_path / "walls"
     walls.mkdir()
     cv2.imwrite(str(walls / "wall.png"), np.full((60, 60, 3), (200, 40, 10), np.uint8))
-    arguments = ("--model", model, "-n", 1, "--frames", 1, "--size", 48, "--backgrounds")
+    arguments = ("--face-model", model, "-n", 1, "--frames", 1, "--size", 48, "--backgrounds")
     assert run(*arguments, walls, "-o", tmp_path / "videos").exit_code == 0
     frame = cv2.VideoCapture(str(tmp_path / "videos" / "001" / "vid.avi")).read()[1]
     assert frame[0, 0].astype(float) == pytest.approx([200, 40, 10], abs=12)
@@ -67,8 +67,8 @@ def test_pictures_as_backgrounds(model, tmp_path):
 
 
 def test_wrong_usage(model, tmp_path):
-    assert run("--model", model).exit_code == 2
-    assert run("--model", model, "-o", tmp_path / "videos", "--frames", 0).exit_code == 2
+    assert run("--face-model", model).exit_code == 2
+    assert run("--face-model", model, "-o", tmp_path / "videos", "--frames", 0).exit_code == 2
     assert not (tmp_path / "videos").exists()
 
 
@@ -76,15 +76,15 @@ def test_what_cannot_be_made_or_written(model, tmp_path, monkeypatch, capsys):
     arguments = ("-n", 1, "--frames", 1, "--size", 48)
     (tmp_path / "broken.npz").write_bytes(b"broken")
     (tmp_path / "landmarks.json").write_text("{}")
-    result = run("--model", tmp_path / "broken.npz", "-o", tmp_path / "videos", *arguments)
+    result = run("--face-model", tmp_path / "broken.npz", "-o", tmp_path / "videos", *arguments)
     assert isinstance(result.exception, InputError) and "broken.npz" in str(result.exception)
-    result = run("--model", model, "-o", tmp_path / "broken.npz" / "videos", *arguments)
+    result = run("--face-model", model, "-o", tmp_path / "broken.npz" / "videos", *arguments)
     assert isinstance(result.exception, OutputError) and "cannot be written" in str(result.exception)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a.txt").write_text("x")
-    command = ["canthus", "synth", "video", "--model", model, "-o", tmp_path / "mine", *arguments]
+    command = ["canthus", "synth", "video", "--face-model", model, "-o", tmp_path / "mine", *arguments]
     monkeypatch.setattr("sys.argv", [str(argument) for argument in command])
     with pytest.raises(SystemExit) as stop:
         canthus.cli.main()
     assert stop.value.code == 3
-    assert "is not empty and holds no run; choose another folder" in capsys.readouterr().err
+    assert "is not empty and holds no run (run.json is missing); choose another folder" in capsys.readouterr().err

@@ -148,8 +148,8 @@ def test_wrong_shapes(fitter):
         fitter.fit(np.zeros((2, 51, 2)))
     with pytest.raises(ShapeError, match="sizes"):
         fitter.fit(np.zeros((2, 68, 2)), np.zeros(2))
-    with pytest.raises(ShapeError, match="style"):
-        fitter.styled(np.zeros((68, 2)))
+    with pytest.raises(ShapeError, match="bias"):
+        fitter.with_bias(np.zeros((68, 2)))
 
 
 @pytest.mark.data

@@ -36,15 +36,15 @@ def test_points_are_the_projected_vertices(toy, make_faces, rng):
         points_of(toy.model, fit, "98")
 
 
-def test_the_style_moves_inner_points_that_schemes_share(toy, make_faces, rng):
+def test_the_bias_moves_inner_points_that_schemes_share(toy, make_faces, rng):
     truth = make_faces(toy.model, [(0, 0, 0)], rng)
-    fit, style = fit_of(truth), np.tile([0.5, 0.25, 0.0], (68, 1))
-    plain, styled = (points_of(toy.model, fit, "68", style=some) for some in (None, style))
-    assert (styled - plain)[0, 17:, :2] == pytest.approx(np.tile([10, 5], (51, 1)))
-    assert (styled - plain)[0, :17] == pytest.approx(0)  # the contour's offsets are the outline's
-    seen = points_of(toy.model, fit, "68", outline=True, style=style) - points_of(toy.model, fit, "68", outline=True)
+    fit, bias = fit_of(truth), np.tile([0.5, 0.25, 0.0], (68, 1))
+    plain, biased = (points_of(toy.model, fit, "68", bias=some) for some in (None, bias))
+    assert (biased - plain)[0, 17:, :2] == pytest.approx(np.tile([10, 5], (51, 1)))
+    assert (biased - plain)[0, :17] == pytest.approx(0)  # the contour's offsets are the outline's
+    seen = points_of(toy.model, fit, "68", outline=True, bias=bias) - points_of(toy.model, fit, "68", outline=True)
     assert seen[0, :, :2] == pytest.approx(np.tile([10, 5], (68, 1)))
-    few = (points_of(toy.model, fit, "29", style=style) - points_of(toy.model, fit, "29"))[0]
+    few = (points_of(toy.model, fit, "29", bias=bias) - points_of(toy.model, fit, "29"))[0]
     names = Scheme.open("29").names
     assert few[names.index("nose_tip"), :2] == pytest.approx([10, 5])
     assert few[names.index("nose_wing_left")] == pytest.approx([0, 0, 0])

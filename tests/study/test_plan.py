@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from canthus.errors import RecipeError
-from canthus.study.plan import Ablation, jobs_of, load_ablation
+from canthus.study.plan import Ablation, load_ablation, trials_of
 
 ROOT = Path(__file__).parents[2]
 TREE: dict[str, Any] = {
@@ -39,10 +39,10 @@ def load(folder: Path, *overrides: str, **fields: Any) -> Ablation:
 def test_rows_become_runs(tmp_path: Path) -> None:
     """Nested and dotted fields are set one by one, and a row that measures another one's run adds none."""
     study = load(tmp_path, "seeds=[3, 4]", "recipe.batch=16")
-    jobs = jobs_of(study, tmp_path)
-    assert [job.folder.relative_to(tmp_path).as_posix() for job in jobs] == ["base/3", "heat_1/3", "base/4", "heat_1/4"]
-    assert [job.recipe.seed for job in jobs] == [3, 3, 4, 4]
-    base, heat = jobs[0].recipe, jobs[1].recipe
+    runs = trials_of(study, tmp_path)
+    assert [run.folder.relative_to(tmp_path).as_posix() for run in runs] == ["base/3", "heat_1/3", "base/4", "heat_1/4"]
+    assert [run.recipe.seed for run in runs] == [3, 3, 4, 4]
+    base, heat = runs[0].recipe, runs[1].recipe
     assert (base.losses.heat, heat.losses.heat, heat.losses.point, heat.config, heat.batch) == (
         0.5,
         2,
@@ -50,7 +50,7 @@ def test_rows_become_runs(tmp_path: Path) -> None:
         {"size": 64},
         16,
     )
-    assert [(measure.name, measure.depth) for measure in jobs[0].measures] == [
+    assert [(measure.name, measure.depth) for measure in runs[0].measures] == [
         ("eyes", None), ("box", None), ("eyes", 1), ("box", 1),
     ]  # fmt: skip
     assert study.recipe["losses"] == {"heat": 0.5}
@@ -58,13 +58,13 @@ def test_rows_become_runs(tmp_path: Path) -> None:
 
 def test_only_some_rows(tmp_path: Path) -> None:
     study = load(tmp_path)
-    assert {job.row for job in jobs_of(study, tmp_path, ["heat_1"])} == {"+ heat (1)"}
-    assert {job.row for job in jobs_of(study, tmp_path, ["again"])} == {"base"}
+    assert {run.row for run in trials_of(study, tmp_path, ["heat_1"])} == {"+ heat (1)"}
+    assert {run.row for run in trials_of(study, tmp_path, ["again"])} == {"base"}
     with pytest.raises(RecipeError, match=r"no row is called other; there are 'base', '\+ heat \(1\)', 'again'"):
-        jobs_of(study, tmp_path, ["other"])
+        trials_of(study, tmp_path, ["other"])
 
 
-def test_what_gains_are_told_against(tmp_path: Path) -> None:
+def test_what_gains_are_relative_to(tmp_path: Path) -> None:
     study = load(tmp_path)
     base, heat, again = study.rows
     assert (study.base(base), study.base(heat), study.base(again)) == (None, base, base)
@@ -78,12 +78,12 @@ def test_what_gains_are_told_against(tmp_path: Path) -> None:
         ("rows.1.set.losses.hate=1", r"row '\+ heat \(1\)': the recipe does not hold:\n  losses\.hate: Extra"),
         ("measures.0.sett=x", r"measures\.0\.sett: Extra"),
         ("rows.2.of=nobody", r"rows\.2\.of: no other row is called 'nobody'"),
-        ("rows.2.set={steps: 10}", r"rows\.2: `of` names a row that is trained"),
-        ("rows.1.name=BASE", r"rows: two have the same name: base"),
+        ("rows.2.set={steps: 10}", r"rows\.2: `of` must name a row that is trained"),
+        ("rows.1.name=BASE", r"rows: these names occur twice: base"),
         ("rows.1.paper={ears: 3}", r"rows\.1\.paper: no measure is called ears"),
-        ("measures.0.depth=1", r"rows\.2\.depth: a measure has a depth, too"),
+        ("measures.0.depth=1", r"rows\.2\.depth: a measure has a depth as well"),
         ("recipe.steps=50", r"steps \(50\) must be a multiple of validate_every \(20\)"),
-        ("recipe.processes=2", "an ablation runs one a run"),
+        ("recipe.processes=2", "an ablation takes one process for each run"),
         ("seeds=[]", "seeds: List should have at least 1 item"),
     ],
 )
@@ -96,6 +96,6 @@ def test_what_does_not_hold_is_named(tmp_path: Path, override: str, message: str
 def test_the_ablations_of_canthus_hold(name: str, tmp_path: Path) -> None:
     study = load_ablation(ROOT / "recipes" / f"{name}.yaml")
     assert len(study.seeds) >= 2
-    assert {job.recipe.name for job in jobs_of(study, tmp_path)} >= {
-        f"{name}_{job.folder.parent.name}" for job in jobs_of(study, tmp_path)
+    assert {run.recipe.name for run in trials_of(study, tmp_path)} >= {
+        f"{name}_{run.folder.parent.name}" for run in trials_of(study, tmp_path)
     }

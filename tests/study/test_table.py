@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from canthus.study.outcome import Figure, gather
 from canthus.study.plan import Ablation, folder_of, measures_of
-from canthus.study.table import Figure, as_json, gather, markdown, write_outcome
+from canthus.study.table import as_json, markdown, write_outcome
 from canthus.train.recipe import Recipe
 from toy_run import write_card
 
@@ -44,7 +45,7 @@ def study(tmp_path: Path, tiny: Recipe) -> Ablation:
 
 
 def test_means_spreads_and_gains(study: Ablation, tmp_path: Path) -> None:
-    outcome = gather(study, tmp_path, "canthus ablate study.yaml")
+    outcome = gather(study, tmp_path, "canthus ablate study.yaml", "abc1234")
     cells = outcome.cells["faces"]
     assert cells["better"].error == pytest.approx((3.67, np.std([3.6, 3.74], ddof=1)))
     assert cells["better"].gain == pytest.approx(((0.4 + 0.66) / 2, np.std([0.4, 0.66], ddof=1)))
@@ -59,18 +60,20 @@ def test_means_spreads_and_gains(study: Ablation, tmp_path: Path) -> None:
 
 def test_a_result_of_another_checkpoint_does_not_count(study: Ablation, tmp_path: Path) -> None:
     (tmp_path / "base/1/last.ckpt").write_text("trained anew")
-    assert list(gather(study, tmp_path, "").cells["faces"]["base"].values) == [2]
+    assert list(gather(study, tmp_path, "", "").cells["faces"]["base"].values) == [2]
 
 
 def test_files(study: Ablation, tmp_path: Path) -> None:
-    outcome = gather(study, tmp_path, "canthus ablate study.yaml")
+    outcome = gather(study, tmp_path, "canthus ablate study.yaml", "abc1234")
     text = markdown(outcome)
     assert "| better | 3.67 ± 0.10 | 4.00 | +0.53 ± 0.18 | +12.5 ± 3.5 | +20.0 | 4.0 |" in text
     assert r"| never \| run [against base] | – | 4.50 | – | – | +10.0 | – |" in text
     assert "10.0 minutes in all" in text
-    told = json.loads(as_json(outcome))
-    assert told["cells"]["faces"]["base"]["values"] == {"1": 4.0, "2": 4.4}
-    assert told["cells"]["faces"]["base"]["gain"] == {"mean": None, "spread": None}
+    written = json.loads(as_json(outcome))
+    assert written["cells"]["faces"]["base"]["values"] == {"1": 4.0, "2": 4.4}
+    assert written["cells"]["faces"]["base"]["gain"] == {"mean": None, "spread": None}
+    assert (written["command"], written["commit"]) == ("canthus ablate study.yaml", "abc1234")
+    assert "Commit abc1234. Command:\n\n    canthus ablate study.yaml" in text
     write_outcome(outcome, tmp_path)
     assert (tmp_path / "table.md").read_text() == text
     assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")

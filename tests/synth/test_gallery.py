@@ -1,17 +1,17 @@
 import numpy as np
 import pytest
 
+from canthus.synth.faces import LabelledFaces, open_labelled
 from canthus.synth.gallery import FACE, SIDE, choose, gallery
-from canthus.synth.labelled import Labelled, open_labelled
 
 
 @pytest.fixture(scope="module")
 def table(studio):
-    return open_labelled(studio.table)
+    return open_labelled(studio.table, studio.folder)
 
 
-def test_rows_of_schemes_and_columns_of_azimuths(studio, table):
-    sheet, notes = gallery(table, ["68", "5"], [0, 40, 80], studio.folder)
+def test_rows_of_schemes_and_columns_of_azimuths(table):
+    sheet, notes = gallery(table, ["68", "5"], [0, 40, 80])
     assert sheet.shape == (2 * SIDE, 3 * SIDE, 3)
     assert [note.rpartition(": ")[0] for note in notes] == [f"{s} at {a}" for s in ("68", "5") for a in (0, 40, 80)]
     assert notes[2].endswith("no picture") and notes[5].endswith("no picture")
@@ -31,6 +31,7 @@ def test_the_best_fitted_picture_near_the_azimuth(table):
     assert choose(table, "68", 85) is None
     half = np.zeros((12, 39), bool)
     half[np.argmin(table.azimuth)] = True
-    only = Labelled(table.path, {**table.columns, "visible_39_left": half, "points_39_left": np.zeros((12, 39, 3))})
+    added = {"visible_39_left": half, "points_39_left": np.zeros((12, 39, 3))}
+    only = LabelledFaces(table.path, {**table.columns, **added})
     assert choose(only, "39_left", abs(table.azimuth.min())) == np.argmin(table.azimuth)
     assert choose(only, "39_left", 0) is None

@@ -3,7 +3,7 @@ import pytest
 
 from canthus.errors import DataError, InputError, SchemeError
 from canthus.schemes.transfer import LinearTransfer
-from canthus.synth.labelled import Labelled, open_labelled
+from canthus.synth.faces import LabelledFaces, open_labelled
 from canthus.synth.pairs import Side, join, make_pairs, read_pairs, write_pairs
 
 
@@ -27,7 +27,7 @@ def test_the_same_faces_in_two_schemes(table, toy):
     assert (pairs.source == table.points("29")).all() and (pairs.target == table.points("68")).all()
     assert (pairs.source_visible == table.visible("29")).all() and (pairs.target_visible == table.visible("68")).all()
     assert pairs.inter_ocular == pytest.approx(table.columns["inter_ocular"], rel=0.1)  # an expression may move them
-    slid = make_pairs(table, Side("29"), Side("68", True), turned=30, model=toy.model)
+    slid = make_pairs(table, Side("29"), Side("68", True), least=30, model=toy.model)
     kept = np.abs(table.azimuth) >= 30
     assert slid.images.tolist() == table.columns["images"][kept].tolist()
     assert slid.target == pytest.approx(table.outline("68", toy.model)[kept])
@@ -48,12 +48,12 @@ def test_halves_and_outlines_that_mean_nothing_are_left_out(table, tmp_path, rng
     outline[1] = np.nan
     index = {**table.columns, "azimuth": table.azimuth, "sources": table.sources, "outline_68": outline}
     index |= {"points_39_left": rng.normal(size=(12, 39, 3)), "visible_39_left": left}
-    run = Labelled(tmp_path / "index.npz", index)
+    run = LabelledFaces(tmp_path / "index.npz", index)
     assert make_pairs(run, Side("68"), Side("39_left")).images.tolist() == table.columns["images"][:3].tolist()
     pairs = make_pairs(run, Side("68", True), Side("39_left"))
     assert pairs.images.tolist() == table.columns["images"][[0, 2]].tolist()
     with pytest.raises(DataError, match="no face has 68 and 39_left at 80 degrees"):
-        make_pairs(run, Side("68"), Side("39_left"), turned=80)
+        make_pairs(run, Side("68"), Side("39_left"), least=80)
 
 
 def test_files(table, tmp_path):
@@ -66,7 +66,7 @@ def test_files(table, tmp_path):
     for name in ("source", "target", "pose", "azimuth", "inter_ocular"):
         assert getattr(back, name) == pytest.approx(getattr(both, name), rel=1e-5, abs=1e-4)
     assert (back.target_visible == both.target_visible).all()
-    with pytest.raises(DataError, match="one source and target"):
+    with pytest.raises(DataError, match="of the same schemes"):
         join([pairs, make_pairs(table, Side("29"), Side("51"))])
 
 

@@ -5,7 +5,7 @@ import pytest
 from canthus.errors import DataError, FormatError, ReadError
 from canthus.formats.record import Record
 from canthus.formats.table import dump
-from canthus.synth.source import open_faces, read_faces, thinned
+from canthus.synth.source import open_faces, read_faces
 
 
 def test_a_data_set(drawn):
@@ -67,8 +67,8 @@ def test_a_file_of_landmarks(tmp_path, rng):
 
 def test_thinned(drawn):
     faces = open_faces("wild68", drawn, "train")
-    few = thinned(faces, 3)
+    few = faces.thinned(3)
     assert few.images == tuple(faces.images[index] for index in (0, 4, 7))
     assert few.points.tolist() == faces.points[[0, 4, 7]].tolist()
-    assert thinned(faces, 8) is faces
-    assert thinned(faces, None) is faces
+    assert faces.thinned(8) is faces
+    assert faces.thinned(None) is faces

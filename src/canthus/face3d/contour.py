@@ -1,8 +1,8 @@
-"""Where a contour label of a 2D scheme lies on a turned head: on the outline that is seen, not on the jaw bone.
+"""Contour labels of 2D schemes on a rotated head: they lie on the outline that is seen, not on the jaw bone.
 
 Each contour point has a line of vertices from the true jaw to the front of the face. The outline is where the surface
-turns to the viewer. Normals are the mean head's, so the outline depends on the rotation alone. `lines_to` makes the
-lines of a mesh.
+begins to face the viewer. The normals are those of the mean head, so the outline depends only on the rotation.
+`lines_to` makes the lines for a mesh.
 """
 
 from typing import Any
@@ -17,15 +17,15 @@ Indices = NDArray[np.intp]
 
 
 def vertex_normals(vertices: NDArray[Any], triangles: Indices, rings: int = 0) -> Doubles:
-    """Unit normals of a surface, outward, each the mean of its triangles' weighted by area.
+    """Outward unit normals of the vertices of a surface: means of those of their triangles, weighted by area.
 
     Args:
-        vertices: Shape (V, 3).
-        triangles: Counter-clockwise seen from outside. Shape (T, 3).
-        rings: How often they are averaged with their neighbours'.
+        vertices: Positions. Shape (V, 3).
+        triangles: Vertices, counter-clockwise seen from outside. Shape (T, 3).
+        rings: Number of times that normals are averaged with those of their neighbours.
 
     Returns:
-        Shape (V, 3); zero for a vertex without triangle.
+        Zero for a vertex without triangle. Shape (V, 3).
     """
     a, b, c = np.asarray(vertices, np.float64)[triangles].transpose(1, 0, 2)
     across = np.cross(b - a, c - a)
@@ -40,14 +40,14 @@ def vertex_normals(vertices: NDArray[Any], triangles: Indices, rings: int = 0) -
 
 
 def outline(normals: NDArray[Any], rotation: NDArray[Any]) -> tuple[Indices, Doubles]:
-    """Which vertex of each line is on the outline.
+    """The vertex of each line that lies on the outline.
 
-    It is the first that faces the viewer; as a line may turn back and forth, the one before which most turns away and
-    after which most turns to the viewer: the largest sum of the normals' depth up to it.
+    On a simple line it is the first vertex that faces the viewer. As a line may wind, it is the one with the largest
+    sum of the depths of the normals before it: most vertices before it face away, most after it face the viewer.
 
     Args:
-        normals: Of the lines' vertices, true jaw first. Shape (C, L, 3).
-        rotation: Of F heads. Shape (F, 3, 3).
+        normals: Normals of the vertices of the lines, true jaw first. Shape (C, L, 3).
+        rotation: Rotations of F heads. Shape (F, 3, 3).
 
     Returns:
         Number of the vertex in its line (F, C), and the outward normal of the outline in the image (F, C, 2), unit.
@@ -61,20 +61,20 @@ def outline(normals: NDArray[Any], rotation: NDArray[Any]) -> tuple[Indices, Dou
 
 
 def lines_to(neighbours: Neighbours, mean: NDArray[Any], jaw: Indices, front: Indices) -> list[list[int]]:
-    """Lines of vertices from one half of the true jaw to the front of the face, for a model that comes without.
+    """Lines of vertices from one half of the true jaw to the front of the face, for a model that has none.
 
-    The jaw and a path of landmarks in the front are divided alike; each line takes the edges that bring it nearest to
-    its place on that path.
+    Each vertex of the jaw is assigned the point at the same share of a path of landmarks in the front; its line follows
+    the edges that bring it nearest to this point.
 
     Args:
-        neighbours: Of the skin.
+        neighbours: Edges of the skin.
         mean: The mean head. Shape (V, 3).
         jaw: Vertices of the jaw from the ear to the chin. Shape (J,).
-        front: Vertices of the path, from beside the ear's end to above the chin, as outer eye corner, mouth corner,
+        front: Vertices of the path, from the side of the ear to above the chin, as outer eye corner, mouth corner,
             middle of the lower lip. Shape (N,).
 
     Returns:
-        A line for each vertex of the jaw, which it begins with. Length J.
+        A line for each vertex of the jaw, beginning with this vertex. Length J.
     """
     path, share = np.asarray(mean[front], np.float64), _share(mean[jaw])
     goals = np.stack([np.interp(share, _share(path), axis) for axis in path.T], -1)
@@ -82,7 +82,7 @@ def lines_to(neighbours: Neighbours, mean: NDArray[Any], jaw: Indices, front: In
 
 
 def _share(points: NDArray[Any]) -> Doubles:
-    """How far along a path each of its points (N, 3) lies, 0 to 1."""
+    """Share of the length of a path at each of its points (N, 3), 0 to 1."""
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     share: Doubles = length / length[-1]
     return share

@@ -1,6 +1,6 @@
-"""Fit the face model to 2D landmarks: pose, identity, expression, and how far each label lies from the face found.
+"""Fit the face model to 2D landmarks: pose, identity, expression, and the distance of each label from the fit.
 
-`Fitter` prepares a scheme once and then fits any number of faces, batch by batch. Set the BLAS to one thread a process
+`Fitter` prepares a scheme once and then fits any number of faces, batch by batch. Give each process one BLAS thread
 (OMP_NUM_THREADS=1): with more, a fit takes several times as long.
 """
 
@@ -22,23 +22,23 @@ Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 LEAST = 8
-"""So many points a fit needs."""
+"""Number of points that a fit needs."""
 BATCH = 16
-"""Faces at a time: their Jacobians stay in the cache."""
+"""Number of faces fitted at once: their Jacobians stay in the cache."""
 TURNED_AWAY = 0.15
-"""Cosine of the angle to the line of sight from which on a face counts as seen from behind."""
+"""A face is seen from behind when the cosine of its angle to the line of sight is larger."""
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How labels and faces are believed to be.
+    """Assumptions about labels and faces.
 
     Attributes:
-        noise: Error of a label in either axis, a share of the inter-ocular distance.
+        noise: Standard deviation of a label in either axis, as a share of the inter-ocular distance.
         slide: Weight of the error along a contour where it is the true jaw, and where it has slid from it.
         spread: Standard deviation of the weight of an expression.
-        modes: Identity modes that are fitted: the combinations of all modes that move the landmarks most.
-        iterations: Steps at most.
+        modes: Number of identity modes fitted: the combinations of all modes that move the landmarks most.
+        iterations: Largest number of steps.
     """
 
     noise: float = 0.012
@@ -53,14 +53,14 @@ class Fit:
     """Fitted faces. A face that could not be fitted is NaN throughout, and `problems` says why.
 
     Attributes:
-        scheme: Of the labels.
-        camera: Scale (pixels a cm), rotation, shift and RMS residual; its `pose` is yaw, pitch, roll.
-        identity: Shape (F, K).
-        expression: Shape (F, E).
-        points: Where the labels belong on the face found: pixels, and depth in pixels. Shape (F, P, 3).
-        residual: Distance of each label from its place on the face; NaN = no label. Shape (F, P), pixels.
+        scheme: Scheme of the labels.
+        camera: Scale (pixels per cm), rotation, shift and RMS residual; its `pose` is yaw, pitch, roll.
+        identity: Identity coefficients. Shape (F, K).
+        expression: Expression weights. Shape (F, E).
+        points: Positions of the labelled points on the fitted face: pixels, and depth in pixels. Shape (F, P, 3).
+        residual: Distance of each label from its point on the face; NaN = no label. Shape (F, P), pixels.
         inter_ocular: Distance of the outer eye corners seen from the front. Shape (F,), pixels.
-        problems: Why a face was not fitted; empty = it was. Length F.
+        problems: Reason why a face was not fitted; empty = it was. Length F.
     """
 
     scheme: str
@@ -76,7 +76,7 @@ class Fit:
         return len(self.problems)
 
     def head(self, model: MorphableModel, face: int) -> Doubles:
-        """All vertices of one of the faces, in the head's axes. Shape (V, 3), cm."""
+        """All vertices of one face, in the head's axes. Shape (V, 3), cm."""
         head: Doubles = model.vertices(self.identity[face][None], self.expression[face][None])[0].astype(np.float64)
         return head
 
@@ -90,7 +90,7 @@ class Fit:
 
 
 class Fitter:
-    """Fits one scheme of a model."""
+    """Fits faces with the points of one scheme."""
 
     def __init__(
         self, model: MorphableModel, scheme: str, outline: bool = True, options: FitOptions | None = None
@@ -99,9 +99,9 @@ class Fitter:
 
         Args:
             model: The face model.
-            scheme: Of the labels.
+            scheme: Scheme of the labels.
             outline: The contour of the labels is the outline that is seen, as in 2D annotation; False = the true jaw.
-            options: What to believe of the labels.
+            options: Assumptions about labels and faces.
 
         Raises:
             SchemeError: the model does not have this scheme.
@@ -113,7 +113,7 @@ class Fitter:
         self._expressions = np.flatnonzero(kept)
         identity = model.identity[:, used].astype(np.float64)
         rank = min(self.options.modes, len(identity))
-        # Turned so that the first modes move these vertices most; N(0, 1) stays N(0, 1).
+        # Rotated so that the first modes move these vertices most; N(0, 1) stays N(0, 1).
         self._mixing = np.linalg.svd(identity.reshape(len(identity), -1), full_matrices=False)[0][:, :rank]
         mixed = np.tensordot(self._mixing.T, identity, 1)
         expression = model.expression[self._expressions][:, used].astype(np.float64)
@@ -133,27 +133,27 @@ class Fitter:
         facing = model.normals[model.landmarks.of(scheme)].sum(0)
         self._facing = facing / np.linalg.norm(facing)
 
-    def styled(self, style: NDArray[Any]) -> "Fitter":
-        """This fitter for labels at an offset from the model's vertices: `style.learn_style`.
+    def with_bias(self, bias: NDArray[Any]) -> "Fitter":
+        """This fitter for labels with an annotation bias: `annotation_bias.learn_bias`.
 
         Args:
-            style: Shape (P, 3), cm, in the head's axes.
+            bias: Offset of each label from the model's vertex, in the head's axes. Shape (P, 3), cm.
 
         Raises:
             ShapeError: not one offset for each point.
         """
-        style = np.asarray(style, np.float64)
-        if style.shape != (self.scheme.count, 3):
-            raise ShapeError(f"a style of scheme {self.scheme.name} is ({self.scheme.count}, 3), not {style.shape}")
+        bias = np.asarray(bias, np.float64)
+        if bias.shape != (self.scheme.count, 3):
+            raise ShapeError(f"a bias of scheme {self.scheme.name} is ({self.scheme.count}, 3), not {bias.shape}")
         other = copy(self)
-        other._problem = replace(self._problem, offset=style)
+        other._problem = replace(self._problem, offset=bias)
         return other
 
     def fit(self, points: NDArray[Any], sizes: NDArray[Any] | None = None) -> Fit:
         """Fit faces.
 
         Args:
-            points: Shape (F, P, 2), pixels; NaN = not annotated.
+            points: Labels; NaN = not annotated. Shape (F, P, 2), pixels.
             sizes: Width and height of the picture of each face. Shape (F, 2); NaN, or None = not known.
 
         Returns:
@@ -180,7 +180,7 @@ class Fitter:
         return self._gather(points, good, parts, tuple(problems))
 
     def _first_cameras(self, points: Doubles) -> WeakPerspective:
-        """Poses of the mean head; the contour counts little, for it is not where the mean head has it."""
+        """Poses of the mean head; the contour has little weight, as it is not where the mean head has it."""
         weight = np.ones(self.scheme.count)
         weight[list(self.scheme.contour)] = 0.1
         return weak_perspective(points, self._problem.mean[self._problem.rows[:, 0]], weight)
@@ -239,10 +239,10 @@ class Fitter:
 
 
 def find_problems(points: NDArray[Any], sizes: NDArray[Any] | None = None) -> list[str]:
-    """Why labels cannot be fitted, for each face; empty = nothing is wrong.
+    """Reasons why labels cannot be fitted, one for each face; empty = they can.
 
     Args:
-        points: Shape (F, P, 2), pixels; NaN = not annotated.
+        points: Labels; NaN = not annotated. Shape (F, P, 2), pixels.
         sizes: Width and height of the pictures. Shape (F, 2); NaN, or None = not known.
 
     Returns:

@@ -1,6 +1,6 @@
-"""Make a model file of ICT-FaceKit as its owners distribute it: the folder FaceXModel of Wavefront .obj files.
+"""Make a face model file from ICT-FaceKit as its owners distribute it: the folder FaceXModel of .obj files.
 
-ICT-FaceKit [Li et al., Learning formation of physically-based face attributes, 2020] is MIT licensed. Vertices keep
+ICT-FaceKit [Li et al., Learning formation of physically-based face attributes, 2020] has the MIT licence. Vertices keep
 their numbers; those from 24591 on (lacrimal fluid, eye blends, occlusion meshes, lashes) and their faces are dropped.
 """
 
@@ -21,6 +21,7 @@ Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 VERTICES = 24591
+"""Number of vertices that are kept."""
 STEP = 5e-4
 """Resolution of a mode, cm, unless it moves a vertex by more than 32767 of them."""
 REGIONS = {
@@ -61,14 +62,14 @@ class _Mesh:
 
 
 def import_ict(folder: Path, out: Path) -> dict[str, int]:
-    """Make the .npz, and beside it a landmarks.json where there is none.
+    """Write the .npz, and landmarks.json beside it if there is none.
 
-    That landmarks.json holds the sets that ICT-FaceKit publishes (68, 51 and 84 points), with lines on which their
+    This landmarks.json has the sets that ICT-FaceKit publishes (68, 51 and 84 points), and lines along which their
     contour slides, found on the mesh; no other scheme.
 
     Args:
-        folder: FaceXModel.
-        out: The .npz to write.
+        folder: Folder FaceXModel.
+        out: The .npz file to write.
 
     Returns:
         Number of vertices, identities, expressions, triangles.
@@ -116,7 +117,7 @@ def import_ict(folder: Path, out: Path) -> dict[str, int]:
 
 
 def _identities(folder: Path) -> list[Path]:
-    """identity000.obj and so on, without a gap."""
+    """Files identity000.obj and so on, without a gap."""
     count = len(list(folder.glob("identity[0-9][0-9][0-9].obj")))
     paths = [folder / f"identity{number:03d}.obj" for number in range(count)]
     missing = [path.name for path in [*paths, folder / "identity000.obj"] if not path.is_file()]
@@ -216,12 +217,12 @@ def _check_mesh(path: Path, vertices: Doubles, uv: Doubles, faces: list[list[tup
 
 
 def _write_landmarks(path: Path, mean: Doubles, triangles: Indices) -> None:
-    """The published sets, and lines on which their jaw slides, unless a file is there or the mesh is another."""
+    """Write the published sets with the lines of their jaw, unless the file exists or the mesh is another."""
     jaw, inner = ([int(number) for number in text.split()] for text in (_JAW, _INNER))
     if path.exists() or len(mean) < VERTICES:
         return
     sets = {"ibug68_3d": jaw[::2] + inner, "ibug51": inner, "menpo3d84": jaw + inner}
-    drop = ["eyeLook", "Pupil", "cheek", "mouthPress", "mouthShrugUpper", "jawForward"]  # what landmarks hardly tell
+    drop = ["eyeLook", "Pupil", "cheek", "mouthPress", "mouthShrugUpper", "jawForward"]  # hardly seen in landmarks
     skin = triangles[(triangles < REGIONS["mouth_socket"]).all(1)]
     lines = {"menpo33": dict(enumerate(_jaw_lines(Neighbours(skin), mean, np.array(jaw), np.array(inner))))}
     tree = {"sets": sets, "contour_lines": lines, "fit_expression_drop": drop}
@@ -230,7 +231,7 @@ def _write_landmarks(path: Path, mean: Doubles, triangles: Indices) -> None:
 
 
 def _jaw_lines(neighbours: Neighbours, mean: Doubles, jaw: Indices, inner: Indices) -> list[list[int]]:
-    """A line for each of the 33 points; they meet the path outer eye corner, mouth corner, lower lip."""
+    """A line for each of the 33 points; they end on the path outer eye corner, mouth corner, lower lip."""
     chin = len(jaw) // 2
     right = lines_to(neighbours, mean, jaw[: chin + 1], inner[[19, 31, 40]])
     left = lines_to(neighbours, mean, jaw[: chin - 1 : -1], inner[[28, 37, 40]])

@@ -1,4 +1,4 @@
-"""What a fitted face tells: points of every scheme with depth, and which of them the face itself hides."""
+"""Labels from fitted faces: points of every scheme with depth, and which of them the face itself hides."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -18,21 +18,21 @@ Mask = NDArray[np.bool_]
 CELL = 0.15
 """Side of a pixel of the depth map, cm."""
 SLACK = 0.3
-"""A point this far behind what is drawn at its pixel is not hidden, cm."""
+"""A point is hidden only by a surface that lies nearer by more than this, cm."""
 
 
 def points_of(
-    model: MorphableModel, fit: Fit, scheme: str, outline: bool = False, style: NDArray[Any] | None = None
+    model: MorphableModel, fit: Fit, scheme: str, outline: bool = False, bias: NDArray[Any] | None = None
 ) -> Doubles:
     """The landmarks of a scheme on fitted faces.
 
     Args:
         model: The model that was fitted.
         fit: F faces.
-        scheme: Any that the model has.
+        scheme: A scheme that the model has.
         outline: The contour lies on the outline that is seen, as 2D labels do; False = on the true jaw.
-        style: Offsets of the set that was fitted (`style.learn_style`), for points in its manner: those of inner points
-            that the scheme shares, and of the outline when it is the same scheme. Shape (Q, 3), cm.
+        bias: Annotation bias of the set that was fitted, to be added: to inner points that the scheme shares with it,
+            and to the outline when it is the same scheme. Shape (Q, 3), cm.
 
     Returns:
         x and y in pixels; z in pixels, away from the viewer, 0 where the model's origin is. NaN where there is no fit.
@@ -45,29 +45,29 @@ def points_of(
     used, rows = np.unique(vertices, return_inverse=True)
     shape = model.vertices(fit.identity, fit.expression, used).astype(np.float64)
     shape = np.take_along_axis(shape, rows.reshape(*vertices.shape, 1), 1)
-    if style is not None:
-        shape = shape + _offsets(fit.scheme, scheme, outline, np.asarray(style, np.float64))
+    if bias is not None:
+        shape = shape + _offsets(fit.scheme, scheme, outline, np.asarray(bias, np.float64))
     return fit.camera.project(shape)
 
 
-def _offsets(source: str, target: str, outline: bool, style: Doubles) -> Doubles:
-    """Offsets of one scheme's points as another's; 0 where they do not tell."""
-    offsets: Doubles = np.nan_to_num(index_map(source, target).apply(style), nan=0.0)
+def _offsets(source: str, target: str, outline: bool, bias: Doubles) -> Doubles:
+    """Offsets of one scheme's points as those of another; 0 where they are not known."""
+    offsets: Doubles = np.nan_to_num(index_map(source, target).apply(bias), nan=0.0)
     if not (outline and source == target):
         offsets[list(Scheme.open(target).contour)] = 0
     return offsets
 
 
 def visibility(model: MorphableModel, fit: Fit, schemes: Iterable[str]) -> dict[str, Mask]:
-    """Which points, on the true jaw, the camera sees: those behind which no skin of the head lies nearer.
+    """Which points, on the true jaw, the camera sees: those that no skin of the head hides.
 
     Args:
         model: The model that was fitted.
         fit: F faces; all False where there is no fit.
-        schemes: Any that the model has.
+        schemes: Schemes that the model has.
 
     Returns:
-        For each scheme True where a point is seen. Shape (F, P).
+        True where a point is seen, for each scheme. Shape (F, P).
 
     Raises:
         SchemeError: the model does not have one of the schemes.

@@ -1,8 +1,8 @@
-"""Which vertices of a face model are the landmarks of a scheme.
+"""The vertices of a face model that are the landmarks of each scheme.
 
-`landmarks.json` holds, for each set, a list of vertices, and for contours the lines along which a 2D label slides.
-iBUG's annotation differs from the model's own inner points by up to 7 % of the inter-ocular distance; the file has them
-moved ("ibug68_3d_adapted"). The other sets still stand on the vertices before that, and inherit the shift here.
+`landmarks.json` has a list of vertices for each set of points, and for contours the lines along which 2D labels slide.
+The annotation of iBUG differs from the model's own inner points by up to 7 % of the inter-ocular distance; the set
+"ibug68_3d_adapted" of the file follows it. The other sets are shifted in the same way here.
 """
 
 import json
@@ -30,10 +30,10 @@ SETS = {
     "39_left": "menpo39_left",
     "39_right": "menpo39_right",
 }
-"""Name in the file of each scheme's set."""
+"""Name of the set of each scheme in the file."""
 ADAPTED = "ibug68_3d_adapted"
 REACH = 0.5
-"""How far the shift of a point reaches over the skin, cm."""
+"""Distance over the skin to which the shift of a point extends, cm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +41,11 @@ class MeshLandmarks:
     """The landmarks of a model with V vertices.
 
     Attributes:
-        points: For each scheme its vertices on the true jaw. Shape (P,).
-        lines: For each scheme with a contour the vertices that a 2D label of each point may lie on, from the true jaw
-            to the front of the face; padded with the last, and one alone where the point does not slide. Shape (P, L).
-        dropped: Beginnings of the names of expressions that are left out of fitting.
+        points: Vertices of each scheme, contours on the true jaw. Shape (P,).
+        lines: Vertices that the 2D label of each point may lie on, for each scheme with a contour: from the true jaw to
+            the front of the face, padded with the last; the same vertex throughout for a point that does not slide.
+            Shape (P, L).
+        dropped: Beginnings of the names of expressions that are not fitted.
         holes: Loops of vertices around the eyes and the mouth, by name.
     """
 
@@ -64,7 +65,7 @@ class MeshLandmarks:
         return self.points[scheme]
 
     def candidates(self, scheme: str, outline: bool = True) -> Indices:
-        """`lines` of a scheme, or where nothing slides its vertices. Shape (P, L)."""
+        """`lines` of a scheme, or its vertices where no point slides. Shape (P, L)."""
         vertices = self.of(scheme)
         return self.lines[scheme] if outline and scheme in self.lines else vertices[:, None]
 
@@ -75,7 +76,7 @@ def load_landmarks(path: Path, mean: Floats, triangles: Indices) -> MeshLandmark
     Args:
         path: The file.
         mean: The mean head. Shape (V, 3), cm.
-        triangles: Of the skin, along which points move. Shape (S, 3).
+        triangles: Triangles of the skin, along which points are shifted. Shape (S, 3).
 
     Raises:
         InputError: the file is missing, damaged, or belongs to another model.
@@ -121,9 +122,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _lines_of(scheme: str, vertices: Indices, lines: Mapping[int, Indices]) -> Indices:
-    """Sliding lines (P, L) of the contour points that start one; empty where none does.
+    """Lines (P, L) of the contour points that a line starts at; empty where there is none.
 
-    The profile's contour is its true jaw: it does not slide.
+    The contour of a profile is its true jaw: it does not slide.
     """
     contour = () if scheme.startswith("39") else Scheme.open(scheme).contour
     found = {index: lines[int(vertices[index])] for index in contour if int(vertices[index]) in lines}
@@ -139,8 +140,8 @@ def _lines_of(scheme: str, vertices: Indices, lines: Mapping[int, Indices]) -> I
 def _shifted(sets: Mapping[str, Indices], adapted: Indices, mean: Floats, triangles: Indices) -> dict[str, Indices]:
     """The sets with the shift from the model's own 68 points to the adapted ones.
 
-    A vertex that the 68 had goes where theirs went. Another on the skin of the same component moves by the mean of the
-    shifts around it, weighted by exp(-(d / REACH)^2), to the nearest vertex down the edges of the mesh.
+    A vertex of the 68 is shifted as they are. Any other one on the skin of the same component is shifted by the mean of
+    the shifts around it, weighted by exp(-(d / REACH)^2), to the nearest vertex along the edges of the mesh.
     """
     own, frontal = sets["68"], Scheme.open("68")
     goes = {int(old): int(new) for old, new in zip(own, adapted, strict=True)}

@@ -1,4 +1,4 @@
-"""Ways along the edges of a mesh."""
+"""Paths along the edges of a mesh."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ Indices = NDArray[np.intp]
 
 
 class Neighbours:
-    """Which vertices an edge joins."""
+    """The vertices that share an edge with each vertex."""
 
     def __init__(self, triangles: Indices) -> None:
         """Prepare.
 
         Args:
-            triangles: Shape (T, 3).
+            triangles: Vertices of the triangles. Shape (T, 3).
         """
         edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
         edges = np.concatenate([edges, edges[:, ::-1]])
@@ -23,22 +23,22 @@ class Neighbours:
         self._start, self._end = edges[:, 0], edges[:, 1]
 
     def of(self, vertex: int) -> Indices:
-        """The neighbours of a vertex; none where no triangle has it."""
+        """The neighbours of a vertex; none where it is in no triangle."""
         first, last = np.searchsorted(self._start, [vertex, vertex + 1])
         return self._end[first:last]
 
-    def walk(self, vertex: int, goal: NDArray[Any], places: NDArray[Any]) -> list[int]:
-        """The vertices that one passes by always taking the edge that brings one nearest to a place.
+    def walk(self, vertex: int, goal: NDArray[Any], positions: NDArray[Any]) -> list[int]:
+        """The path of vertices that always follows the edge which leads nearest to a goal.
 
         Args:
-            vertex: The first of them.
-            goal: Shape (3,).
-            places: Of the vertices. Shape (V, 3).
+            vertex: Start of the path.
+            goal: Position. Shape (3,).
+            positions: Positions of the vertices. Shape (V, 3).
         """
         way = [vertex]
         while True:
             around = np.append(way[-1], self.of(way[-1]))
-            best = int(around[np.argmin(((places[around] - goal) ** 2).sum(1))])
+            best = int(around[np.argmin(((positions[around] - goal) ** 2).sum(1))])
             if best == way[-1]:
                 return way
             way.append(best)

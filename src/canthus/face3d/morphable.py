@@ -2,8 +2,8 @@
 
     V = mean + sum_k identity_k I_k + sum_e expression_e E_e,   identity ~ N(0, 1), expression in 0..1
 
-The file is the .npz that `synth.ict` makes of ICT-FaceKit [Li et al., 2020]; docs/face-model.md has its layout. Its
-axes are turned to those of `geometry.pose`: x right, y down, z away from the viewer; the nose points to -z.
+The file is the .npz that `face3d.ict` makes from ICT-FaceKit [Li et al., 2020]; docs/face-model.md has its layout. Its
+axes are changed to those of `geometry.pose`: x right, y down, z away from the viewer; the nose points to -z.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ from canthus.types import Floats
 Indices = NDArray[np.intp]
 
 AXES = np.array([1, -1, -1], np.float32)
-"""From the file's axes (x right, y up, z to the viewer) to ours; its own inverse."""
+"""Signs from the axes of the file (x right, y up, z to the viewer) to ours."""
 SKIN = ("face", "head_neck")
-"""The regions that hide and are seen."""
+"""Regions of the outer surface of the head, which hides what lies behind it."""
 
 _LAYOUT: Mapping[str, tuple[int | str, ...]] = {
     "mean": ("V", 3),
@@ -53,13 +53,13 @@ class MorphableModel:
         mean: The neutral mean head. Shape (V, 3).
         identity: Identity modes, one standard deviation each. Shape (K, V, 3).
         expression: Expression modes at full weight. Shape (E, V, 3).
-        expression_names: Their names, `_L` and `_R` the subject's. Length E.
-        triangles: Counter-clockwise seen from outside. Shape (T, 3).
+        expression_names: Names of the expressions; `_L` and `_R` are the left and right of the subject. Length E.
+        triangles: Vertices, counter-clockwise seen from outside. Shape (T, 3).
         uv: Texture coordinates. Shape (U, 2).
         triangle_uv: Texture coordinate of each corner. Shape (T, 3).
-        region: Part of the head of each vertex, an index of `region_names`. Shape (V,).
-        region_names: "face", "head_neck", "teeth" ...
-        landmarks: Which vertices are landmarks.
+        region: Part of the head that each vertex belongs to, an index of `region_names`. Shape (V,).
+        region_names: Names of the parts: "face", "head_neck", "teeth" ...
+        landmarks: Vertices that are landmarks.
     """
 
     path: Path
@@ -80,7 +80,7 @@ class MorphableModel:
 
         Args:
             path: The .npz file.
-            landmarks: The file of landmark vertices; None = landmarks.json beside `path`.
+            landmarks: File of landmark vertices; None = landmarks.json beside `path`.
 
         Raises:
             InputError: a file is missing or damaged, lacks an array, or the two do not belong together.
@@ -113,12 +113,12 @@ class MorphableModel:
 
     @cached_property
     def skin(self) -> Indices:
-        """Triangles of the face, head and neck: what hides and is seen. Shape (S, 3)."""
+        """Triangles of face, head and neck. Shape (S, 3)."""
         return _skin(self.triangles, self.region, self.region_names)
 
     @cached_property
     def normals(self) -> NDArray[np.float64]:
-        """Outward normals of the mean head's skin, smoothed; zero elsewhere. Shape (V, 3)."""
+        """Outward normals of the skin of the mean head, smoothed; zero for other vertices. Shape (V, 3)."""
         return vertex_normals(self.mean, self.skin, rings=1)
 
     @property
@@ -136,8 +136,8 @@ class MorphableModel:
         """The vertices on which the landmarks of a scheme lie in a picture.
 
         Args:
-            scheme: Any that the model has.
-            rotation: Of F heads. Shape (F, 3, 3).
+            scheme: A scheme that the model has.
+            rotation: Rotations of F heads. Shape (F, 3, 3).
             contour: The contour lies on the outline that is seen; False = on the true jaw.
 
         Returns:
@@ -154,9 +154,9 @@ class MorphableModel:
         """The heads with these coefficients.
 
         Args:
-            identity: Shape (F, k), k <= K; the modes after the k-th are 0.
-            expression: Shape (F, E).
-            subset: Vertices to evaluate. Shape (N,); None = all.
+            identity: Identity coefficients; those after the k-th are 0. Shape (F, k), k <= K.
+            expression: Expression weights. Shape (F, E).
+            subset: Vertices to evaluate; None = all. Shape (N,).
 
         Returns:
             Shape (F, N, 3), cm.
@@ -189,7 +189,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _check(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Refuse a model whose arrays are not all there, or do not fit together."""
+    """Refuse a model that lacks arrays, or whose arrays do not fit together."""
     sizes: dict[str, int] = {}
     for name, layout in _LAYOUT.items():
         if name not in arrays:

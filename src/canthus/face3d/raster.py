@@ -1,6 +1,6 @@
-"""Draw triangle meshes into a z-buffer with NumPy: for each pixel the nearest triangle, its depth and the place in it.
+"""Draw triangle meshes into a z-buffer with NumPy: the nearest triangle of each pixel, its depth and weights.
 
-Every triangle is spread over the pixels of its box, all triangles at once; a pixel keeps the nearest of the fragments
+Every triangle is split into the pixels of its box, all triangles at once; a pixel keeps the nearest of the fragments
 whose centre lies in their triangle. That is fast for meshes of many small triangles, such as a head. The camera is far
 away (weak perspective): x and y of a vertex are pixels, z grows away from the viewer, and what is linear on a triangle
 is linear in the picture.
@@ -22,21 +22,21 @@ Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 FRAGMENTS = 1 << 19
-"""So many fragments are held at a time, where one triangle alone does not have more."""
+"""Largest number of fragments in memory, unless a single triangle has more."""
 EDGE = 1e-7
-"""A centre this far outside, as a share of the triangle's height, still counts as on the edge: no cracks."""
+"""A centre outside by less than this share of the height of the triangle is on its edge: no cracks."""
 STEEPEST = 0.15
-"""Least cosine of the angle to the line of sight for which `seen` tells how far a surface rises over a pixel."""
+"""Least cosine of the angle to the line of sight that `seen` uses for the slope of a surface."""
 
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """What is nearest at each pixel.
+    """The nearest triangle at each pixel.
 
     Attributes:
-        depth: Infinite where there is nothing. Shape (H, W), pixels.
-        triangle: -1 where there is nothing. Shape (H, W).
-        weights: Barycentric coordinates of the pixel centre; 0 where there is nothing. Shape (H, W, 3).
+        depth: Depth; infinite where there is no triangle. Shape (H, W), pixels.
+        triangle: Number of the triangle; -1 where there is none. Shape (H, W).
+        weights: Barycentric coordinates of the pixel centre; 0 where there is no triangle. Shape (H, W, 3).
     """
 
     depth: Floats
@@ -50,12 +50,12 @@ class Raster:
         return covered
 
     def interpolate(self, values: NDArray[Any], triangles: Indices, fill: float = np.nan) -> Floats:
-        """What vertices carry, at each pixel.
+        """Values of the vertices, interpolated at each pixel.
 
         Args:
-            values: Shape (V, C).
-            triangles: Those that were drawn. Shape (T, 3).
-            fill: Where there is nothing.
+            values: Values of the vertices. Shape (V, C).
+            triangles: The triangles that were drawn. Shape (T, 3).
+            fill: Value where there is no triangle.
 
         Returns:
             Shape (H, W, C).
@@ -70,13 +70,13 @@ class Raster:
 def rasterise(vertices: NDArray[Any], triangles: Indices, size: tuple[int, int], cull: bool = False) -> Raster:
     """Draw a mesh.
 
-    A pixel belongs to a triangle when its centre lies in it or on its edge; of triangles equally near it has the first.
+    A pixel belongs to a triangle when its centre lies in it or on its edge; of several at the same depth, to the first.
 
     Args:
         vertices: x, y and depth in pixels, pixel centres at integers. Shape (V, 3).
-        triangles: Shape (T, 3).
+        triangles: Vertices of the triangles. Shape (T, 3).
         size: Height and width of the picture.
-        cull: Leave out triangles that show their back, counter-clockwise on the screen being the front.
+        cull: Omit triangles seen from behind; seen from the front, they are counter-clockwise on the screen.
 
     Raises:
         ShapeError: the arrays are not a mesh, or a vertex that is used is not finite.
@@ -112,14 +112,14 @@ def rasterise(vertices: NDArray[Any], triangles: Indices, size: tuple[int, int],
 
 
 def seen(points: NDArray[Any], raster: Raster, normals: NDArray[Any], slack: float) -> Mask:
-    """Which points no surface hides.
+    """The points that no surface hides.
 
-    What is drawn at the pixel of a point hides it when it lies nearer by more than the slack and what the point's own
-    surface rises over a pixel. Beside the outline, where that pixel is empty, the farthest of the eight around it
-    counts; where they are empty too, nothing hides the point.
+    The surface at the pixel of a point hides it when it lies nearer by more than the slack and the slope of the point's
+    own surface over a pixel. Beside the outline, where this pixel is empty, the farthest of the eight around it is
+    used; where they are empty too, the point is seen.
 
     Args:
-        points: x, y and depth, pixels. Shape (P, 3).
+        points: Points: x, y and depth, pixels. Shape (P, 3).
         raster: The surfaces.
         normals: Unit normals of the surface that the points lie on. Shape (P, 3).
         slack: A point may lie so far behind what is drawn, pixels.

@@ -21,27 +21,27 @@ Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 POSE = 6
-"""Log scale, rotation vector, shift."""
+"""Number of parameters of a pose: log scale, rotation vector, shift."""
 ALONE = 3
-"""Steps at the start that move the pose alone."""
+"""Number of steps at the start that change only the pose."""
 ENOUGH = 1e-3
-"""A face is done when a step lowers its cost by less than this share."""
+"""A face is finished when a step lowers its cost by less than this share."""
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is fitted: U vertices, N modes of which the first `identities` are unbounded, P points with L candidates.
+    """The model to be fitted: U vertices, N modes of which the first are unbounded, P points with L candidate vertices.
 
     Attributes:
-        mean: Shape (U, 3).
-        modes: Shape (N, U, 3).
-        precision: Of the prior of each coefficient. Shape (N,).
-        identities: How many modes have no bounds; the others lie in 0..1.
-        rows: Vertices that each point may lie on, as indices of U. Shape (P, L).
+        mean: Mean positions of the vertices. Shape (U, 3).
+        modes: Modes. Shape (N, U, 3).
+        precision: Precision of the prior of each coefficient. Shape (N,).
+        identities: Number of modes without bounds; the coefficients of the others lie in 0..1.
+        rows: Candidate vertices of each point, as indices of U. Shape (P, L).
         contour: Points along which labels slide. Shape (C,).
-        normals: Of the vertices they may lie on. Shape (C, L, 3).
+        normals: Normals of the candidate vertices of these points. Shape (C, L, 3).
         slide: Weight of the error along the contour where it is the true jaw, and where it has slid from it.
-        offset: Of each point from its vertex, in the head's axes and the model's unit. Shape (P, 3).
+        offset: Offset of each point from its vertex, in the head's axes and the model's unit. Shape (P, 3).
     """
 
     mean: Doubles
@@ -63,13 +63,13 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where F faces stand.
+    """Pose and coefficients of F faces.
 
     Attributes:
         scale: Pixels over the model's unit. Shape (F,).
-        rotation: Shape (F, 3, 3).
-        shift: Pixels. Shape (F, 2).
-        coefficients: Shape (F, N).
+        rotation: Rotations. Shape (F, 3, 3).
+        shift: Positions of the origin. Shape (F, 2), pixels.
+        coefficients: Coefficients of the modes. Shape (F, N).
     """
 
     scale: Doubles
@@ -81,7 +81,7 @@ class State:
         return State(self.scale[chosen], self.rotation[chosen], self.shift[chosen], self.coefficients[chosen])
 
     def put(self, chosen: Indices, other: "State") -> None:
-        """Let faces of this state stand where those of another do."""
+        """Replace some faces of this state by those of another."""
         self.scale[chosen], self.rotation[chosen] = other.scale, other.rotation
         self.shift[chosen], self.coefficients[chosen] = other.shift, other.coefficients
 
@@ -93,11 +93,11 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What is fitted to.
+    """The labels to fit to.
 
     Attributes:
-        points: Pixels, finite. Shape (F, P, 2).
-        weights: 1 / sigma, 0 where a point is missing. Shape (F, P), 1 / pixels.
+        points: Labels; all finite. Shape (F, P, 2), pixels.
+        weights: Weight 1 / sigma; 0 where a point is missing. Shape (F, P), 1 / pixels.
     """
 
     points: Doubles
@@ -109,10 +109,10 @@ class Labels:
 
 @dataclass(frozen=True, eq=False)
 class Contact:
-    """On which vertices the points lie.
+    """The vertices that the points lie on.
 
     Attributes:
-        picked: Candidate of each point. Shape (F, P).
+        picked: Number of the candidate of each point. Shape (F, P).
         normal: Unit normals of the contour. Shape (F, C, 2).
         slide: Weight of the error along it. Shape (F, C).
     """
@@ -130,12 +130,12 @@ def solve(problem: Problem, labels: Labels, start: State, iterations: int) -> tu
 
     Args:
         problem: The model's vertices and the scheme.
-        labels: Of F faces.
+        labels: Labels of F faces.
         start: Pose and coefficients to start from.
-        iterations: So many steps are tried at most.
+        iterations: Largest number of steps.
 
     Returns:
-        The state reached, and where the points lie then: pixels and depth. Shape (F, P, 3).
+        The final state, and the positions of the points: pixels and depth. Shape (F, P, 3).
     """
     faces = np.arange(len(labels.points))
     state = start[faces]
@@ -178,7 +178,7 @@ def _touch(problem: Problem, state: State) -> Contact:
 
 
 def _placed(problem: Problem, state: State, seen: Doubles, contact: Contact) -> Doubles:
-    """Where the points lie, before the shift. Shape (F, P, 3)."""
+    """Positions of the points before the shift. Shape (F, P, 3)."""
     vertices = problem.rows[np.arange(len(problem.rows)), contact.picked]  # (F, P)
     return np.take_along_axis(seen, vertices[..., None], 1) + state.project(problem.offset)
 
@@ -192,7 +192,7 @@ def _errors(problem: Problem, labels: Labels, state: State, at: Doubles, contact
 
 
 def _turn(problem: Problem, rows: Doubles, contact: Contact) -> None:
-    """Turn (x, y) on the contour to (across, slide times along), in place. Shape (F, 2, P, ...)."""
+    """Change (x, y) on the contour to (across, slide times along), in place. Shape (F, 2, P, ...)."""
     if not len(problem.contour):
         return
     x, y = rows[:, 0, problem.contour], rows[:, 1, problem.contour]
@@ -241,7 +241,10 @@ def _moved(
 def _jacobian(
     problem: Problem, labels: Labels, state: State, view: tuple[Doubles, Contact], pose_alone: bool
 ) -> Doubles:
-    """How `_errors` fall with log scale, rotation vector, shift over scale, coefficients. Shape (F, 2, P, 6 + N)."""
+    """Negative derivatives of `_errors` by log scale, rotation vector, shift over scale, coefficients.
+
+    Shape (F, 2, P, 6 + N).
+    """
     at, contact = view
     faces, count, size = len(at), len(problem.rows), POSE + (0 if pose_alone else len(problem.modes))
     jacobian = np.zeros((faces, 2, count, size))

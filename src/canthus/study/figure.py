@@ -1,10 +1,10 @@
-"""Figures of networks drawn from the networks themselves: modules as boxes, arrows from the graph of gradients.
+"""Figures of networks, drawn from their code: modules as boxes, arrows from the graph of gradients.
 
     python -m canthus.study.figure local_global full out.svg --open Preprocess Stack
     python -m canthus.study.figure local_global full out.svg --part stack.stages.0 --open Stage
 
 A box is a module with its output (channels x height x width, or length) and multiply-adds; the classes named after
-`--open` are drawn as their insides. What no gradient reaches (a detached branch) is left out.
+`--open` are drawn as the modules inside them. A branch that no gradient reaches (a detached one) is omitted.
 """
 
 import argparse
@@ -22,18 +22,18 @@ from canthus.nets.systems import SYSTEMS, network_of
 from canthus.work.files import replace_whole
 
 WIDTH, HEIGHT, ACROSS, DOWN, LANE = 212, 40, 232, 64, 9
-"""Sizes of a box, pitches of columns and rows, and distance between the lanes of long arrows, in pixels."""
+"""Sizes of a box, pitches of columns and rows, and distance between the lanes of long arrows, pixels."""
 
 
 @dataclass(eq=False)
 class Box:
-    """A module as it ran, an input, or a result.
+    """A module, an input, or a result.
 
     Attributes:
-        name: Its name in the net.
+        name: Name in the network.
         note: Class, shape of the output, multiply-adds.
         sources: Boxes whose output it takes.
-        row: Length of the longest way to it.
+        row: Length of the longest path from the input.
     """
 
     name: str
@@ -55,13 +55,13 @@ def multiply_adds(module: nn.Module, given: Any, result: Any) -> int:
 
 
 def trace(net: nn.Module, crops: Tensor, opened: Collection[str] = (), part: str = "") -> list[Box]:
-    """Run a network and note what flows where.
+    """Run a network and record which module takes the output of which.
 
     Args:
-        net: Takes `crops`.
-        crops: Shape (1, 3, S, S).
-        opened: Names of classes that are drawn as their insides, beside that of `part`.
-        part: Name of the module that is drawn; "" = all.
+        net: A network that takes `crops`.
+        crops: Input. Shape (1, 3, S, S).
+        opened: Names of classes that are drawn as the modules inside them, beside that of `part`.
+        part: Name of the module that is drawn; "" = the whole network.
 
     Returns:
         Input, modules in the order in which they ran, results.
@@ -128,7 +128,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _sources(value: Any, tensor: Tensor, start: Box, owner: Mapping[Any, Box]) -> list[Box]:
-    """The boxes nearest to tensors, going back through what happens outside boxes."""
+    """The boxes that tensors come from, going back through operations outside boxes."""
     found: dict[Box, None] = {}
     waiting: list[Any] = []
     for item in _tensors(value):
@@ -197,7 +197,9 @@ def to_svg(boxes: Collection[Box], title: str) -> str:
 
 def main() -> None:
     """Draw a preset of a system."""
-    parser = argparse.ArgumentParser(prog="python -m canthus.study.figure", description="Draw a network from its code.")
+    parser = argparse.ArgumentParser(
+        prog="python -m canthus.study.figure", description="Draw a network from its code, as an SVG file."
+    )
     parser.add_argument("system", choices=SYSTEMS)
     parser.add_argument("preset")
     parser.add_argument("out", type=Path)

@@ -1,11 +1,11 @@
-"""An ablation as a picture: errors with their spread, and relative gains beside the paper's."""
+"""The picture of an ablation: errors with their spread, and relative gains beside those of the paper."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from canthus.evaluate.report.figure import COLOURS, check_matplotlib
-from canthus.study.table import Outcome, title_of
+from canthus.study.outcome import Outcome, title_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,7 +14,7 @@ OURS, PAPER = COLOURS[0], COLOURS[1]
 
 
 def picture_of(outcome: Outcome) -> "Figure":
-    """One band a measure: on the left the errors of all seeds and their mean, on the right the gains.
+    """One band for each measure: errors of all seeds and their means on the left, gains on the right.
 
     Raises:
         ExtraMissingError: matplotlib is not installed.
@@ -42,7 +42,7 @@ def picture_of(outcome: Outcome) -> "Figure":
 
 
 def _errors(axes: Any, cells: list[Any]) -> None:
-    """Small dots are seeds, large ones means with a bar of one standard deviation to each side."""
+    """Small dots: seeds; large dots: means, with bars of one standard deviation to each side."""
     for place, cell in enumerate(cells):
         axes.plot(list(cell.values.values()), [place] * len(cell.values), ".", color=OURS, alpha=0.4, markersize=5)
     means, spreads = np.array([cell.error for cell in cells]).T
@@ -55,9 +55,9 @@ def _gains(axes: Any, cells: list[Any]) -> None:
     """Bars to the right: the error falls."""
     places = np.arange(len(cells))
     means, spreads = np.array([cell.relative for cell in cells]).T
-    told = np.array([cell.paper_relative for cell in cells])
+    paper = np.array([cell.paper_relative for cell in cells])
     axes.barh(places - 0.18, means, 0.34, color=OURS, label="ours")
     axes.errorbar(means, places - 0.18, xerr=np.nan_to_num(spreads), fmt="none", ecolor="#23304a", capsize=2)
-    axes.barh(places + 0.18, told, 0.34, color=PAPER, label="paper")
+    axes.barh(places + 0.18, paper, 0.34, color=PAPER, label="paper")
     axes.axvline(0, color="#6b7685", linewidth=0.8)
-    axes.set_xlabel("gain, % of the row it is told against")
+    axes.set_xlabel("gain, % of the error of the row before")

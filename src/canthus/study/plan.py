@@ -1,4 +1,4 @@
-"""What an ablation is made of: one recipe, rows that change fields of it, and what each run is measured on."""
+"""The plan of an ablation: one recipe, rows that change fields of it, and what each run is measured on."""
 
 import json
 import re
@@ -18,15 +18,14 @@ class Measure(Strict):
     """A column of the table.
 
     Attributes:
-        name: Its head.
-        set: Name in the catalogue.
-        split: Part of the set.
-        options: What the reader of the set takes.
-        normaliser: What errors are divided by: "inter-ocular", or "box" = sqrt(w h) of the labels.
-        depth: Stage after which the system stops; None = all.
-        follow: Each video is followed from the box of its first face, frame by frame; labels that some frames lack are
-            interpolated.
-        limit: At most so many faces, spread evenly over the set; of each video the first ones. None = all.
+        name: Head of the column.
+        set: Name of the set in the catalogue.
+        split: Split of the set.
+        options: Options of the reader of the set.
+        normaliser: Distance that errors are divided by: "inter-ocular", or "box" = sqrt(w h) of the labels.
+        depth: Stage after which the system stops; None = all stages.
+        follow: Follow each video frame by frame from the box of its first face; missing labels are interpolated.
+        limit: Largest number of faces, evenly spread over the set, or of first frames of each video; None = all.
         given: Options that read the points by which a `starter` finds the first face.
         starter: Folder of the row whose run starts each video; None = the same run.
     """
@@ -47,13 +46,13 @@ class Row(Strict):
     """A row of the table.
 
     Attributes:
-        name: Its head.
+        name: Head of the row.
         set: Fields of the recipe that differ, nested or as "a.b".
-        of: The row whose runs this one measures, instead of training its own.
-        depth: Stage after which the system stops, whatever the measure.
-        against: The row that its gain is told against; None = the one before.
-        starter: An earlier row whose run finds the first face of each video that this one follows (element D6).
-        paper: The paper's figure of the first measure, or by the name of the measure; per cent.
+        of: Row whose runs this one measures, instead of training its own.
+        depth: Stage after which the system stops, for all measures.
+        against: Row that the gain is relative to; None = the row before.
+        starter: Earlier row whose run finds the first face of each video that this one follows (element D6).
+        paper: Figure of the paper for the first measure, or by the name of the measure; per cent.
     """
 
     name: str
@@ -70,11 +69,11 @@ class Ablation(Strict):
 
     Attributes:
         name: Name of the study.
-        paper: Which table of which paper it repeats.
-        recipe: Fields that all runs share.
-        seeds: Every row is trained once with each.
-        rows: In the order of the table.
-        measures: Its columns.
+        paper: Table of a paper that it repeats.
+        recipe: Fields of the recipe that all runs share.
+        seeds: Seeds; every row is trained once with each.
+        rows: Rows, in the order of the table.
+        measures: Columns of the table.
     """
 
     name: str
@@ -89,28 +88,28 @@ class Ablation(Strict):
         return next(row for row in self.rows if row.name == name)
 
     def base(self, row: Row) -> Row | None:
-        """The row that another one's gain is told against; None for the first."""
+        """The row that the gain of another one is relative to; None for the first row."""
         if row.against is not None:
             return self.row(row.against)
         place = self.rows.index(row)
         return self.rows[place - 1] if place else None
 
     def paper_figure(self, row: Row, measure: Measure) -> float | None:
-        """What the paper reports, per cent; None = nothing."""
+        """Figure of the paper, per cent; None = there is none."""
         if isinstance(row.paper, dict):
             return row.paper.get(measure.name)
         return row.paper if measure is self.measures[0] else None
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run.
+class Trial:
+    """One run of an ablation: a row with a seed.
 
     Attributes:
         row: Name of the row that is trained.
-        recipe: With its seed.
-        folder: Of the run.
-        measures: What it is measured on; each has the depth at which the system stops.
+        recipe: Recipe with its seed.
+        folder: Folder of the run.
+        measures: What the run is measured on; each with the depth at which the system stops.
     """
 
     row: str
@@ -120,14 +119,14 @@ class Job:
 
 
 def load_ablation(path: Path, overrides: Sequence[str] = ()) -> Ablation:
-    """Read an ablation; every row's recipe is checked.
+    """Read an ablation; the recipe of every row is checked.
 
     Args:
         path: A YAML file.
-        overrides: "a.b=c", as of a recipe: "recipe.steps=100".
+        overrides: Fields to change, as "recipe.steps=100".
 
     Raises:
-        RecipeError: an unknown or wrong field, or a row that names another one which is not there.
+        RecipeError: a field is unknown or wrong, or a row names another one that does not exist.
     """
     ablation = check(Ablation, read_tree(path, overrides), str(path))
     _check_names(ablation, path)
@@ -141,16 +140,16 @@ def _check_names(ablation: Ablation, path: Path) -> None:
     columns = [measure.name for measure in ablation.measures]
     for kind, some in (("rows", [slug(name) for name in names]), ("measures", columns)):
         if twice := {name for name in some if some.count(name) > 1}:
-            raise RecipeError(f"{path}: {kind}: two have the same name: {', '.join(sorted(twice))}")
+            raise RecipeError(f"{path}: {kind}: these names occur twice: {', '.join(sorted(twice))}")
     for place, row in enumerate(ablation.rows):
         for field in ("of", "against", "starter"):
             other = getattr(row, field)
             if other is not None and (other not in names or other == row.name):
                 raise RecipeError(f"{path}: rows.{place}.{field}: no other row is called {other!r}")
         if row.of is not None and (row.set or ablation.row(row.of).of is not None):
-            raise RecipeError(f"{path}: rows.{place}: `of` names a row that is trained, and then `set` is empty")
+            raise RecipeError(f"{path}: rows.{place}: `of` must name a row that is trained, and goes without `set`")
         if row.depth is not None and any(measure.depth is not None for measure in ablation.measures):
-            raise RecipeError(f"{path}: rows.{place}.depth: a measure has a depth, too; give it in one of the two")
+            raise RecipeError(f"{path}: rows.{place}.depth: a measure has a depth as well; give it in one of the two")
         if isinstance(row.paper, dict) and (unknown := set(row.paper) - set(columns)):
             raise RecipeError(f"{path}: rows.{place}.paper: no measure is called {', '.join(sorted(unknown))}")
 
@@ -159,7 +158,7 @@ def recipe_of(ablation: Ablation, row: Row, seed: int, source: str) -> Recipe:
     """The recipe of a row that is trained.
 
     Raises:
-        RecipeError: a field does not hold; the message names the row.
+        RecipeError: a field is wrong; the message names the row.
     """
     tree = json.loads(json.dumps(ablation.recipe))
     for field, value in _leaves(row.set):
@@ -167,7 +166,9 @@ def recipe_of(ablation: Ablation, row: Row, seed: int, source: str) -> Recipe:
     name = f"{ablation.name}_{slug(row.name)}"
     recipe = check_recipe({"name": name, **tree, "seed": seed}, f"{source}: row {row.name!r}")
     if recipe.processes > 1:
-        raise RecipeError(f"{source}: processes: an ablation runs one a run; give it several runs at once (--workers)")
+        raise RecipeError(
+            f"{source}: processes: an ablation takes one process for each run; use --workers for several runs at once"
+        )
     if recipe.steps % recipe.validate_every:
         raise RecipeError(
             f"{source}: row {row.name!r}: steps ({recipe.steps}) must be a multiple of validate_every "
@@ -186,7 +187,7 @@ def _leaves(fields: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
 
 
 def slug(name: str) -> str:
-    """A name as that of a folder: "+ sigmoid (5)" is sigmoid_5."""
+    """The name of a folder for a name: sigmoid_5 for "+ sigmoid (5)"."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
@@ -198,27 +199,27 @@ def measures_of(ablation: Ablation, row: Row) -> list[Measure]:
 
 
 def folder_of(out: Path, ablation: Ablation, row: Row, seed: int) -> Path:
-    """Where the run lies that a row measures."""
+    """Folder of the run that a row measures."""
     return out / slug(row.of or row.name) / str(seed)
 
 
-def jobs_of(ablation: Ablation, out: Path, only: Sequence[str] = ()) -> list[Job]:
+def trials_of(ablation: Ablation, out: Path, only: Sequence[str] = ()) -> list[Trial]:
     """The runs that a table needs, all rows of the first seed first.
 
     Args:
-        ablation: What is studied.
+        ablation: The plan.
         out: Folder of the study.
-        only: Names of rows, or their folders; empty = all.
+        only: Names of rows, or of their folders; empty = all.
 
     Raises:
-        RecipeError: no row is called so.
+        RecipeError: there is no row of such a name.
     """
     wanted = [row for row in ablation.rows if not only or {row.name, slug(row.name)} & set(only)]
     known = {name for row in ablation.rows for name in (row.name, slug(row.name))}
     if missing := [name for name in only if name not in known]:
         rows = ", ".join(repr(row.name) for row in ablation.rows)
         raise RecipeError(f"no row is called {', '.join(missing)}; there are {rows}")
-    jobs = []
+    runs = []
     for seed in ablation.seeds:
         for name in dict.fromkeys(row.of or row.name for row in wanted):
             users = [row for row in wanted if name in (row.name, row.of)]
@@ -226,5 +227,5 @@ def jobs_of(ablation: Ablation, out: Path, only: Sequence[str] = ()) -> list[Job
             distinct = tuple({measure.model_dump_json(): measure for measure in measures}.values())
             row = ablation.row(name)
             recipe = recipe_of(ablation, row, seed, ablation.name)
-            jobs.append(Job(name, recipe, folder_of(out, ablation, row, seed), distinct))
-    return jobs
+            runs.append(Trial(name, recipe, folder_of(out, ablation, row, seed), distinct))
+    return runs

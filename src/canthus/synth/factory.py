@@ -1,37 +1,37 @@
 """From fitted photographs to a data set on disk: pictures, an index of all labels, a contact sheet.
 
-The work is planned in rounds: what was refused is made up for from other photographs. A plan depends on what earlier
-rounds made and on nothing else, so the result is the same whatever the number of processes, and a run that was killed
-goes on where it stopped. docs/data-factory.md has the layout.
+The work is planned in rounds: pictures that were refused are replaced in the next round by some of other photographs. A
+plan depends only on what earlier rounds made, so the result does not depend on the number of processes, and a run that
+was killed can be resumed. docs/data-factory.md has the layout.
 """
 
 import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from canthus.errors import DataError, OutputError
 from canthus.synth.sheet import write_sheet
 from canthus.types import Image
+from canthus.work.arrays import Arrays, joined, load_arrays, save_arrays
 from canthus.work.files import replace_whole
-from canthus.work.jobs import INDEX, SHEET, claim, spread
-
-Columns = dict[str, NDArray[Any]]
+from canthus.work.folder import INDEX, SHEET, claim
+from canthus.work.units import Report, make
 
 SUMMARY, PARTS = "summary.json", "parts"
 CHUNK = 16
-"""Pictures a process makes at a time; so much is lost by a kill."""
+"""Number of pictures in a unit of work; a kill loses at most so many in each process."""
 ROUNDS = 6
-"""Times that refused pictures are made up for."""
+"""Largest number of rounds."""
 QUALITY = 92
+"""JPEG quality of the pictures, 0..100."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Task:
     """One picture to be made.
 
     Attributes:
-        number: Of the picture, unique in a run.
-        face: Of the photographs.
-        turn: Degrees that it is turned.
+        number: Number of the picture, unique in a run.
+        face: Row of the photograph in its table.
+        turn: Rotation about the axis of the head, degrees.
     """
 
     number: int
@@ -54,8 +54,8 @@ class Made:
     """A picture and its row of the index.
 
     Attributes:
-        image: Shape (S, S, 3).
-        row: Its labels; every row of a run has the same names and shapes.
+        image: The picture. Shape (S, S, 3).
+        row: Its labels by name; every row of a run has the same names and shapes.
     """
 
     image: Image
@@ -63,23 +63,27 @@ class Made:
 
 
 class Order(Protocol):
-    """What is to be made; a value that processes can be sent."""
+    """What to make; a value that can be sent to another process."""
 
     @property
     def count(self) -> int:
-        """Pictures wanted."""
+        """Number of pictures wanted."""
         ...
 
     def settings(self) -> dict[str, Any]:
-        """All that the result depends on, for JSON."""
+        """Everything that the result depends on, for JSON."""
         ...
 
     def plan(self, outcomes: Mapping[Task, str]) -> list[Task]:
-        """What to make next, by why earlier tasks were refused ("" = made); empty = nothing."""
+        """The tasks of the next round; none = no more.
+
+        Args:
+            outcomes: Reason why each earlier task was refused; "" = it was made.
+        """
         ...
 
     def make(self, task: Task) -> Made | str:
-        """The picture, or why it is refused."""
+        """The picture, or the reason why it is refused."""
         ...
 
 
@@ -88,10 +92,10 @@ class Summary:
     """What a run made.
 
     Attributes:
-        wanted: Pictures asked for.
-        made: Pictures there are.
-        rejected: Pictures refused, by reason; numbers in a reason are N.
-        azimuths: Pictures in every ten degrees of azimuth from -90 to 90.
+        wanted: Number of pictures asked for.
+        made: Number of pictures made.
+        rejected: Number of pictures refused, by reason; numbers in a reason are replaced by N.
+        azimuths: Number of pictures in every ten degrees of azimuth from -90 to 90.
     """
 
     wanted: int
@@ -101,7 +105,7 @@ class Summary:
 
     @property
     def rejected_share(self) -> float:
-        """Refused pictures over all that were tried."""
+        """Share of the pictures that were tried that was refused."""
         refused = sum(self.rejected.values())
         return refused / max(1, refused + self.made)
 
@@ -109,11 +113,15 @@ class Summary:
 def produce(order: Order, out: Path, workers: int = 1, tick: Callable[[int], None] | None = None) -> Summary:
     """Make a data set, or what is missing of it.
 
+        >>> order = Views(Path("face.npz"), Path("wild68-train.npz"), Path("data/wild68"), count=20_000)
+        >>> produce(order, Path("data/views/train"), workers=4).made
+        20000
+
     Args:
-        order: What.
-        out: Its folder; of an earlier run only with the same order.
-        workers: Processes, each with one thread; the result does not depend on it.
-        tick: Told the number of pictures that have been made, as they are.
+        order: What to make.
+        out: Folder of the run; that of an earlier run only with the same order.
+        workers: Number of processes, each with one thread; the result does not depend on it.
+        tick: Receives the number of pictures that were made, as they are.
 
     Raises:
         OutputError: the folder holds something else, or cannot be written.
@@ -125,55 +133,60 @@ def produce(order: Order, out: Path, workers: int = 1, tick: Callable[[int], Non
         shutil.rmtree(out / PARTS, ignore_errors=True)
         return _read_summary(out / SUMMARY)
     outcomes: dict[Task, str] = {}
-    parts: list[Columns] = []
-    for turn in range(ROUNDS):
+    parts: list[Arrays] = []
+    for number in range(ROUNDS):
         tasks = order.plan(outcomes)
         if not tasks:
             break
-        chunks = [tuple(tasks[at : at + CHUNK]) for at in range(0, len(tasks), CHUNK)]
-        paths = [out / PARTS / f"{turn}_{number:05d}.npz" for number in range(len(chunks))]
-        for path, chunk in zip(_made(order, out, paths, chunks, workers), chunks, strict=True):
-            part = _read_part(path)
-            reasons = part.pop("reasons")
-            outcomes |= {task: str(reason) for task, reason in zip(chunk, reasons, strict=True)}
+        for part in make(_parts(order, out, number, tasks), workers):
+            rows = load_arrays(part.path, "a damaged part", "remove it and run the same command again")
+            reasons = rows.pop("reasons")
+            outcomes |= {task: str(reason) for task, reason in zip(part.tasks, reasons, strict=True)}
             made = int((reasons == "").sum())
             if made:
-                parts.append(part)
+                parts.append(rows)
             if tick:
                 tick(made)
     if not parts:
-        refused = next(iter(outcomes.values()), "the photographs suit none")
+        refused = next(iter(outcomes.values()), "no photograph is suited")
         raise DataError(f"{out}: none of the {order.count} pictures could be made; the first: {refused}")
     return _finish(order, out, outcomes, parts)
 
 
-def _made(
-    order: Order, out: Path, paths: Sequence[Path], chunks: Sequence[tuple[Task, ...]], workers: int
-) -> Iterator[Path]:
-    """The parts in order, each as soon as it is there."""
-    todo = {path: (order, out, path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not path.is_file()}
-    made = spread(_make_part, list(todo.values()), workers)
-    for path in paths:
-        if path in todo:
-            next(made)
-        yield path
+@dataclass(frozen=True)
+class _Part:
+    """The unit of work: some pictures, and the file of their rows, which is written last."""
+
+    path: Path
+    out: Path
+    order: Order
+    tasks: tuple[Task, ...]
+
+    @property
+    def finished(self) -> bool:
+        return self.path.is_file()
+
+    def make(self, report: Report) -> None:
+        rows: list[dict[str, Any]] = []
+        reasons = []
+        for task in self.tasks:
+            made = self.order.make(task)
+            reasons.append(made if isinstance(made, str) else "")
+            if isinstance(made, str):
+                continue
+            name = f"images/{task.number // 1000:03d}/{task.number:06d}.jpg"
+            _write_image(self.out / name, made.image)
+            rows.append({"images": name, "number": task.number, **made.row})
+        columns = {key: np.array([row[key] for row in rows]) for key in rows[0]} if rows else {}
+        save_arrays(self.path, {"reasons": np.array(reasons, str), **columns}, compress=False)
 
 
-def _make_part(order: Order, out: Path, path: Path, tasks: Sequence[Task]) -> None:
-    """The pictures of some tasks, then the file of their rows that says that they are there."""
-    rows: list[dict[str, Any]] = []
-    reasons = []
-    for task in tasks:
-        made = order.make(task)
-        reasons.append(made if isinstance(made, str) else "")
-        if isinstance(made, str):
-            continue
-        name = f"images/{task.number // 1000:03d}/{task.number:06d}.jpg"
-        _write_image(out / name, made.image)
-        rows.append({"images": name, "number": task.number, **made.row})
-    columns: Columns = {key: np.array([row[key] for row in rows]) for key in rows[0]} if rows else {}
-    with replace_whole(path) as part:
-        np.savez(part, reasons=np.array(reasons, str), **columns)  # type: ignore[arg-type]
+def _parts(order: Order, out: Path, number: int, tasks: Sequence[Task]) -> list[_Part]:
+    """The parts of a round."""
+    return [
+        _Part(out / PARTS / f"{number}_{at // CHUNK:05d}.npz", out, order, tuple(tasks[at : at + CHUNK]))
+        for at in range(0, len(tasks), CHUNK)
+    ]
 
 
 def _write_image(path: Path, image: Image) -> None:
@@ -184,14 +197,9 @@ def _write_image(path: Path, image: Image) -> None:
         part.write_bytes(data.tobytes())
 
 
-def _read_part(path: Path) -> Columns:
-    with np.load(path, allow_pickle=False) as archive:
-        return dict(archive)
-
-
-def _finish(order: Order, out: Path, outcomes: Mapping[Task, str], parts: Sequence[Columns]) -> Summary:
-    """Summary, contact sheet and, last, the index; then the parts go."""
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _finish(order: Order, out: Path, outcomes: Mapping[Task, str], parts: Sequence[Arrays]) -> Summary:
+    """Write summary, contact sheet and, last, the index; then remove the parts."""
+    columns = joined(parts)
     rank = np.argsort(columns.pop("number"))
     columns = {name: value[rank] for name, value in columns.items()}
     refused = Counter(re.sub(r"-?\d+(\.\d+)?", "N", reason) for reason in outcomes.values() if reason)
@@ -200,8 +208,7 @@ def _finish(order: Order, out: Path, outcomes: Mapping[Task, str], parts: Sequen
     with replace_whole(out / SUMMARY) as part:
         part.write_text(json.dumps(vars(summary), indent=1) + "\n", encoding="utf-8")
     write_sheet(out / SHEET, out, columns)
-    with replace_whole(out / INDEX) as part:
-        np.savez_compressed(part, **columns)  # type: ignore[arg-type]
+    save_arrays(out / INDEX, columns)
     shutil.rmtree(out / PARTS)
     return summary
 
@@ -211,4 +218,4 @@ def _read_summary(path: Path) -> Summary:
         tree = json.loads(path.read_text(encoding="utf-8"))
         return Summary(tree["wanted"], tree["made"], tree["rejected"], tuple(tree["azimuths"]))
     except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"{path}: is damaged: {error}; delete the folder and make it again") from error
+        raise OutputError(f"{path}: is damaged: {error}; delete the folder and run the command again") from error

@@ -1,7 +1,6 @@
-"""The points of every scheme on pictures of a few azimuths, large enough to tell whether each lies where it should."""
+"""A sheet with the points of every scheme on faces at a few azimuths, large enough to check each point by eye."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,38 +8,35 @@ from numpy.typing import NDArray
 
 from canthus.drawing import draw
 from canthus.geometry.transform import apply
-from canthus.synth.labelled import Labelled
+from canthus.synth.faces import LabelledFaces
 from canthus.types import Faces, Image
 
 FACE = 320
 """Height of the face in a tile, pixels."""
 SIDE = 480
 REACH = 10.0
-"""A picture stands for an azimuth that is at most so far from its own, degrees."""
+"""Largest difference between the azimuth of a picture and that of its column, degrees."""
 NEAREST = 12
-"""Of so many pictures near an azimuth the one that fits best is taken."""
+"""Number of pictures nearest to an azimuth, of which the best fitted one is shown."""
 
 
-def gallery(
-    faces: Labelled, schemes: Sequence[str], azimuths: Sequence[float], folder: Path | None = None
-) -> tuple[Image, list[str]]:
-    """Rows of schemes, columns of azimuths.
+def gallery(faces: LabelledFaces, schemes: Sequence[str], azimuths: Sequence[float]) -> tuple[Image, list[str]]:
+    """Draw a row for each scheme and a column for each azimuth.
 
-    Points that are seen are green, hidden ones red, those known on one side only grey. A scheme of one half of the face
-    is shown where that half is seen; the side that the head turns to is of no account. A scheme that the table does not
-    have comes from the one that tells most of it, as `schemes.transfer` converts.
+    Visible points are green, hidden ones red; grey ones are means of a visible and a hidden point. A scheme of one half
+    of the face is shown on faces that show this half, whichever side the head is turned to. A scheme that the faces
+    lack is converted by `schemes.transfer` from the one that has most of its points.
 
     Args:
-        faces: Of a table or a run.
-        schemes: One row each.
-        azimuths: One column each, degrees, 0 or more.
-        folder: Of the photographs of a table.
+        faces: A table of fits or a run.
+        schemes: Schemes of the rows.
+        azimuths: Azimuths of the columns, degrees, 0 or more.
 
     Returns:
         Shape (480 R, 480 C, 3), and what each tile shows; a tile is black where no picture is near the azimuth.
 
     Raises:
-        SchemeError: a scheme cannot be had.
+        SchemeError: there is no such scheme.
         InputError: a picture cannot be read.
     """
     rows, notes = [], []
@@ -50,14 +46,14 @@ def gallery(
             face = choose(faces, scheme, azimuth)
             text = f"{scheme} at {azimuth:g}: " + ("no picture" if face is None else str(faces.columns["images"][face]))
             row.append(_caption(np.zeros((SIDE, SIDE, 3), np.uint8) if face is None
-                                else _tile(faces, scheme, face, folder), text))  # fmt: skip
+                                else _tile(faces, scheme, face), text))  # fmt: skip
             notes.append(text)
         rows.append(np.concatenate(row, 1))
     return np.concatenate(rows), notes
 
 
-def choose(faces: Labelled, scheme: str, azimuth: float) -> int | None:
-    """Of the pictures at this azimuth to either side the best fitted; None = there is none."""
+def choose(faces: LabelledFaces, scheme: str, azimuth: float) -> int | None:
+    """Number of the best fitted picture at this azimuth to either side; None = there is none."""
     away = np.abs(np.abs(faces.azimuth) - azimuth)
     away[~faces.half_seen(scheme) | (away > REACH)] = np.inf
     near = np.argsort(away, kind="stable")[:NEAREST]
@@ -65,14 +61,14 @@ def choose(faces: Labelled, scheme: str, azimuth: float) -> int | None:
     return int(near[np.argmin(faces.columns["error"][near])]) if len(near) else None
 
 
-def _tile(faces: Labelled, scheme: str, face: int, folder: Path | None) -> Image:
-    """The face cut out, with its points."""
+def _tile(faces: LabelledFaces, scheme: str, face: int) -> Image:
+    """A crop of the face with its points."""
     stored, way = faces.approximate(scheme)
     points = way.apply(faces.points(stored)[face][:, :2])
     visible = way.apply(faces.visible(stored)[face][:, None].astype(np.float64))[:, 0]
     frame = _frame(faces.points("68")[face][:, :2])
     cut = cv2.warpAffine(
-        faces.picture(face, folder), frame, (SIDE, SIDE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        faces.picture(face), frame, (SIDE, SIDE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     placed = apply(frame, points)
     box = [(SIDE - FACE) / 2, (SIDE - FACE) / 2, (SIDE + FACE) / 2, (SIDE + FACE) / 2]

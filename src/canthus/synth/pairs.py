@@ -1,4 +1,4 @@
-"""The same faces in two schemes: what a transfer between schemes (`schemes.transfer`) is fitted to.
+"""Pairs: the same faces in two schemes, which a transfer between them (`schemes.transfer`) is fitted to.
 
 Each scheme of a pair is a `Side`: its points on the true jaw, or the contour where 2D annotation has it, on the outline
 that is seen. docs/data-factory.md lists the arrays of the file.
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 from canthus.errors import DataError, InputError, SchemeError
 from canthus.face3d.morphable import MorphableModel
 from canthus.schemes.scheme import Scheme
-from canthus.synth.labelled import Labelled
-from canthus.work.files import replace_whole
+from canthus.synth.faces import LabelledFaces
+from canthus.work.arrays import load_arrays, save_arrays
 
 Doubles = NDArray[np.float64]
 
@@ -27,7 +26,7 @@ class Side:
     """The points of one scheme.
 
     Attributes:
-        scheme: Its name.
+        scheme: Name of the scheme.
         outline: The contour lies on the outline that is seen; False = on the true jaw.
     """
 
@@ -56,13 +55,13 @@ class Pairs:
     """F faces in two schemes of P and Q points.
 
     Attributes:
-        images: The picture of each, and the photograph that it was made of. Shape (F,).
-        sources: The photograph. Shape (F,).
-        identities: Who it shows; empty = not known. Shape (F,).
-        source: Shape (F, P, 3), pixels.
-        target: Shape (F, Q, 3), pixels.
-        source_visible: Which of the points, on the true jaw, are seen. Shape (F, P).
-        target_visible: Shape (F, Q).
+        images: Name of each picture. Shape (F,).
+        sources: Name of the photograph that the picture was made from. Shape (F,).
+        identities: Person; empty = not known. Shape (F,).
+        source: Points in the first scheme. Shape (F, P, 3), pixels.
+        target: Points in the second scheme. Shape (F, Q, 3), pixels.
+        source_visible: Which points of the first scheme, on the true jaw, are seen. Shape (F, P).
+        target_visible: Which points of the second scheme, on the true jaw, are seen. Shape (F, Q).
         pose: Yaw, pitch, roll, degrees. Shape (F, 3).
         azimuth: Yaw about the axis of the head, degrees. Shape (F,).
         inter_ocular: Distance of the outer eye corners seen from the front, pixels. Shape (F,).
@@ -91,33 +90,33 @@ class Pairs:
 
 
 def make_pairs(
-    faces: Labelled, source: Side, target: Side, turned: float = 0.0, model: MorphableModel | None = None
+    faces: LabelledFaces, source: Side, target: Side, least: float = 0.0, model: MorphableModel | None = None
 ) -> Pairs:
-    """The faces that have both.
+    """The faces that have points in both schemes.
 
-    A scheme of one half of the face takes part where that half is seen; a face without an outline where an outline is
-    asked for (beyond 60 degrees of azimuth) is left out.
+    Where a scheme describes one half of the face, only faces that show this half are used. Where an outline is wanted,
+    faces beyond 60 degrees of azimuth are omitted, as they have none.
 
     Args:
-        faces: Of a table or a run.
-        source: P points.
-        target: Q points.
-        turned: Only faces with at least so much azimuth to either side, degrees.
+        faces: A table of fits or a run.
+        source: The first scheme, of P points.
+        target: The second scheme, of Q points.
+        least: Least azimuth of a face to either side, degrees.
         model: The face model; needed for outlines of a table.
 
     Raises:
         SchemeError: a scheme is not there.
-        InputError: the model is needed, or another.
+        InputError: the model is needed, or is not that of the table.
         DataError: no face has both.
     """
     eyes = faces.points("68")[:, [36, 45]]
     points = [faces.outline(side.scheme, model) if side.outline else faces.points(side.scheme)
               for side in (source, target)]  # fmt: skip
-    kept = np.abs(faces.azimuth) >= turned
-    for side, places in zip((source, target), points, strict=True):
-        kept &= faces.half_seen(side.scheme) & np.isfinite(places).all((1, 2))
+    kept = np.abs(faces.azimuth) >= least
+    for side, some in zip((source, target), points, strict=True):
+        kept &= faces.half_seen(side.scheme) & np.isfinite(some).all((1, 2))
     if not kept.any():
-        raise DataError(f"{faces.path}: no face has {source} and {target} at {turned:g} degrees of azimuth and beyond")
+        raise DataError(f"{faces.path}: no face has {source} and {target} at {least:g} degrees of azimuth or more")
     return Pairs(
         images=faces.columns["images"][kept],
         sources=faces.sources[kept],
@@ -134,13 +133,13 @@ def make_pairs(
 
 
 def join(parts: Sequence[Pairs]) -> Pairs:
-    """Pairs of several sets one after the other.
+    """The pairs of several sets, one after the other.
 
     Raises:
         DataError: they are not of the same schemes.
     """
     if len({tuple(part.sides) for part in parts}) != 1:
-        raise DataError(f"pairs of one source and target are joined, not of {[str(part.sides) for part in parts]}")
+        raise DataError(f"only pairs of the same schemes can be joined, not of {[str(part.sides) for part in parts]}")
     columns = {name: [getattr(part, name) for part in parts] for name in _rows()}
     return Pairs(**{name: np.concatenate(values) for name, values in columns.items()}, sides=parts[0].sides)
 
@@ -153,8 +152,7 @@ def write_pairs(path: Path, pairs: Pairs) -> None:
     """
     arrays = {name: getattr(pairs, name) for name in (*_rows(), "sides")}
     small = {name: value.astype(np.float32) if value.dtype == np.float64 else value for name, value in arrays.items()}
-    with replace_whole(path) as part:
-        np.savez_compressed(part, **small)
+    save_arrays(path, small)
 
 
 def read_pairs(path: Path) -> Pairs:
@@ -164,13 +162,10 @@ def read_pairs(path: Path) -> Pairs:
         InputError: it is something else, or damaged.
     """
     remedy = "make it again: canthus synth pairs"
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in (*_rows(), "sides")}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path}: no pairs of schemes: {error}; {remedy}") from error
-    pairs = Pairs(**{name: value.astype(np.float64) if value.dtype == np.float32 else value
-                     for name, value in arrays.items()})  # fmt: skip
+    names = (*_rows(), "sides")
+    arrays = load_arrays(path, "no pairs of schemes", remedy, names)
+    doubles = {name: value.astype(np.float64) for name, value in arrays.items() if value.dtype == np.float32}
+    pairs = Pairs(**{name: (arrays | doubles)[name] for name in names})
     counts = [Scheme.open(side.scheme).count for side in pairs.of]
     if [pairs.source.shape, pairs.target.shape] != [(len(pairs), count, 3) for count in counts]:
         raise InputError(f"{path}: {pairs.source.shape} and {pairs.target.shape} are not {pairs.sides}; {remedy}")

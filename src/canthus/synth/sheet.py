@@ -1,6 +1,5 @@
-"""A contact sheet: many pictures of a run with their points, by azimuth, so that one look tells what is wrong."""
+"""A contact sheet: many pictures of a run with their points, ordered by azimuth, to be checked by eye."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,29 @@ from canthus.geometry.crop import box_of, crop_matrix, warp
 from canthus.geometry.transform import apply
 from canthus.reader.image import read
 from canthus.types import Image
+from canthus.work.arrays import Arrays
 from canthus.work.files import replace_whole
 
 SIDE = 128
+"""Side of a tile, pixels."""
 COLUMNS = 20
 LIMIT = 200
+"""Largest number of pictures."""
 SEEN, HIDDEN = (60, 230, 90), (240, 60, 60)
+"""Colours of visible and of hidden points."""
 
 
-def write_sheet(
-    path: Path, folder: Path, columns: Mapping[str, NDArray[Any]], scheme: str = "68", margin: float | None = None
-) -> None:
-    """Draw up to 200 pictures, evenly spread over the run, in the order of their azimuth, which is written below.
+def write_sheet(path: Path, folder: Path, columns: Arrays, scheme: str = "68", margin: float | None = None) -> None:
+    """Draw up to 200 pictures, evenly spread over the run, in the order of their azimuth, which is written on them.
 
-    Points that are seen are green, hidden ones red.
+    Visible points are green, hidden ones red.
 
     Args:
-        path: A .png file.
-        folder: Of the run.
-        columns: Of its index.
-        scheme: Whose points are drawn.
-        margin: Side of what is shown over that of the box of the points; None = the whole pictures.
+        path: The .png file to write.
+        folder: Folder that the names of the pictures start from.
+        columns: Columns of the index: images, azimuth, kind, points and visibility.
+        scheme: Scheme of the points that are drawn.
+        margin: Side of the crop over that of the box of the points; None = the whole pictures.
 
     Raises:
         OutputError: the file cannot be written.
@@ -70,18 +71,18 @@ def tile(image: Image, points: NDArray[Any], visible: NDArray[np.bool_], caption
     """One picture of the sheet.
 
     Args:
-        image: Shape (H, W, 3).
-        points: Shape (P, 2 or 3), pixels.
-        visible: Shape (P,).
-        caption: Written in the lower left corner.
+        image: The picture. Shape (H, W, 3).
+        points: Points. Shape (P, 2 or 3), pixels.
+        visible: Which of them are seen. Shape (P,).
+        caption: Text in the lower left corner.
 
     Returns:
         Shape (128, 128, 3).
     """
     height, width = image.shape[:2]
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    places = (points[:, :2].astype(np.float64) + 0.5) * (SIDE / width, SIDE / height) - 0.5
-    for (x, y), seen in zip(places, visible, strict=True):
+    placed = (points[:, :2].astype(np.float64) + 0.5) * (SIDE / width, SIDE / height) - 0.5
+    for (x, y), seen in zip(placed, visible, strict=True):
         if np.isfinite((x, y)).all() and max(abs(x), abs(y)) < 10 * SIDE:
             cv2.circle(small, (round(x * 16), round(y * 16)), 16, SEEN if seen else HIDDEN, -1, cv2.LINE_AA, 4)
     for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
@@ -90,7 +91,7 @@ def tile(image: Image, points: NDArray[Any], visible: NDArray[np.bool_], caption
 
 
 def mosaic(tiles: list[Image], columns: int = COLUMNS) -> Image:
-    """Tiles in rows of so many, the last row filled with black. Shape (128 R, 128 C, 3)."""
+    """Tiles in rows of `columns`, the last row filled with black. Shape (128 R, 128 C, 3)."""
     across = min(columns, len(tiles))
     rows = -(-len(tiles) // across)
     filled = tiles + [np.zeros_like(tiles[0])] * (rows * across - len(tiles))

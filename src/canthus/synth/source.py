@@ -1,4 +1,4 @@
-"""The labelled faces that are fitted, from a data set or from a file of landmarks."""
+"""The labelled faces that are fitted or relabelled, from a data set or from a file of landmarks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +8,18 @@ import numpy as np
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.errors import DataError, ReadError
+from canthus.face3d.table import Faces2D
 from canthus.formats.table import load
 from canthus.reader.header import header_of
-from canthus.synth.table import Faces2D
 
 
 def open_faces(name: str, root: Path, split: str) -> Faces2D:
-    """The faces of a data set, with the sizes of those pictures that are files.
+    """The faces of a data set, with the sizes of the pictures that are files.
+
+    Args:
+        name: Name in the catalogue, as "wild68".
+        root: Folder of the data sets.
+        split: Split of the set.
 
     Raises:
         DataError: there is no such set, it is incomplete, or its faces are of several schemes.
@@ -35,8 +40,8 @@ def read_faces(path: Path, scheme: str | None = None) -> Faces2D:
     """The faces in a file of landmarks.
 
     Args:
-        path: As `formats.load` takes it.
-        scheme: Of the points; None = the file's, or the number of points.
+        path: A file that `formats.load` reads.
+        scheme: Scheme of the points; None = as the file says, or by the number of points.
 
     Raises:
         InputError: the file cannot be read.
@@ -54,31 +59,17 @@ def read_faces(path: Path, scheme: str | None = None) -> Faces2D:
     )
 
 
-def thinned(faces: Faces2D, limit: int | None) -> Faces2D:
-    """At most so many of the faces, evenly spread."""
-    if limit is None or len(faces.images) <= limit:
-        return faces
-    chosen = np.linspace(0, len(faces.images) - 1, limit).round().astype(int)
-    return Faces2D(
-        tuple(faces.images[index] for index in chosen),
-        tuple(faces.identities[index] for index in chosen),
-        faces.points[chosen],
-        faces.sizes[chosen],
-        faces.scheme,
-    )
-
-
-def _points(points: Sequence[np.ndarray], place: str) -> np.ndarray:
+def _points(points: Sequence[np.ndarray], source: str) -> np.ndarray:
     counts = sorted({len(some) for some in points})
     if len(counts) != 1:
-        raise DataError(f"{place}: faces of one scheme are fitted, not with {counts or 'no'} points")
+        raise DataError(f"{source}: the faces must be of one scheme, but have {counts or 'no'} points")
     return np.stack([some[:, :2] for some in points]).astype(np.float64)
 
 
-def _one_scheme(schemes: Sequence[str], place: str) -> str:
+def _one_scheme(schemes: Sequence[str], source: str) -> str:
     names = sorted(set(schemes))
     if len(names) != 1:
-        raise DataError(f"{place}: faces of one scheme are fitted, not of {', '.join(names) or 'none'}")
+        raise DataError(f"{source}: the faces must be of one scheme, but are of {', '.join(names) or 'none'}")
     return names[0]
 
 
@@ -87,7 +78,7 @@ def _name(image: Path, folder: Path) -> str:
 
 
 def _size(sample: Sample) -> tuple[float, float]:
-    """Width and height of the upright picture; NaN where it is no file of its own."""
+    """Width and height of the upright picture; NaN where it is not a file of its own."""
     if sample.pixels is not None:
         return np.nan, np.nan
     try:

@@ -8,7 +8,7 @@ from canthus.data.catalogue import open_set
 from canthus.errors import InputError
 from canthus.geometry.crop import box_of
 from canthus.synth.factory import Task, produce
-from canthus.synth.occlusion.covered import Copies, CoveredViews, strangers
+from canthus.synth.occlusion.covered import Copies, CoveredViews, other_people
 from canthus.synth.occlusion.occlude import KINDS
 from canthus.synth.turn.profile import ProfileOptions
 from canthus.synth.turn.turned import Views
@@ -45,11 +45,11 @@ def test_something_is_hidden_and_the_seed_tells_what(order):
     assert (order.make(Task(7, 5)).image == order.make(Task(7, 5)).image).all()
 
 
-def test_strangers_are_other_people(studio):
+def test_occluders_are_cut_from_other_people(studio):
     people = np.load(studio.table)["identities"]
-    chosen = strangers(people, 3, np.random.default_rng(0))
+    chosen = other_people(people, 3, np.random.default_rng(0))
     assert len(chosen) == 2 and people[3] not in people[chosen]
-    assert strangers(people[:1], 0, np.random.default_rng(0)) == []
+    assert other_people(people[:1], 0, np.random.default_rng(0)) == []
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +111,9 @@ def test_a_view_that_cannot_be_read_is_made_up_for(views, tmp_path):
 
 
 def test_what_is_no_run_of_views_is_refused(views, covered, tmp_path):
-    with pytest.raises(InputError, match="not a whole run of canthus synth profile"):
+    with pytest.raises(InputError, match="not a finished run of canthus synth profile"):
         produce(CoveredViews(tmp_path, 5), tmp_path / "run")
-    with pytest.raises(InputError, match="it holds 'occluded'"):
+    with pytest.raises(InputError, match="of kind 'occluded'"):
         produce(CoveredViews(covered, 5), tmp_path / "run")
     shutil.copytree(views, tmp_path / "some")
     np.savez(tmp_path / "some" / "index.npz", images=np.array(["a"]))

@@ -11,19 +11,19 @@ from canthus.geometry.transform import apply, similarity
 from canthus.schemes.scheme import Scheme
 from canthus.synth.relabel.denoise import (
     Estimates,
+    bias_between,
     blend,
     choose,
     degrade,
     frames,
     in_frame,
     in_pixels,
-    in_style,
     limited,
-    manner,
+    mean_length,
     noise_fields,
     point_weights,
     split_noise,
-    spread,
+    with_bias_of,
 )
 
 SCHEME = Scheme.open("68")
@@ -47,12 +47,12 @@ def units(points: np.ndarray) -> np.ndarray:
     return np.linalg.norm(right - left, axis=-1)
 
 
-def clean(estimates: Estimates, style: str = "labels", limit: float = 0.1) -> np.ndarray:
+def clean(estimates: Estimates, bias: str = "labels", limit: float = 0.1) -> np.ndarray:
     """The whole way from estimates to new labels."""
     unit = units(estimates.label)
     axes = frames(estimates.label, unit, SCHEME)
     weights = point_weights({"contour": (0.2, 0.5, 0.3), "inner": (0.4, 0.1, 0.5)}, SCHEME)
-    alike = in_style(estimates, axes, SCHEME, style)
+    alike = with_bias_of(estimates, axes, SCHEME, bias)
     return limited(alike.label, blend(alike, weights), unit, limit).points
 
 
@@ -61,7 +61,7 @@ def changed(estimates: Estimates, change) -> Estimates:
 
 
 seeds = st.integers(0, 10_000)
-styles = st.sampled_from(["labels", "net"])
+biases = st.sampled_from(["labels", "net"])
 
 
 @settings(max_examples=20)
@@ -74,19 +74,19 @@ def test_all_weight_on_one_source_gives_it_back(seed):
 
 
 @settings(max_examples=20)
-@given(seeds, styles)
-def test_commutes_with_mirroring(seed, style):
+@given(seeds, biases)
+def test_commutes_with_mirroring(seed, bias):
     estimates = faces(seed)
     mirrored = changed(estimates, lambda points: SCHEME.mirrored(points, WIDTH))
-    np.testing.assert_allclose(clean(mirrored, style), SCHEME.mirrored(clean(estimates, style), WIDTH), atol=1e-6)
+    np.testing.assert_allclose(clean(mirrored, bias), SCHEME.mirrored(clean(estimates, bias), WIDTH), atol=1e-6)
 
 
 @settings(max_examples=20)
-@given(seeds, styles, st.floats(0.2, 5), st.floats(-180, 180), st.floats(-100, 100))
-def test_commutes_with_a_similarity_of_all(seed, style, scale, angle, shift):
+@given(seeds, biases, st.floats(0.2, 5), st.floats(-180, 180), st.floats(-100, 100))
+def test_commutes_with_a_similarity_of_all(seed, bias, scale, angle, shift):
     estimates, place = faces(seed), similarity(scale, angle, (shift, -shift))
     moved = changed(estimates, lambda points: apply(place, points))
-    np.testing.assert_allclose(clean(moved, style), apply(place, clean(estimates, style)), atol=1e-3)
+    np.testing.assert_allclose(clean(moved, bias), apply(place, clean(estimates, bias)), atol=1e-3)
 
 
 @settings(max_examples=20)
@@ -97,25 +97,25 @@ def test_moves_go_to_the_face_and_back(seed):
     np.testing.assert_allclose(in_pixels(in_frame(moves, axes), axes), moves, atol=1e-9)
 
 
-def test_a_manner_is_found_and_taken_out(rng):
+def test_a_bias_is_found_and_removed(rng):
     estimates = faces(3, count=5, noise=0)
     axes = frames(estimates.label, units(estimates.label), SCHEME)
     offset = rng.normal(0, 0.05, (68, 2))
     offset = (offset + SCHEME.mirrored(offset, 1)) / 2
     net = estimates.label + in_pixels(offset, axes)
     net[0, 5] = np.nan
-    np.testing.assert_allclose(manner(estimates.label, net, axes, SCHEME), offset, atol=1e-9)
+    np.testing.assert_allclose(bias_between(estimates.label, net, axes, SCHEME), offset, atol=1e-9)
     other = Estimates(estimates.label, estimates.fit, net)
     told = np.isfinite(net)
-    np.testing.assert_allclose(in_style(other, axes, SCHEME, "labels").net[told], estimates.label[told], atol=1e-6)
-    np.testing.assert_allclose(in_style(other, axes, SCHEME, "net").fit[told], net[told], atol=1e-6)
+    np.testing.assert_allclose(with_bias_of(other, axes, SCHEME, "labels").net[told], estimates.label[told], atol=1e-6)
+    np.testing.assert_allclose(with_bias_of(other, axes, SCHEME, "net").fit[told], net[told], atol=1e-6)
     np.testing.assert_allclose(noise_fields(other, axes, SCHEME)[told], 0, atol=1e-9)
 
 
-def test_without_a_net_nothing_changes_its_manner():
+def test_without_a_net_nothing_changes_its_bias():
     estimates = faces(0)
     alone = Estimates(estimates.label, estimates.fit, np.full_like(estimates.net, np.nan))
-    assert in_style(alone, frames(alone.label, units(alone.label), SCHEME), SCHEME, "net") is alone
+    assert with_bias_of(alone, frames(alone.label, units(alone.label), SCHEME), SCHEME, "net") is alone
     weights = point_weights({"contour": (0.5, 0.5, 0), "inner": (1, 0, 0)}, SCHEME)
     assert np.isfinite(blend(alone, weights)).all()
 
@@ -134,7 +134,7 @@ def test_points_beyond_the_limit_stay_and_spoilt_faces_are_refused():
     points[2, :20] = 50.0
     points[3, 7] = np.nan
     cleaned = limited(label, points, np.full(4, 100.0), 0.1)
-    assert cleaned.problems == ("", "", "29% of its points would move beyond the limit", "a prior is missing")
+    assert cleaned.problems == ("", "", "29% of its points would move too far", "a prior is missing")
     assert cleaned.kept[1].sum() == 1 and (cleaned.points[1, 3] == 0).all() and cleaned.moved[1, 3] == 0
     np.testing.assert_allclose(cleaned.moved[0], np.sqrt(2) / 100)
 
@@ -163,9 +163,9 @@ def test_a_source_that_is_missing_gets_no_weight(rng):
 def test_noise_is_told_from_the_nets_and_handed_on(rng):
     net_error, label_error = rng.normal(0, 0.03, (400, 68, 2)), rng.normal(0, 0.04, (400, 68, 2))
     fields, inner = label_error - net_error, GROUPS["inner"]
-    factor, net = split_noise(fields, spread(label_error, inner), inner)
-    np.testing.assert_allclose([factor, net], [0.8, spread(net_error, inner)], rtol=0.02)
-    with pytest.raises(ShapeError, match="it must be less"):
+    factor, net = split_noise(fields, mean_length(label_error, inner), inner)
+    np.testing.assert_allclose([factor, net], [0.8, mean_length(net_error, inner)], rtol=0.02)
+    with pytest.raises(ShapeError, match="give a smaller error"):
         split_noise(fields, 0.2, inner)
     axes = np.stack([similarity(50.0, 30.0)[:, :2]] * 300)
     truth = rng.normal(0, 50, (300, 68, 2))

@@ -9,9 +9,9 @@ import pytest
 
 from canthus.data.landmarks_csv import read_csv
 from canthus.errors import DataError, OutputError
+from canthus.face3d.table import Faces2D
 from canthus.synth.relabel.denoise import Cleaned
 from canthus.synth.relabel.labels import write_labels
-from canthus.synth.table import Faces2D
 
 
 @pytest.fixture

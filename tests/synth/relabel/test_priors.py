@@ -6,12 +6,12 @@ import pytest
 
 from canthus.errors import InputError, ReadError, SchemeError, ShapeError
 from canthus.face3d.fit import Fitter
+from canthus.face3d.table import Faces2D
 from canthus.runtime.bundle import default_bundle
 from canthus.schemes.scheme import Scheme
-from canthus.synth.photographs import open_photographs
+from canthus.synth.faces import open_fits
 from canthus.synth.relabel.denoise import Estimates, frames
 from canthus.synth.relabel.priors import Prior, Rehearsal, fitted
-from canthus.synth.table import Faces2D
 
 SCHEME = Scheme.open("68")
 
@@ -53,7 +53,7 @@ def test_a_prior_of_another_scheme_or_picture(prior, tmp_path):
 
 @pytest.fixture
 def good(studio):
-    return open_photographs(studio.table, studio.folder)
+    return open_fits(studio.table, studio.folder)
 
 
 def faces_of(good, order=None) -> Faces2D:
@@ -65,22 +65,22 @@ def faces_of(good, order=None) -> Faces2D:
 
 def test_fits_are_matched_by_picture_and_labels(good, studio):
     faces = faces_of(good, [3, 1, 7])
-    points, unit = fitted(good, faces, studio.table)
+    points, unit = fitted(good, faces)
     np.testing.assert_array_equal(points, good.columns["fitted"][[3, 1, 7], :, :2])
     np.testing.assert_array_equal(unit, good.columns["inter_ocular"][[3, 1, 7]])
     strange = Faces2D(("images/03.png", "other.png"), ("", ""), faces.points[:2], np.full((2, 2), np.nan), "68")
-    points, unit = fitted(good, strange, studio.table)
+    points, unit = fitted(good, strange)
     assert np.isnan(points[1]).all() and np.isnan(unit).tolist() == [False, True]
 
 
 def test_tables_that_do_not_belong_to_the_labels(good, studio):
     faces = faces_of(good)
     with pytest.raises(InputError, match="other labels there"):
-        fitted(good, Faces2D(faces.images, faces.identities, faces.points + 1, faces.sizes, "68"), studio.table)
+        fitted(good, Faces2D(faces.images, faces.identities, faces.points + 1, faces.sizes, "68"))
     with pytest.raises(InputError, match="another set or split"):
-        fitted(good, Faces2D(("x.png",), ("",), faces.points[:1], faces.sizes[:1], "68"), studio.table)
+        fitted(good, Faces2D(("x.png",), ("",), faces.points[:1], faces.sizes[:1], "68"))
     with pytest.raises(SchemeError, match="of scheme 51"):
-        fitted(good, Faces2D(("x.png",), ("",), faces.points[:1, 17:], faces.sizes[:1], "51"), studio.table)
+        fitted(good, Faces2D(("x.png",), ("",), faces.points[:1, 17:], faces.sizes[:1], "51"))
 
 
 def rehearse(good, toy, prior, rng, noise):
@@ -97,11 +97,11 @@ def test_a_rehearsal_finds_the_better_source(good, toy, prior, rng):
     for group in ("contour", "inner"):
         errors, (label, _, net) = choice.errors[group], choice.weights[group]
         np.testing.assert_allclose(errors["label"], 0.04, rtol=0.05)
-        assert 0.01 < errors["net"] < 0.025  # the manner of so few faces takes some of the noise
+        assert 0.01 < errors["net"] < 0.025  # the bias of so few faces takes some of the noise
         assert net > label
         assert errors["blend"] <= errors["label and fit"] < errors["label"]
 
 
 def test_noise_that_the_disagreement_does_not_leave_room_for(good, toy, prior, rng):
-    with pytest.raises(ShapeError, match="it must be less"):
+    with pytest.raises(ShapeError, match="give a smaller error"):
         rehearse(good, toy, prior, rng, {"contour": 0.04, "inner": 0.1})

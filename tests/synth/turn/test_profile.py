@@ -216,13 +216,13 @@ def test_outlines_end_where_they_mean_nothing(model):
     np.testing.assert_array_equal(inner.outlines["68"][17:], inner.points["68"][17:])
 
 
-def test_worthless_views_are_told(model):
+def test_views_that_are_refused(model):
     good = relief_of(model)
     assert find_problem(good, 40.0, OPTIONS) == ""
     assert "6.0% off its labels" in find_problem(relief_of(model, error=0.06), 40.0, OPTIONS)
     assert "off its labels" in find_problem(replace(good, error=np.nan), 40.0, OPTIONS)
     assert "beyond 90" in find_problem(good, 79.0, OPTIONS) and find_problem(good, 77.0, OPTIONS) == ""
-    assert "photograph, at 12, hides" in find_problem(good, -30.0, OPTIONS)
+    assert "photograph, at 12 degrees, hides" in find_problem(good, -30.0, OPTIONS)
     assert find_problem(relief_of(model, (5.0, 0.0, 0.0)), -30.0, OPTIONS) == ""
 
 
@@ -255,7 +255,7 @@ def test_most_turns_are_moderate_and_frontal_faces_go_both_ways(rng):
 
 def test_a_face_without_fit_is_refused(model):
     fit = replace(fitted(model, (0.0, 0.0, 0.0)), problems=("too few points",))
-    with pytest.raises(ShapeError, match=r"face 0 has no fit .*too few points"):
+    with pytest.raises(ShapeError, match=r"face 0 was not fitted: too few points"):
         prepare(np.zeros((50, 50, 3), np.uint8), model, fit)
 
 

@@ -22,7 +22,7 @@ def test_bins_are_filled_as_wanted_by_turns_that_go_further(seed, each):
     assert ((turns * azimuth[faces] >= 0) | (np.abs(azimuth[faces]) <= FRONTAL)).all()
 
 
-def test_far_turns_are_few_and_photographs_used_alike():
+def test_far_rotations_are_few_and_photographs_used_equally():
     rng = np.random.default_rng(0)
     azimuth = rng.uniform(-50, 50, 300)
     chosen = choose_views(azimuth, np.full(BINS, 50), np.zeros((2, 300), bool), np.zeros(300), rng)
@@ -31,7 +31,7 @@ def test_far_turns_are_few_and_photographs_used_alike():
     assert np.bincount([face for face, _ in chosen], minlength=300).max() <= 12
 
 
-def test_barred_photographs_are_not_turned_that_way():
+def test_barred_photographs_are_not_rotated_to_that_side():
     azimuth, barred = np.array([-3.0, 4.0]), np.array([[True, False], [False, True]])
     chosen = choose_views(azimuth, np.full(BINS, 1), barred, np.zeros(2), np.random.default_rng(1))
     assert {(face, turn > 0) for face, turn in chosen} == {(0, True), (1, False)}
@@ -46,7 +46,7 @@ def test_a_refused_photograph_is_replaced(toy, studio):
     outcomes[first[0]] = "ugly"
     (again,) = order.plan(outcomes)
     assert again.number == 45 and (again.face, again.turn > 0) != (first[0].face, first[0].turn > 0)
-    azimuth = order.photographs.azimuth
+    azimuth = order.faces.azimuth
     assert bin_of(azimuth[again.face] + again.turn) == bin_of(azimuth[first[0].face] + first[0].turn)
     assert order.plan(dict.fromkeys(first, "")) == []
 
@@ -72,18 +72,16 @@ def test_pose_of_a_view_is_that_of_the_photograph_turned(toy, studio):
         assert row["pose"][0] == pytest.approx(row["azimuth"], abs=4)
 
 
-def test_points_are_those_of_the_view_in_the_manner_of_the_set(toy, studio, tmp_path):
+def test_points_are_those_of_the_view_with_the_bias_of_the_set(toy, studio, tmp_path):
     options = ProfileOptions(size=64, spacing=6)
     order = Views(toy.path, studio.table, studio.folder, 36, options=options)
     tasks = order.plan({})[::6]
-    style = np.zeros((68, 3))
-    style[30] = (0.0, 0.0, -1.0)  # the tip of the nose, 1 cm towards where the face looks
-    np.savez(tmp_path / "fits.npz", **{**np.load(studio.table), "style": style})
-    styled = Views(toy.path, tmp_path / "fits.npz", studio.folder, 36, options=options)
+    bias = np.zeros((68, 3))
+    bias[30] = (0.0, 0.0, -1.0)  # the tip of the nose, 1 cm towards where the face looks
+    np.savez(tmp_path / "fits.npz", **{**np.load(studio.table), "annotation_bias": bias})
+    biased = Views(toy.path, tmp_path / "fits.npz", studio.folder, 36, options=options)
     for task in tasks:
-        relief = prepare(
-            order.photographs.picture(task.face), toy.model, order.photographs.fit(task.face), options=options
-        )
+        relief = prepare(order.faces.picture(task.face), toy.model, order.faces.fit(task.face), options=options)
         made, row = view(relief, toy.model, task.turn), order.make(task).row
         for scheme, points in made.points.items():
             assert row[f"points_{scheme}"] == pytest.approx(points, abs=1e-2)
@@ -91,7 +89,7 @@ def test_points_are_those_of_the_view_in_the_manner_of_the_set(toy, studio, tmp_
             assert row["outline_68"] == pytest.approx(made.outlines["68"], abs=1e-2)
         else:
             assert np.isnan(row["outline_68"]).all()
-        moved = styled.make(task).row["points_68"] - row["points_68"]
+        moved = biased.make(task).row["points_68"] - row["points_68"]
         forward = relief.scale * rotation(made.pose.astype(float)) @ (0, 0, -1)
         assert moved[30] == pytest.approx(forward, abs=1e-2)
         assert np.delete(moved, 30, 0) == pytest.approx(0, abs=1e-4)

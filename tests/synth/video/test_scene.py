@@ -80,7 +80,7 @@ def test_a_whole_sequence_is_left_and_another_refused(job, tmp_path):
     with pytest.raises(OutputError, match="another sequence"):
         write_scene(job, tmp_path, "one", seed=4)
     (tmp_path / "mine").mkdir()
-    with pytest.raises(OutputError, match="no sequence that was made here"):
+    with pytest.raises(OutputError, match="is no sequence made by"):
         write_scene(job, tmp_path, "mine", seed=3)
 
 

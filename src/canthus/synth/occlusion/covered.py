@@ -1,34 +1,28 @@
-"""What the factory makes of photographs and of turned views, second: copies with something before the face."""
+"""Occluded copies of photographs and of rotated views, as orders for the factory."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus.errors import InputError, ReadError, ShapeError
+from canthus.errors import ReadError, ShapeError
 from canthus.geometry.crop import box_of, crop_matrix
 from canthus.geometry.pixels import cut, inside
 from canthus.geometry.transform import Matrix, apply, scale_of
-from canthus.reader.image import read
+from canthus.synth.faces import LabelledFaces, open_fits, open_views
 from canthus.synth.factory import Made, Task
 from canthus.synth.occlusion.occlude import KINDS, Occluded, occlude
-from canthus.synth.photographs import Photographs, open_photographs
 from canthus.types import Floats, Image
-from canthus.work.jobs import INDEX, SETTINGS, digest
-
-Columns = Mapping[str, NDArray[Any]]
+from canthus.work.folder import INDEX, digest
 
 OTHERS = 2
-"""Pictures of other people that an occluder may be cut from."""
+"""Number of pictures of other people that an occluder may be cut from."""
 SCHEME = "68"
-"""Whose points tell where to put something before a turned face."""
-NEEDED = ("images", "identities", "azimuth", f"points_{SCHEME}", f"visible_{SCHEME}")
+"""Scheme whose points an occluder is placed by on a rotated view."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +32,11 @@ class Copies:
     Attributes:
         fits: Table of `canthus synth fit`.
         pictures: Folder of the set that was fitted.
-        count: Copies wanted; every photograph is copied alike often.
-        seed: Chooses what is put before which face.
+        count: Number of copies wanted; every photograph is copied equally often.
+        seed: Seed of the occluders.
         size: Side of a copy, pixels.
         margin: Side of a copy over the longer side of the box of the labels.
-        residual: Fits with more error are left out, a share of the inter-ocular distance.
+        residual: Fits with a larger error are omitted, as a share of the inter-ocular distance.
     """
 
     fits: Path
@@ -54,28 +48,24 @@ class Copies:
     residual: float = 0.05
 
     @property
-    def photographs(self) -> Photographs:
-        """What copies are made of."""
-        return open_photographs(self.fits, self.pictures)
+    def faces(self) -> LabelledFaces:
+        """The photographs."""
+        return open_fits(self.fits, self.pictures)
 
     def settings(self) -> dict[str, Any]:
-        """All that the result depends on."""
+        """Everything that the result depends on, for JSON."""
         values = {name: value for name, value in vars(self).items() if not isinstance(value, Path)}
         return {"kind": "occluded", "fits": digest(self.fits), **values}
 
     def plan(self, outcomes: Mapping[Task, str]) -> list[Task]:
-        """Copies of the photographs whose labels a face fits, in a random order, round after round."""
-        good = np.flatnonzero(self.photographs.columns["error"] <= self.residual)
+        """Copies of the photographs that are fitted well, in a random order, again and again."""
+        good = np.flatnonzero(self.faces.columns["error"] <= self.residual)
         return _plan(good, self.count, self.seed, outcomes)
 
-    def picture(self, face: int) -> Image:
-        """The photograph of a face."""
-        return self.photographs.picture(face)
-
     def make(self, task: Task) -> Made | str:
-        """A copy with its labels, or why there is none."""
-        photographs = self.photographs
-        columns, face, scheme = photographs.columns, task.face, photographs.scheme
+        """A copy with its labels, or the reason why there is none."""
+        faces, face = self.faces, task.face
+        columns, scheme = faces.columns, faces.scheme
         labels = columns["labels"][face]
         matrix = crop_matrix(box_of(labels), self.size, self.margin)
         try:
@@ -84,36 +74,31 @@ class Copies:
         except (ReadError, ShapeError) as error:
             return str(error)
         row: dict[str, Any] = {
-            "sources": photographs.name(face),
-            "identities": photographs.person(face),
+            "sources": faces.name(face),
+            "identities": faces.person(face),
             "seed": seed,
             "kind": made.kind,
             "turn": np.float32(0),
-            "azimuth": np.float32(photographs.azimuth[face]),
+            "azimuth": np.float32(faces.azimuth[face]),
             "pose": columns["pose"][face],
             "error": columns["error"][face],
         }
-        for name in photographs.schemes:
+        for name in faces.schemes:
             points = _moved(matrix, columns[f"points_{name}"][face])
             visible = _seen(points, columns[f"visible_{name}"][face], made)
             row |= {f"points_{name}": points, f"visible_{name}": visible}
         row[f"outline_{scheme}"] = _moved(matrix, np.concatenate([labels, columns["fitted"][face, :, 2:]], 1))
         return Made(made.image, row)
 
-    @property
-    def people(self) -> NDArray[Any]:
-        """Who is in each photograph."""
-        return self.photographs.columns["identities"]
-
 
 @dataclass(frozen=True)
 class CoveredViews:
-    """Occluded copies of turned views, of their size and with their labels.
+    """Occluded copies of rotated views, of their size and with their labels.
 
     Attributes:
         views: Folder of a run of `canthus synth profile`.
-        count: Copies wanted; every view is copied alike often.
-        seed: Chooses what is put before which face.
+        count: Number of copies wanted; every view is copied equally often.
+        seed: Seed of the occluders.
     """
 
     views: Path
@@ -121,34 +106,25 @@ class CoveredViews:
     seed: int = 0
 
     @property
-    def columns(self) -> Columns:
-        """Index of the run."""
-        return _open_views(self.views)
-
-    @property
-    def people(self) -> NDArray[Any]:
-        """Who is in each view."""
-        return self.columns["identities"]
+    def faces(self) -> LabelledFaces:
+        """The views."""
+        return open_views(self.views)
 
     def settings(self) -> dict[str, Any]:
-        """All that the result depends on."""
-        _open_views(self.views)  # complains better of what is no run
+        """Everything that the result depends on, for JSON."""
+        open_views(self.views)  # has the better error where there is no run
         return {"kind": "occluded", "views": digest(self.views / INDEX), "count": self.count, "seed": self.seed}
 
     def plan(self, outcomes: Mapping[Task, str]) -> list[Task]:
-        """Copies of the views, in a random order, round after round."""
-        return _plan(np.arange(len(self.people)), self.count, self.seed, outcomes)
-
-    def picture(self, face: int) -> Image:
-        """A view."""
-        return read(self.views / str(self.columns["images"][face]))
+        """Copies of the views, in a random order, again and again."""
+        return _plan(np.arange(len(self.faces)), self.count, self.seed, outcomes)
 
     def make(self, task: Task) -> Made | str:
-        """A copy with the labels of its view, or why there is none."""
-        columns, face = self.columns, task.face
+        """A copy with the labels of its view, or the reason why there is none."""
+        columns, face = self.faces.columns, task.face
         try:
-            places = columns[f"points_{SCHEME}"][face, :, :2].astype(np.float64)
-            made, seed = _cover(self, task, _picture(self, face), places, SCHEME)
+            points = columns[f"points_{SCHEME}"][face, :, :2].astype(np.float64)
+            made, seed = _cover(self, task, _picture(self, face), points, SCHEME)
         except (ReadError, ShapeError) as error:
             return str(error)
         row: dict[str, Any] = {name: value[face] for name, value in columns.items() if name != "images"}
@@ -159,7 +135,7 @@ class CoveredViews:
 
 
 def _plan(faces: NDArray[np.intp], count: int, seed: int, outcomes: Mapping[Task, str]) -> list[Task]:
-    """Tasks for the copies that are missing: the faces in a random order, round after round, without refused ones."""
+    """Tasks for the copies that are missing: the faces in a random order, again and again, without refused ones."""
     barred = {task.face for task, reason in outcomes.items() if reason}
     order = [int(face) for face in np.random.default_rng(seed).permutation(faces) if int(face) not in barred]
     missing = count - sum(not reason for reason in outcomes.values())
@@ -168,29 +144,30 @@ def _plan(faces: NDArray[np.intp], count: int, seed: int, outcomes: Mapping[Task
 
 
 def _cover(
-    order: Copies | CoveredViews, task: Task, image: Image, places: NDArray[np.float64], scheme: str
+    order: Copies | CoveredViews, task: Task, image: Image, points: NDArray[np.float64], scheme: str
 ) -> tuple[Occluded, int]:
-    """The picture with something before it that the task's number chooses, and the seed of that."""
+    """The picture with an occluder that the number of the task chooses, and the seed of the occluder."""
     rng = np.random.default_rng((order.seed, task.number))
     kind, seed = str(rng.choice(KINDS)), int(rng.integers(2**31))
-    others = tuple(_picture(order, other) for other in strangers(order.people, task.face, rng))
-    return occlude(image, places, scheme, seed, others, kind), seed
+    identities = order.faces.columns["identities"]
+    others = tuple(_picture(order, other) for other in other_people(identities, task.face, rng))
+    return occlude(image, points, scheme, seed, others, kind), seed
 
 
-def strangers(people: NDArray[Any], face: int, rng: np.random.Generator) -> list[int]:
-    """Pictures of other people than that of a face; fewer than OTHERS where there are not as many.
+def other_people(identities: NDArray[Any], face: int, rng: np.random.Generator) -> list[int]:
+    """Random pictures of other people than that of a face: OTHERS of them, or as many as there are.
 
     Args:
-        people: Who is in each picture. Shape (F,).
+        identities: Person in each picture. Shape (F,).
         face: Number of the picture.
         rng: Random numbers.
     """
-    others = np.flatnonzero(people != people[face])
+    others = np.flatnonzero(identities != identities[face])
     return [int(other) for other in rng.choice(others, min(OTHERS, len(others)), replace=False)]
 
 
 def _seen(points: Floats, visible: NDArray[np.bool_], made: Occluded) -> NDArray[np.bool_]:
-    """Which of the visible points (P, 3) lie in the picture and under nothing. Shape (P,)."""
+    """Which of the visible points (P, 3) lie in the picture and under no occluder. Shape (P,)."""
     return visible & ~made.hides(points[:, :2]) & inside(points[:, :2], made.alpha.shape)
 
 
@@ -200,22 +177,6 @@ def _moved(matrix: Matrix, points: NDArray[Any]) -> Floats:
     return np.concatenate([apply(matrix, points[:, :2].astype(np.float64)), depth], 1).astype(np.float32)
 
 
-@cache
-def _open_views(folder: Path) -> Columns:
-    """The index of a run of turned views; once in a process."""
-    try:
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        with np.load(folder / INDEX, allow_pickle=False) as archive:
-            columns = dict(archive)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise InputError(f"{folder}: not a whole run of canthus synth profile: {error}; make one") from error
-    missing = [name for name in NEEDED if name not in columns]
-    if settings.get("kind") != "views" or missing:
-        what = f"{missing[0]!r} is missing" if missing else f"it holds {settings.get('kind')!r}"
-        raise InputError(f"{folder}: not a run of canthus synth profile: {what}; make one")
-    return columns
-
-
 @lru_cache(64)
 def _picture(order: Copies | CoveredViews, face: int) -> Image:
-    return order.picture(face)
+    return order.faces.picture(face)

@@ -1,4 +1,4 @@
-"""The face that is covered, its axes, and what layers before it are drawn with: outlines, opacity and surfaces."""
+"""The face that is occluded, its axes, and the means to draw occluders: outlines, opacity and surfaces."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +14,9 @@ from canthus.types import Floats, Image
 
 Doubles = NDArray[np.float64]
 BITS = 4
-"""Fractional bits of the coordinates that OpenCV draws."""
+"""Number of fractional bits of the coordinates that OpenCV draws."""
 UPPER_LEFT = (0.6, 0.8)
-"""Where shadows fall when the light comes from there."""
+"""Direction in which shadows fall when the light comes from the upper left."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Frame:
     """Axes of a face: the eyes lie at y = 0, the mouth at y = 1.
 
     Attributes:
-        origin: Between the eyes, or at the only one. Shape (2,), pixels.
+        origin: Middle between the eyes, or the only eye that is known. Shape (2,), pixels.
         right: Unit vector from the subject's right to the left, across `down`. Shape (2,).
         down: Unit vector from the eyes to the mouth. Shape (2,).
         unit: Distance from eyes to mouth, about 7 cm, pixels.
@@ -36,26 +36,26 @@ class Frame:
     unit: float
 
     def place(self, xy: Any) -> Doubles:
-        """Pixels of points (..., 2) of the frame."""
+        """Points (..., 2) of the frame in pixels."""
         xy = np.asarray(xy, np.float64)
         placed: Doubles = self.origin + self.unit * (xy[..., :1] * self.right + xy[..., 1:] * self.down)
         return placed
 
     def find(self, points: Doubles) -> Doubles:
-        """Points (..., 2) of the frame at pixels."""
+        """Points (..., 2) in pixels in the frame."""
         return (points - self.origin) @ np.stack([self.right, self.down], -1) / self.unit
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """The face that is to be covered.
+    """The face that is to be occluded.
 
     Attributes:
-        image: Shape (H, W, 3).
-        points: Shape (P, 2), pixels.
-        scheme: Of the points.
-        frame: Its axes.
-        others: Other pictures.
+        image: The picture. Shape (H, W, 3).
+        points: Landmarks. Shape (P, 2), pixels.
+        scheme: Scheme of the points.
+        frame: Axes of the face.
+        others: Pictures of other people.
         rng: Random numbers.
     """
 
@@ -83,13 +83,13 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Something before a face.
+    """An occluder.
 
     Attributes:
-        colour: Shape (H, W, 3), 0..255.
+        colour: Colour, 0..255. Shape (H, W, 3).
         alpha: Opacity, 0..1. Shape (H, W).
-        shadow: How dark the shadow is that it throws.
-        light: The direction shadows fall.
+        shadow: Darkness of its shadow, 0..1.
+        light: Direction in which its shadow falls.
     """
 
     colour: Floats
@@ -102,8 +102,8 @@ def frame_of(points: Doubles, scheme: str) -> Frame:
     """The axes of a face.
 
     Args:
-        points: Shape (P, 2), pixels; NaN = missing.
-        scheme: Of the points.
+        points: Landmarks; NaN = missing. Shape (P, 2), pixels.
+        scheme: Scheme of the points.
 
     Raises:
         ShapeError: no point of the eyes or of the mouth is known, or they coincide.
@@ -123,7 +123,7 @@ def frame_of(points: Doubles, scheme: str) -> Frame:
 
 
 def somewhere(scene: Scene) -> Doubles:
-    """A place on the face: near one of its points, in the axes of the face."""
+    """A random position near one of the points, in the axes of the face."""
     known = scene.known
     return scene.frame.find(known[scene.rng.integers(len(known))]) + scene.rng.normal(0, 0.15, 2)
 
@@ -148,7 +148,7 @@ def random_shape(scene: Scene) -> Doubles:
 
 
 def rays(angles: Doubles) -> Doubles:
-    """Unit vectors (N, 2) in directions of so many radians (N,)."""
+    """Unit vectors (N, 2) at angles (N,) in radians."""
     return np.stack([np.cos(angles), np.sin(angles)], -1)
 
 
@@ -160,7 +160,7 @@ def superellipse(power: float) -> Doubles:
 
 
 def stretched(discs: list[tuple[Any, float]]) -> Doubles:
-    """The outline of what is stretched around discs (centre, radius). Shape (N, 2)."""
+    """The convex outline around discs (centre, radius). Shape (N, 2)."""
     circle = rays(np.linspace(0, 2 * np.pi, 24, endpoint=False))
     return hull(np.concatenate([np.asarray(centre) + radius * circle for centre, radius in discs]))
 
@@ -171,7 +171,7 @@ def hull(points: Doubles) -> Doubles:
 
 
 def rotated(outline: Doubles, angle: float) -> Doubles:
-    """An outline (N, 2) turned by so many radians, clockwise on the screen."""
+    """An outline (N, 2) rotated by an angle in radians, clockwise on the screen."""
     cosine, sine = np.cos(angle), np.sin(angle)
     moved: Doubles = outline @ np.array([[cosine, sine], [-sine, cosine]])
     return moved
@@ -204,7 +204,7 @@ def strokes(scene: Scene, lines: list[Doubles], wide: int) -> Floats:
 
 
 def soft(alpha: Floats, scene: Scene) -> Floats:
-    """With an edge about as sharp as the picture's."""
+    """The opacity with edges about as sharp as those of the picture."""
     sigma = max(0.4, 0.012 * scene.frame.unit * scene.rng.uniform(0.3, 1.5))
     return cv2.GaussianBlur(alpha, (0, 0), sigma).astype(np.float32, copy=False)
 
@@ -224,7 +224,7 @@ def lit(colour: Floats, alpha: Floats, strength: float) -> Floats:
 
 
 def piece(scene: Scene) -> Floats:
-    """Another picture, turned, scaled and mirrored at its borders so that it fills this one. Shape (H, W, 3)."""
+    """Another picture, rotated, scaled and mirrored at its borders so that it fills this one. Shape (H, W, 3)."""
     rng, (height, width) = scene.rng, scene.size
     other = scene.others[rng.integers(len(scene.others))]
     turn = cv2.getRotationMatrix2D(
@@ -236,7 +236,7 @@ def piece(scene: Scene) -> Floats:
 
 
 def random_colour(rng: np.random.Generator) -> Doubles:
-    """A colour of things: seldom saturated. Shape (3,)."""
+    """A random colour, seldom saturated. Shape (3,)."""
     grey = rng.uniform(30, 235)
     colour: Doubles = (grey + rng.normal(0, 28, 3)).clip(5, 250)
     return colour

@@ -1,6 +1,6 @@
-"""Put something before a face and say which landmarks it hides.
+"""Occlude a face, and report which landmarks are hidden.
 
-A point is hidden where what lies over it is more than half opaque: through clear lenses and single hairs it is seen.
+A point is hidden where the occluder over it is more than half opaque: it is seen through clear lenses and single hairs.
 Motion blur hides nothing. The same seed gives the same picture.
 """
 
@@ -21,22 +21,22 @@ from canthus.types import Floats, Image, as_image
 Mask = NDArray[np.bool_]
 
 KINDS = (*OCCLUDERS, "blur")
-"""What `occlude` can do, by name."""
+"""Names of the occluders, and of motion blur."""
 OPAQUE = 0.5
-"""A point under more than this hides."""
+"""Opacity above which a point is hidden."""
 COLOURLESS = 2.0
-"""Of a black and white picture the channels differ by less on average."""
+"""A picture is black and white when its channels differ by less on average."""
 
 
 @dataclass(frozen=True, eq=False)
 class Occluded:
-    """A face behind something.
+    """An occluded face.
 
     Attributes:
-        image: Shape (H, W, 3).
+        image: The picture. Shape (H, W, 3).
         visible: False where a point is hidden, outside the picture or missing. Shape (P,).
-        kind: What was done, one of `KINDS`.
-        alpha: Opacity of what lies before the face, 0..1. Shape (H, W).
+        kind: Kind of occluder, one of `KINDS`.
+        alpha: Opacity of the occluder, 0..1. Shape (H, W).
     """
 
     image: Image
@@ -45,7 +45,7 @@ class Occluded:
     alpha: Floats
 
     def hides(self, points: NDArray[np.floating]) -> Mask:
-        """True for points (P, 2) whose pixel is mostly covered; those outside take the nearest pixel. Shape (P,)."""
+        """True for points (P, 2) whose pixel, or the nearest one in the picture, is mostly covered. Shape (P,)."""
         hidden: Mask = self.alpha[nearest(points, self.alpha.shape)] > OPAQUE
         return hidden
 
@@ -58,15 +58,15 @@ def occlude(
     others: Sequence[Image] = (),
     kind: str | None = None,
 ) -> Occluded:
-    """Cover a part of a face.
+    """Occlude a part of a face.
 
     Args:
-        image: Shape (H, W, 3).
+        image: The picture. Shape (H, W, 3).
         points: Landmarks, pixels; NaN = missing, a third coordinate is not used. Shape (P, 2) or (P, 3).
-        scheme: Of the points; it has eyes and a mouth.
-        seed: Chooses everything.
+        scheme: Scheme of the points; it must have eyes and a mouth.
+        seed: Seed of all random choices.
         others: Pictures of other people and things that "patch" and "object" are cut from.
-        kind: One of `KINDS`; None = one that the seed chooses, of those that need no `others` when there are none.
+        kind: One of `KINDS`; None = a random one, without "patch" and "object" when there are no `others`.
 
     Returns:
         A new picture of the same size.
@@ -95,7 +95,7 @@ def occlude(
 
 
 def _compose(scene: Scene, layer: Layer) -> Image:
-    """The picture with its shadow, then the layer, over it."""
+    """The picture with the shadow of the layer and the layer over it."""
     picture = scene.image.astype(np.float32)
     if layer.shadow > 0:
         reach = 0.08 * scene.frame.unit
@@ -110,7 +110,7 @@ def _compose(scene: Scene, layer: Layer) -> Image:
 
 
 def _move(scene: Scene) -> Image:
-    """Blurred along a line of an odd number of pixels, centred: nothing is shifted."""
+    """The picture blurred along a centred line of an odd number of pixels, so that nothing is shifted."""
     length = 2 * max(1, round(scene.frame.unit * scene.rng.uniform(0.03, 0.12))) + 1
     angle = scene.rng.uniform(0, np.pi)
     half = (length - 1) / 2 * np.array([np.cos(angle), np.sin(angle)])

@@ -1,4 +1,4 @@
-"""What can lie before a face, as a layer of colour and opacity, sized and placed by the face.
+"""Occluders: layers of colour and opacity whose size and position follow the face.
 
 Pieces of pictures, textures, objects, hands, glasses, masks and hair.
 """
@@ -209,6 +209,6 @@ OCCLUDERS: Mapping[str, Callable[[Scene], Layer]] = {
     "mask": mask,
     "hair": hair,
 }
-"""What can be put before a face, by name."""
+"""Occluders by name."""
 CUT = ("patch", "object")
 """Those that are cut from other pictures."""

@@ -1,6 +1,6 @@
 """How far labels contradict each other, without any truth: left and right of a face, and frames of one clip.
 
-Both only tell noise that differs from point to point or from frame to frame; labels that are always wrong alike agree.
+Both measure only noise that differs from point to point or from frame to frame; errors that are always the same agree.
 """
 
 from dataclasses import dataclass
@@ -19,18 +19,19 @@ from canthus.types import Image
 Doubles = NDArray[np.float64]
 
 SIDE = 160
+"""Side of the crops in which the picture is followed, pixels."""
 EXTENT = 1.5
 DOUBT = 1.0
-"""Flow there and back that misses by more, in pixels of the crop, is not believed."""
+"""Flow is not used where flow there and back misses by more, pixels of the crop."""
 
 
 def skew(points: NDArray[Any], unit: Doubles, scheme: Scheme) -> Doubles:
-    """How far pairs of mirror partners are from parallel, as they are on a symmetric face in any pose from afar.
+    """How far the lines between mirror partners are from parallel, as they are on a symmetric face seen from afar.
 
     Args:
-        points: Shape (F, P, 2).
+        points: Points. Shape (F, P, 2), pixels.
         unit: Inter-ocular distance. Shape (F,), pixels.
-        scheme: Of the points.
+        scheme: Scheme of the points.
 
     Returns:
         Mean distance of the inner points across the common direction of all pairs, over the unit. Shape (F,).
@@ -49,13 +50,13 @@ def skew(points: NDArray[Any], unit: Doubles, scheme: Scheme) -> Doubles:
 
 @dataclass(frozen=True, eq=False)
 class Followed:
-    """Where the points of one frame are in another, by the picture alone.
+    """The positions of points of one frame in another, by the pictures alone.
 
     Attributes:
-        first: From the first frame to its crop. Shape (2, 3).
-        second: From the second frame to its crop. Shape (2, 3).
-        there: Flow from the first crop to the second, pixels. Shape (S, S, 2).
-        back: And back. Shape (S, S, 2).
+        first: Matrix from the first frame to its crop. Shape (2, 3).
+        second: Matrix from the second frame to its crop. Shape (2, 3).
+        there: Flow from the first crop to the second. Shape (S, S, 2), pixels.
+        back: Flow from the second crop to the first. Shape (S, S, 2), pixels.
     """
 
     first: Matrix
@@ -64,14 +65,14 @@ class Followed:
     back: NDArray[np.float32]
 
     def miss(self, labels: NDArray[Any], other: NDArray[Any]) -> Doubles:
-        """How far labels of the second frame lie from those of the first as the picture carries them.
+        """Distance of the labels of the second frame from those of the first, moved with the picture.
 
         Args:
-            labels: Of the first frame. Shape (P, 2), pixels.
-            other: Of the second frame. Shape (P, 2), pixels.
+            labels: Labels of the first frame. Shape (P, 2), pixels.
+            other: Labels of the second frame. Shape (P, 2), pixels.
 
         Returns:
-            Pixels of the second frame; NaN where the flow is not believed. Shape (P,).
+            Pixels of the second frame; NaN where the flow is not used. Shape (P,).
         """
         start = apply(self.first, np.asarray(labels, np.float64))
         end = start + _at(self.there, start)
@@ -84,10 +85,10 @@ def follow(first: Image, second: Image, labels: NDArray[Any], other: NDArray[Any
     """Follow the picture from one frame of a clip to another by dense optical flow [Kroeger et al., 2016].
 
     Args:
-        first: Shape (H, W, 3).
-        second: Shape (H, W, 3).
-        labels: Any labels of the first, for the place of the face. Shape (P, 2).
-        other: Any labels of the second. Shape (P, 2).
+        first: The first frame. Shape (H, W, 3).
+        second: The second frame. Shape (H, W, 3).
+        labels: Any labels of the first frame, for the position of the face. Shape (P, 2), pixels.
+        other: Any labels of the second frame. Shape (P, 2), pixels.
     """
     one, two = (crop_matrix(box_of(points), SIDE, EXTENT) for points in (labels, other))
     crops = [

@@ -1,8 +1,8 @@
 """Labels with less noise: each point a blend of its label, the fitted face model and the prediction of a network.
 
-A network trained on well-labelled pictures has its own manner of placing points. The manner is told from the noise as a
-constant offset of each point in the axes of the face, which one of the two sides gives up. Which weights are best is
-found where the truth is known: on good labels that are made as bad as those to be cleaned.
+A network trained on well-labelled pictures has an annotation bias of its own. The bias is separated from the noise as a
+constant offset of each point in the axes of the face, and removed from the network or added to the labels. The best
+weights are found where the truth is known: on good labels to which the noise of the others is added.
 
 Laws (tested): with all weight on the label nothing moves; blending, frames, offsets and limits commute with mirroring
 and with similarities of the plane.
@@ -23,23 +23,23 @@ from canthus.schemes.scheme import Scheme
 
 Doubles = NDArray[np.float64]
 Weights = Mapping[str, tuple[float, float, float]]
-"""Weights of label, fit and net by group of the scheme; where groups share a point the later one counts."""
-Style = Literal["labels", "net"]
-"""Whose manner of placing points the result has."""
+"""Weights of label, fit and net by group of the scheme; a point of two groups has the weights of the later one."""
+BiasOf = Literal["labels", "net"]
+"""The annotation bias that the result has: that of the labels, or that of the network."""
 
 SOURCES = ("label", "fit", "net")
 SPOILT = 0.25
-"""A face of which a larger share of the points would move beyond the limit is not to be used."""
+"""A face is refused when a larger share of its points would move too far."""
 
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
-    """Where the points of F faces are, by three sources; pixels.
+    """The points of F faces from three sources, in pixels.
 
     Attributes:
-        label: NaN = not annotated. Shape (F, P, 2).
-        fit: NaN = not fitted. Shape (F, P, 2).
-        net: NaN = no network. Shape (F, P, 2).
+        label: Labels; NaN = not annotated. Shape (F, P, 2).
+        fit: Points of the fitted face model; NaN = not fitted. Shape (F, P, 2).
+        net: Predictions of the network; NaN = no network. Shape (F, P, 2).
     """
 
     label: Doubles
@@ -54,7 +54,7 @@ class Estimates:
                 raise ShapeError(f"labels {self.label.shape} and {name} {points.shape} are not the same (F, P, 2)")
 
     def stacked(self) -> Doubles:
-        """All in the order of `SOURCES`. Shape (3, F, P, 2)."""
+        """The three in the order of `SOURCES`. Shape (3, F, P, 2)."""
         return np.stack([self.label, self.fit, self.net])
 
 
@@ -81,8 +81,8 @@ def blend(estimates: Estimates, weights: Doubles) -> Doubles:
     """Weighted means.
 
     Args:
-        estimates: Of F faces.
-        weights: Of each point for `SOURCES`. Shape (P, 3).
+        estimates: Points of F faces.
+        weights: Weights of each point for `SOURCES`. Shape (P, 3).
 
     Returns:
         Shape (F, P, 2); NaN where the label is, or a source that has weight.
@@ -94,15 +94,15 @@ def blend(estimates: Estimates, weights: Doubles) -> Doubles:
 
 
 def frames(points: NDArray[Any], unit: Doubles, scheme: Scheme) -> Doubles:
-    """The axes of each face: turned as the symmetric mean of the faces is to its inner points.
+    """The axes of each face: rotated as the symmetric mean face is when it is fitted to the inner points.
 
     Args:
-        points: Shape (F, P, 2); NaN has no weight.
+        points: Points; NaN has no weight. Shape (F, P, 2).
         unit: Length of the axes, the inter-ocular distance. Shape (F,), pixels.
-        scheme: Of the points.
+        scheme: Scheme of the points.
 
     Returns:
-        From the axes of a face to pixels. Shape (F, 2, 2).
+        Matrices from the axes of a face to pixels. Shape (F, 2, 2).
     """
     points = np.asarray(points, np.float64)
     mean = symmetric(_upright(mean_shape(points), scheme), scheme)
@@ -110,8 +110,8 @@ def frames(points: NDArray[Any], unit: Doubles, scheme: Scheme) -> Doubles:
     weight = np.zeros(points.shape[:2])
     inner = list(scheme.groups["inner"])
     weight[:, inner] = known[:, inner]
-    place = fit_similarity(np.broadcast_to(mean, points.shape), np.where(known[..., None], points, 0), weight)
-    return np.asarray(place[..., :2] * (unit / scale_of(place))[:, None, None])
+    fitted = fit_similarity(np.broadcast_to(mean, points.shape), np.where(known[..., None], points, 0), weight)
+    return np.asarray(fitted[..., :2] * (unit / scale_of(fitted))[:, None, None])
 
 
 def symmetric(shape: Doubles, scheme: Scheme) -> Doubles:
@@ -123,7 +123,7 @@ def symmetric(shape: Doubles, scheme: Scheme) -> Doubles:
 
 
 def _upright(shape: Doubles, scheme: Scheme) -> Doubles:
-    """A shape turned by half of what separates it from its mirror image."""
+    """A shape rotated by half of the angle between it and its mirror image."""
     if scheme.mirror_scheme != scheme.name:
         return shape
     cosine, sine = fit_similarity(shape, scheme.mirrored(shape, 1))[:, 0]
@@ -141,17 +141,17 @@ def in_pixels(moves: Doubles, frame: Doubles) -> Doubles:
     return np.asarray(moves @ np.swapaxes(frame, -1, -2))
 
 
-def manner(source: Doubles, target: Doubles, frame: Doubles, scheme: Scheme) -> Doubles:
-    """How differently two sources place the points, noise aside: the median move in the axes of the face.
+def bias_between(source: Doubles, target: Doubles, frame: Doubles, scheme: Scheme) -> Doubles:
+    """The annotation bias of one source over another: the median offset of each point in the axes of the face.
 
     Args:
-        source: Shape (F, P, 2).
-        target: Shape (F, P, 2).
-        frame: Of the faces. Shape (F, 2, 2).
-        scheme: Of the points; left and right get the same offset.
+        source: Points. Shape (F, P, 2).
+        target: Points. Shape (F, P, 2).
+        frame: Axes of the faces. Shape (F, 2, 2).
+        scheme: Scheme of the points; left and right get the same offset.
 
     Returns:
-        From source to target. Shape (P, 2), 0 for a point that no face has.
+        Offsets from source to target; 0 for a point that no face has. Shape (P, 2).
     """
     moves = in_frame(target - source, frame)
     known = np.isfinite(moves).all(-1).any(0)
@@ -160,12 +160,19 @@ def manner(source: Doubles, target: Doubles, frame: Doubles, scheme: Scheme) -> 
     return symmetric(offset, scheme)
 
 
-def in_style(estimates: Estimates, frame: Doubles, scheme: Scheme, style: Style) -> Estimates:
-    """The estimates in one manner: the net's moved to that of the labels, or labels and fit to that of the net."""
+def with_bias_of(estimates: Estimates, frame: Doubles, scheme: Scheme, bias: BiasOf) -> Estimates:
+    """The estimates with one annotation bias: the net gets that of the labels, or labels and fit get that of the net.
+
+    Args:
+        estimates: Points of F faces.
+        frame: Axes of the faces. Shape (F, 2, 2).
+        scheme: Scheme of the points.
+        bias: Source whose bias all get.
+    """
     if not np.isfinite(estimates.net).any():
         return estimates
-    shift = in_pixels(manner(estimates.label, estimates.net, frame, scheme), frame)
-    if style == "labels":
+    shift = in_pixels(bias_between(estimates.label, estimates.net, frame, scheme), frame)
+    if bias == "labels":
         return Estimates(estimates.label, estimates.fit, estimates.net - shift)
     return Estimates(estimates.label + shift, estimates.fit + shift, estimates.net)
 
@@ -175,11 +182,11 @@ class Cleaned:
     """New labels.
 
     Attributes:
-        points: Shape (F, P, 2), pixels.
-        moved: How far from the old ones in the same manner, over the inter-ocular distance; NaN = not annotated.
+        points: The labels. Shape (F, P, 2), pixels.
+        moved: Distance from the old labels with the same bias, over the inter-ocular distance; NaN = not annotated.
             Shape (F, P).
-        kept: Points that would have moved beyond the limit and stay. Shape (F, P).
-        problems: Why a face is not to be used; empty = it is. Length F.
+        kept: Points that would have moved too far and stay where they were. Shape (F, P).
+        problems: Reason why a face is refused; empty = it is used. Length F.
     """
 
     points: Doubles
@@ -188,67 +195,69 @@ class Cleaned:
     problems: tuple[str, ...]
 
 
-def limited(label: Doubles, points: Doubles, unit: Doubles, limit: float) -> Cleaned:
-    """Keep what would move too far: there a prior is wrong, or the label, and nobody knows which.
+def limited(label: Doubles, points: Doubles, unit: Doubles, most: float) -> Cleaned:
+    """Leave points where they were that would move too far: there the prior or the label is wrong, it is unknown which.
 
     Args:
-        label: The old labels, in the manner of the new. Shape (F, P, 2).
-        points: The new ones; NaN where the label is not = a source is missing. Shape (F, P, 2).
+        label: The old labels, with the bias of the new. Shape (F, P, 2).
+        points: The new labels; NaN where the old one is not = a source is missing. Shape (F, P, 2).
         unit: Inter-ocular distance. Shape (F,), pixels.
-        limit: A point that would move further, over the unit, stays where it was; a face with more than a quarter of
-            such points, or without a source, is refused.
+        most: Largest move, over the unit; a face with more than a quarter of its points beyond it, or without a source,
+            is refused.
     """
     moved = np.linalg.norm(points - label, axis=-1) / unit[:, None]
     known = np.isfinite(label).all(-1)
     missing = (known & np.isnan(moved)).any(1)
-    kept = known & (np.nan_to_num(moved) > limit)
+    kept = known & (np.nan_to_num(moved) > most)
     share = kept.sum(1) / np.maximum(known.sum(1), 1)
     problems = tuple(
-        "a prior is missing" if lost else f"{far:.0%} of its points would move beyond the limit" if far > SPOILT else ""
+        "a prior is missing" if lost else f"{far:.0%} of its points would move too far" if far > SPOILT else ""
         for lost, far in zip(missing, share, strict=True)
     )
     return Cleaned(np.where(kept[..., None], label, points), np.where(kept, 0, moved), kept, problems)
 
 
 def noise_fields(estimates: Estimates, frame: Doubles, scheme: Scheme) -> Doubles:
-    """What labels and net disagree on, the manner taken out, in the axes of the face. Shape (F, P, 2)."""
+    """Differences of labels and net without the bias, in the axes of the face. Shape (F, P, 2)."""
     moves = in_frame(estimates.label - estimates.net, frame)
-    return moves - manner(estimates.net, estimates.label, frame, scheme)
+    return moves - bias_between(estimates.net, estimates.label, frame, scheme)
 
 
-def spread(moves: Doubles, points: Sequence[int]) -> float:
-    """Mean length of the moves (F, P, 2) of some points; NaN is left out."""
+def mean_length(moves: Doubles, points: Sequence[int]) -> float:
+    """Mean length of the moves (F, P, 2) of some points; NaN is omitted."""
     return float(np.nanmean(np.linalg.norm(moves[:, list(points)], axis=-1)))
 
 
 def split_noise(fields: Doubles, noise: float, points: Sequence[int]) -> tuple[float, float]:
-    """Of what labels and net disagree on, the labels' part and the net's, taken as independent.
+    """Split the differences of labels and net into the noise of the labels and that of the net, taken as independent.
 
     Args:
-        fields: Of `noise_fields`. Shape (F, P, 2).
+        fields: Result of `noise_fields`. Shape (F, P, 2).
         noise: Mean error of a label, over the inter-ocular distance.
-        points: Where it is that.
+        points: Points that have this error.
 
     Returns:
-        The factor that makes the fields as large as the noise, and the mean error of the net.
+        Factor that makes the fields as large as the noise of the labels, and the mean error of the net.
 
     Raises:
         ShapeError: labels and net agree better than labels with this noise can.
     """
-    whole = spread(fields, points)
+    whole = mean_length(fields, points)
     if not 0 < noise < whole:
-        raise ShapeError(f"labels with an error of {noise:.2%} cannot lie {whole:.2%} from the net; it must be less")
+        raise ShapeError(
+            f"labels with an error of {noise:.2%} cannot be only {whole:.2%} away from the net; give a smaller error"
+        )
     return noise / whole, float(np.sqrt(whole**2 - noise**2))
 
 
 def degrade(truth: Doubles, frame: Doubles, fields: Doubles, rng: np.random.Generator) -> Doubles:
-    """Good labels made bad: to each face the noise of a face of the noisy set.
+    """Good labels with noise: to each face that of a random face of the noisy set is added.
 
     Args:
-        truth: Shape (F, P, 2).
-        frame: Of these faces. Shape (F, 2, 2).
+        truth: Good labels. Shape (F, P, 2).
+        frame: Axes of these faces. Shape (F, 2, 2).
         fields: Noise of other faces in their axes. Shape (G, P, 2).
-        rng: Draws which.
+        rng: Random numbers.
 
     Returns:
         Shape (F, P, 2).
@@ -262,9 +271,9 @@ class Choice:
     """Weights that were chosen.
 
     Attributes:
-        weights: By group.
-        errors: By group, of each source, of the best blend of label and fit, and of the best of all: mean distance to
-            the truth over the inter-ocular distance.
+        weights: Weights of label, fit and net by group.
+        errors: By group, the mean distance to the truth over the inter-ocular distance: of each source, of the best
+            blend of label and fit, and of the best blend of all.
     """
 
     weights: dict[str, tuple[float, float, float]]
@@ -277,11 +286,11 @@ def choose(
     """The weights, in steps of 1 / `steps`, with the least error to the truth, group by group.
 
     Args:
-        truth: Shape (F, P, 2).
-        estimates: Of the same faces, in the manner of the truth; a source that is NaN throughout gets no weight.
+        truth: True points. Shape (F, P, 2).
+        estimates: Estimates of the same faces with the bias of the truth; a source that is all NaN gets no weight.
         unit: Inter-ocular distance. Shape (F,), pixels.
         groups: Points of each group.
-        steps: How fine.
+        steps: Number of steps from 0 to 1.
     """
     off = (estimates.stacked() - truth) / unit[:, None, None]  # (3, F, P, 2)
     usable = [bool(np.isfinite(source).any()) for source in off]

@@ -1,10 +1,10 @@
 """A data set with new labels on disk, in the CSV form; its pictures stay where they are.
 
 FOLDER/
-train.csv     image,identity,x0,y0,...; `image` leads from FOLDER/images to the old picture
-train.npz     how far each point moved, what stayed, what was refused and why
-train.json    settings: weights, limit, digests of table and model
-train.png     contact sheet: old points red, new ones green, the share that points moved below
+train.csv     image,identity,x0,y0,...; `image` is the path of the old picture from FOLDER/images
+train.npz     distance that each point moved, points that stayed, refused faces with reasons
+train.json    settings: weights, largest move, digests of table and network
+train.png     contact sheet: old points red, new ones green, the mean distance moved below
 """
 
 import csv
@@ -19,17 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import DataError, OutputError
+from canthus.face3d.table import Faces2D
 from canthus.geometry.crop import box_of, crop_matrix, warp
 from canthus.geometry.transform import apply
 from canthus.reader.image import read
 from canthus.synth.relabel.denoise import Cleaned
-from canthus.synth.sheet import mosaic
-from canthus.synth.table import Faces2D
+from canthus.synth.sheet import mosaic, save
 from canthus.types import Image
+from canthus.work.arrays import save_arrays
 from canthus.work.files import replace_whole
 
 SHOWN = 100
+"""Number of faces on the contact sheet."""
 SIDE = 192
+"""Side of a tile of the contact sheet, pixels."""
 EXTENT = 1.3
 OLD, NEW = (240, 60, 60), (60, 230, 90)
 
@@ -37,15 +40,15 @@ OLD, NEW = (240, 60, 60), (60, 230, 90)
 def write_labels(
     out: Path, split: str, faces: Faces2D, pictures: Path, cleaned: Cleaned, settings: Mapping[str, Any]
 ) -> None:
-    """Write one split; the CSV, last, so that a split that has one is whole.
+    """Write one split; the CSV is written last, so that a split that has one is whole.
 
     Args:
-        out: Folder of the new set; its other splits stay.
-        split: Name of the CSV.
+        out: Folder of the new set; its other splits stay as they are.
+        split: Name of the split.
         faces: The old labels.
-        pictures: Folder from which they name their pictures.
-        cleaned: The new ones.
-        settings: What they depend on, for JSON.
+        pictures: Folder that the names of their pictures start from.
+        cleaned: The new labels.
+        settings: What the new labels depend on, for JSON.
 
     Raises:
         OutputError: the folder holds this split, or cannot be written.
@@ -57,21 +60,20 @@ def write_labels(
     used = [face for face, problem in enumerate(cleaned.problems) if not problem]
     if not used:
         raise DataError(f"{out}: all {len(faces.images)} faces are refused; the first: {cleaned.problems[0]}")
-    names = [_lead(out / "images", pictures / name) for name in faces.images]
+    names = [_path_from(out / "images", pictures / name) for name in faces.images]
     with replace_whole(out / f"{split}.json") as part:
         counts = {"faces": len(used), "refused": len(names) - len(used), "points_kept": int(cleaned.kept[used].sum())}
         part.write_text(json.dumps({**settings, **counts}, indent=1) + "\n", encoding="utf-8")
-    with replace_whole(out / f"{split}.npz") as part:
-        np.savez_compressed(
-            part,
-            images=np.array(faces.images),
-            identities=np.array(faces.identities),
-            labels=faces.points.astype(np.float32),
-            points=cleaned.points.astype(np.float32),
-            moved=cleaned.moved.astype(np.float32),
-            kept=cleaned.kept,
-            problems=np.array(cleaned.problems, str),
-        )
+    arrays = {
+        "images": np.array(faces.images),
+        "identities": np.array(faces.identities),
+        "labels": faces.points.astype(np.float32),
+        "points": cleaned.points.astype(np.float32),
+        "moved": cleaned.moved.astype(np.float32),
+        "kept": cleaned.kept,
+        "problems": np.array(cleaned.problems, str),
+    }
+    save_arrays(out / f"{split}.npz", arrays)
     _write_sheet(out / f"{split}.png", faces, pictures, cleaned, used)
     with replace_whole(table) as part, part.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
@@ -82,8 +84,8 @@ def write_labels(
             rows.writerow([names[face], faces.identities[face], *cells])
 
 
-def _lead(folder: Path, picture: Path) -> str:
-    """The way from a folder to a picture; the whole path where there is none, as between drives."""
+def _path_from(folder: Path, picture: Path) -> str:
+    """The relative path from a folder to a picture; the absolute one where there is none, as between drives."""
     try:
         return Path(os.path.relpath(picture.resolve(), folder.resolve())).as_posix()
     except ValueError:
@@ -91,7 +93,7 @@ def _lead(folder: Path, picture: Path) -> str:
 
 
 def _write_sheet(path: Path, faces: Faces2D, pictures: Path, cleaned: Cleaned, used: list[int]) -> None:
-    """A hundred faces from those whose points moved least to those that moved most."""
+    """Draw a hundred faces, in the order of the distance that their points moved."""
     moved = np.nanmean(cleaned.moved[used], 1)
     rank = np.array(used)[np.argsort(moved, kind="stable")]
     chosen = rank[np.linspace(0, len(rank) - 1, min(len(rank), SHOWN)).round().astype(int)]
@@ -104,11 +106,7 @@ def _write_sheet(path: Path, faces: Faces2D, pictures: Path, cleaned: Cleaned, u
         )
         for face in chosen
     ]
-    good, data = cv2.imencode(".png", mosaic(tiles)[..., ::-1])
-    if not good:
-        raise OutputError(f"{path}: OpenCV cannot write this picture")
-    with replace_whole(path) as part:
-        part.write_bytes(data.tobytes())
+    save(path, mosaic(tiles))
 
 
 def _tile(image: Image, old: NDArray[Any], new: NDArray[Any], caption: str) -> Image:

@@ -1,4 +1,4 @@
-"""What the fitted face model and a network say of the labels of a data set, and weights found by a rehearsal."""
+"""The priors that labels are blended with: fits of the face model and predictions of a network; and their weights."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from canthus.align.aligner import Aligner
 from canthus.errors import InputError, SchemeError
 from canthus.face3d.fit import Fitter
+from canthus.face3d.table import Faces2D
 from canthus.geometry.crop import box_of
 from canthus.reader.image import read
-from canthus.synth.photographs import Photographs
+from canthus.synth.faces import LabelledFaces
 from canthus.synth.relabel.denoise import (
     Choice,
     Doubles,
@@ -24,19 +25,18 @@ from canthus.synth.relabel.denoise import (
     frames,
     in_frame,
     in_pixels,
+    mean_length,
     noise_fields,
     split_noise,
-    spread,
 )
-from canthus.synth.table import Faces2D
 from canthus.types import Image
 
 BATCH = 64
-"""Pictures in memory at a time."""
+"""Number of pictures in memory at once."""
 SAME = 0.01
-"""Labels of the set and of the table differ by less, pixels."""
+"""Labels of the set and of the table are the same when they differ by less, pixels."""
 DRAWS = 4
-"""Times that each good label is made bad in a rehearsal."""
+"""Number of times that noise is added to each good label in a rehearsal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Prior:
 
     Attributes:
         aligner: The network.
-        size: Faces are shown to it no larger than this, the longer side of the box in pixels; inf = as they are.
+        size: Pictures are reduced until the longer side of the box of the face is at most this, pixels; inf = never.
     """
 
     aligner: Aligner
@@ -68,9 +68,9 @@ class Prior:
         """Predictions from the boxes of labels.
 
         Args:
-            pictures: Of F faces.
-            labels: Shape (F, P, 2), pixels.
-            tick: Told the number of faces done, as they are done.
+            pictures: Files of the pictures of F faces.
+            labels: Labels. Shape (F, P, 2), pixels.
+            tick: Receives the number of faces that were predicted, as they are.
 
         Returns:
             Shape (F, P, 2), pixels.
@@ -107,7 +107,7 @@ class Prior:
 
 
 def _reduced(image: Image, points: Doubles, size: float) -> tuple[Image, Doubles]:
-    """The picture with a face at most so large, and by what its width and height shrank."""
+    """The picture, reduced until the face has at most this size, and the factors of its width and height."""
     box = box_of(points)
     factor = size / float(max(box[2:] - box[:2]))
     if factor >= 1:
@@ -117,13 +117,12 @@ def _reduced(image: Image, points: Doubles, size: float) -> tuple[Image, Doubles
     return small, np.array([width / image.shape[1], height / image.shape[0]])
 
 
-def fitted(table: Photographs, faces: Faces2D, path: Path) -> tuple[Doubles, Doubles]:
+def fitted(table: LabelledFaces, faces: Faces2D) -> tuple[Doubles, Doubles]:
     """The fitted points of the faces of a data set.
 
     Args:
-        table: Of `canthus synth fit`.
-        faces: Of the set.
-        path: Of the table, for errors.
+        table: Table of `canthus synth fit`.
+        faces: Faces of the set.
 
     Returns:
         Points (F, P, 2) in pixels and the inter-ocular distance seen from the front (F,); NaN for a face that was not
@@ -134,7 +133,7 @@ def fitted(table: Photographs, faces: Faces2D, path: Path) -> tuple[Doubles, Dou
         InputError: it is a table of another set, split or version of the labels.
     """
     if table.scheme != faces.scheme:
-        raise SchemeError(f"{path}: fits of scheme {table.scheme}, the labels are of scheme {faces.scheme}")
+        raise SchemeError(f"{table.path}: fits of scheme {table.scheme}, the labels are of scheme {faces.scheme}")
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(table.columns["images"].tolist()):
         rows.setdefault(name, []).append(row)
@@ -147,11 +146,11 @@ def fitted(table: Photographs, faces: Faces2D, path: Path) -> tuple[Doubles, Dou
             if np.allclose(table.columns["labels"][row], labels, rtol=0, atol=SAME, equal_nan=True)
         ]
         if name in rows and not same:
-            raise InputError(f"{path}: {name} has other labels there; fit the set again with canthus synth fit")
+            raise InputError(f"{table.path}: {name} has other labels there; fit the set again with canthus synth fit")
         if same:
             points[face], unit[face] = table.columns["fitted"][same[0], :, :2], table.columns["inter_ocular"][same[0]]
     if not np.isfinite(unit).any():
-        raise InputError(f"{path}: is a table of another set or split: none of the {len(unit)} pictures is in it")
+        raise InputError(f"{table.path}: is a table of another set or split: none of the {len(unit)} pictures is in it")
     return points, unit
 
 
@@ -161,14 +160,14 @@ class Rehearsal:
 
     Attributes:
         good: Table of fits of a well-labelled set.
-        fitter: Made for that set's manner, with the noise that the fits of the noisy set believe in.
-        prior: Shows faces as small as those of the noisy set.
+        fitter: Fitter with the annotation bias of that set, and the noise that the fits of the noisy set assume.
+        prior: The network, with the size of the faces of the noisy set.
         noise: Mean error of the noisy labels by group, over the inter-ocular distance.
-        draws: Times that each good label is made bad.
-        seed: Of the draws.
+        draws: Number of times that noise is added to each good label.
+        seed: Seed of the draws.
     """
 
-    good: Photographs
+    good: LabelledFaces
     fitter: Fitter
     prior: Prior
     noise: Mapping[str, float]
@@ -176,34 +175,35 @@ class Rehearsal:
     seed: int = 0
 
     def choose(self, noisy: Estimates, axes: Doubles) -> Choice:
-        """The weights that bring good labels with the noise of the noisy ones nearest to the truth.
+        """The weights that bring good labels, with the noise of the noisy ones added, nearest to the truth.
 
-        The good labels get what the noisy ones and the net disagree on, face by face, as much as their noise is. The
-        rest of the disagreement is the net's error, and its errors on the good set are taken as large as that.
+        The differences of the noisy labels and the net, face by face, are scaled to the noise of the labels and added
+        to the good ones. The rest of the differences is the error of the net; its errors on the good set are scaled to
+        that.
 
         Args:
             noisy: Labels and predictions of the set that is to be cleaned.
-            axes: Of its faces. Shape (F, 2, 2).
+            axes: Axes of its faces. Shape (F, 2, 2).
 
         Raises:
-            ShapeError: the noise is larger than labels and net disagree.
+            ShapeError: the noise is larger than the differences of labels and net.
             ReadError: a picture cannot be read.
         """
         scheme, rng = self.fitter.scheme, np.random.default_rng(self.seed)
         truth = self.good.columns["labels"].astype(np.float64)
         unit = self.good.columns["inter_ocular"].astype(np.float64)
         groups = {name: scheme.groups[name] for name in self.noise}
-        pictures = [self.good.folder / self.good.name(face) for face in range(len(self.good))]
-        place, fields = frames(truth, unit, scheme), noise_fields(noisy, axes, scheme)
+        pictures = [self.good.file(face) for face in range(len(self.good))]
+        frame, fields = frames(truth, unit, scheme), noise_fields(noisy, axes, scheme)
         fields = fields[np.isfinite(fields).all((1, 2))]
-        off = in_frame(self.prior.points(pictures, truth) - truth, place)
+        off = in_frame(self.prior.points(pictures, truth) - truth, frame)
         for name, points in groups.items():
             factor, error = split_noise(fields, self.noise[name], points)
             fields[:, list(points)] *= factor
-            off[:, list(points)] *= error / spread(off, points)
-        labels = [degrade(truth, place, fields, rng) for _ in range(self.draws)]
+            off[:, list(points)] *= error / mean_length(off, points)
+        labels = [degrade(truth, frame, fields, rng) for _ in range(self.draws)]
         label = np.concatenate(labels)
         fit = np.concatenate([self.fitter.fit(one).points[..., :2] for one in labels])
-        net = np.tile(truth + in_pixels(off, place), (self.draws, 1, 1))
+        net = np.tile(truth + in_pixels(off, frame), (self.draws, 1, 1))
         whole = np.tile(truth, (self.draws, 1, 1))
         return choose(whole, Estimates(label, fit, net), np.tile(unit, self.draws), groups)

@@ -1,10 +1,10 @@
-"""Large poses from a photograph: the fitted head carries its texture and is turned further.
+"""Large poses from a photograph: the fitted head is textured with it and rotated further.
 
-As face profiling of [Zhu et al., Face alignment across large poses, 2016], but turned only the way the face looks.
+As face profiling of [Zhu et al., Face alignment across large poses, 2016], but only in the direction the face looks.
 
-What the photograph shows of the head is a mesh; hair, neck and background are a grid behind it whose depth continues
-that of the head, as a membrane, to a plane at the border of the picture. Both turn about the axis of the head, the grid
-less and less towards the border, where nothing moves; the nearest surface is drawn.
+The part of the head that the photograph shows is a mesh; hair, neck and background are a grid behind it, whose depth
+continues that of the head, as a membrane, to a plane at the border of the picture. Both are rotated about the axis of
+the head, the grid less and less towards the border, where nothing moves; the nearest surface is drawn.
 """
 
 from collections.abc import Mapping
@@ -29,32 +29,32 @@ Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 SLACK = 0.5
-"""A landmark may lie so far behind the skin and be seen: pupils behind lids, lips in folds. cm"""
+"""Depth behind the skin at which a landmark is still seen: pupils behind lids, lips in folds. cm"""
 BEHIND = 0.2
-"""The grid lies so far behind the skin that it does not come through. cm"""
+"""Depth of the grid behind the skin, so that it does not show through, cm."""
 GRAZING = 0.1
-"""Cosine of the angle to the line of sight below which skin has no texture worth keeping."""
+"""Skin whose angle to the line of sight has a smaller cosine is not textured."""
 RELAX = 300
-"""Steps in which the membrane settles."""
+"""Number of relaxation steps of the membrane."""
 FADE = 0.5
-"""The turn fades out over this share of the way from the border of the picture to the box of the face."""
+"""Share of the distance from the border of the picture to the box of the face over which the rotation fades out."""
 FRONTAL = 10.0
-"""Up to this azimuth a face may be turned to either side, degrees."""
+"""Largest azimuth of a face that may be rotated to either side, degrees."""
 OUTLINES_TO = 60.0
 """Largest azimuth at which a 2D contour is labelled, degrees."""
 
 
 @dataclass(frozen=True)
 class ProfileOptions:
-    """What is made, and of what.
+    """Size of the views, and limits for photographs.
 
     Attributes:
         size: Side of the pictures, pixels.
         margin: Side of a picture over the longer side of the box of the 68 points.
-        spacing: Of the grid that carries the surroundings, pixels.
-        residual: Fits with more error are refused, a share of the inter-ocular distance.
-        cap: Views turned further than this are refused, degrees.
-        stray: Share of the cheek that comes to the front which may look unlike skin.
+        spacing: Spacing of the grid of the surroundings, pixels.
+        residual: Largest error of a fit, as a share of the inter-ocular distance.
+        cap: Largest azimuth of a view, degrees.
+        stray: Largest share of the cheek coming to the front that may look unlike skin.
     """
 
     size: int = 256
@@ -67,18 +67,18 @@ class ProfileOptions:
 
 @dataclass(frozen=True, eq=False)
 class Relief:
-    """A photograph in depth: the picture, and surfaces that carry it. Pixels are those of the picture.
+    """A photograph with depth: the picture, and the surfaces it is mapped on. Pixels are those of the picture.
 
     Attributes:
-        picture: Shape (S, S, 3).
-        matrix: From the photograph to the picture. Shape (2, 3).
+        picture: Crop of the photograph. Shape (S, S, 3).
+        matrix: Matrix from the photograph to the picture. Shape (2, 3).
         head: All vertices of the model. Shape (V, 3).
-        rotation: Of the head. Shape (3, 3).
-        scale: Pixels a cm.
-        nodes: Vertices of what is drawn. Shape (N, 3).
-        triangles: Of the nodes. Shape (T, 3).
-        rigidity: How much of a turn each node makes, 0 at the border of the picture. Shape (N,).
-        error: Of the fit, a share of the inter-ocular distance.
+        rotation: Rotation of the head. Shape (3, 3).
+        scale: Pixels per cm.
+        nodes: Vertices of the surfaces. Shape (N, 3).
+        triangles: Triangles of the nodes. Shape (T, 3).
+        rigidity: Share of a rotation that each node takes part in, 0 at the border of the picture. Shape (N,).
+        error: Error of the fit, as a share of the inter-ocular distance.
         strays: Share of the right and of the left cheek that looks unlike skin.
     """
 
@@ -100,20 +100,20 @@ class Relief:
 
     @property
     def azimuth(self) -> float:
-        """The yaw about the axis of the head: what a turn adds to. The yaw itself where the pitch is 0. Degrees."""
+        """Yaw about the axis of the head, degrees: a rotation adds to it. It is the yaw itself where the pitch is 0."""
         return float(np.rad2deg(np.arctan2(self.rotation[2, 0], self.rotation[2, 2])))
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A turned face.
+    """A rotated face.
 
     Attributes:
-        image: Shape (S, S, 3).
+        image: The picture. Shape (S, S, 3).
         points: Landmarks of each scheme of the model, on the true jaw, with depth. Shapes (P, 3), pixels.
-        outlines: The same with the contour where 2D annotation has it, on the outline that is seen; empty beyond 60
-            degrees, where that means nothing. Shapes (P, 3), pixels.
-        visible: Which of `points` lie in the picture and behind no skin. Shapes (P,).
+        outlines: The same with the contour on the outline that is seen, as in 2D annotation; empty beyond 60 degrees,
+            where there is no such contour. Shapes (P, 3), pixels.
+        visible: Which of `points` lie in the picture and are not hidden by skin. Shapes (P,).
         pose: Yaw, pitch, roll, degrees. Shape (3,).
         azimuth: Yaw about the axis of the head, degrees.
     """
@@ -129,21 +129,21 @@ class View:
 def prepare(
     image: Image, model: MorphableModel, fit: Fit, face: int = 0, options: ProfileOptions | None = None
 ) -> Relief:
-    """What all views of a photograph have in common.
+    """Prepare a photograph: everything that its views have in common.
 
     Args:
         image: The photograph. Shape (H, W, 3).
         model: The face model.
-        fit: Of faces.
-        face: Which of them is in the photograph.
-        options: What is made.
+        fit: Fits of faces.
+        face: Number of the face in the photograph.
+        options: Size and limits.
 
     Raises:
         ShapeError: this face could not be fitted.
     """
     image, options = as_image(image), options or ProfileOptions()
     if fit.problems[face]:
-        raise ShapeError(f"face {face} has no fit to make views of: {fit.problems[face]}")
+        raise ShapeError(f"face {face} was not fitted: {fit.problems[face]}")
     turned, enlarged = fit.camera.rotation[face], float(fit.camera.scale[face])
     in_photograph = enlarged * fit.head(model, face) @ turned.T
     in_photograph[:, :2] += fit.camera.shift[face]
@@ -170,21 +170,21 @@ def prepare(
 
 
 def find_problem(relief: Relief, turn: float, options: ProfileOptions | None = None) -> str:
-    """Why a view would be worth nothing; empty = nothing is wrong.
+    """Reason why a view is refused; empty = it is not.
 
     Args:
         relief: The photograph.
-        turn: Degrees, > 0 towards the subject's left.
-        options: The limits.
+        turn: Rotation, > 0 towards the subject's left, degrees.
+        options: Size and limits.
     """
     options = options or ProfileOptions()
     yaw = relief.azimuth
     if not relief.error <= options.residual:
         return f"the fit is {relief.error:.1%} off its labels, more than {options.residual:.1%}"
     if abs(yaw + turn) > options.cap:
-        return f"the view would lie at {yaw + turn:.0f} degrees, beyond {options.cap:.0f}"
+        return f"the view would have an azimuth of {yaw + turn:.0f} degrees, beyond {options.cap:.0f}"
     if turn * yaw < 0 and abs(yaw) > FRONTAL:
-        return f"the turn of {turn:.0f} degrees brings a side to the front that the photograph, at {yaw:.0f}, hides"
+        return f"a rotation by {turn:.0f} degrees shows a side that the photograph, at {yaw:.0f} degrees, hides"
     side = "right" if turn > 0 else "left"
     stray = relief.strays[side == "left"] if turn else 0.0
     if stray > options.stray:
@@ -193,15 +193,15 @@ def find_problem(relief: Relief, turn: float, options: ProfileOptions | None = N
 
 
 def choose_turn(azimuth: float, rng: np.random.Generator, cap: float = 90.0) -> float:
-    """A turn further in the direction of a face: mostly by 20 to 40 degrees, for one in seven by up to 60.
+    """A random rotation in the direction a face looks: mostly by 20 to 40 degrees, one in seven by up to 60.
 
     Args:
-        azimuth: Of the photograph, degrees.
+        azimuth: Azimuth of the photograph, degrees.
         rng: Random numbers.
         cap: Largest azimuth of the view, degrees.
 
     Returns:
-        Degrees with the sign of the azimuth; of a face seen from the front to either side. 0 beyond the cap.
+        Degrees with the sign of the azimuth; with any sign for a face seen from the front. 0 beyond the cap.
     """
     sign = rng.choice([-1.0, 1.0]) if abs(azimuth) < FRONTAL / 2 else float(np.sign(azimuth))
     turn = rng.uniform(40, 60) if rng.random() < 1 / 7 else rng.uniform(20, 40)
@@ -209,12 +209,12 @@ def choose_turn(azimuth: float, rng: np.random.Generator, cap: float = 90.0) -> 
 
 
 def view(relief: Relief, model: MorphableModel, turn: float) -> View:
-    """The face turned about the axis of its head.
+    """The face rotated about the axis of its head.
 
     Args:
         relief: The photograph.
         model: The face model.
-        turn: Degrees, > 0 towards the subject's left: the nose moves to the right of the image.
+        turn: Rotation, > 0 towards the subject's left: the nose moves to the right of the image. Degrees.
     """
     size = (len(relief.picture), len(relief.picture))
     axis = relief.rotation[:, 1]
@@ -243,7 +243,7 @@ def view(relief: Relief, model: MorphableModel, turn: float) -> View:
 def _surface(
     head: Doubles, model: MorphableModel, shown: Mask, scale: float, options: ProfileOptions
 ) -> tuple[Doubles, Indices]:
-    """Nodes and triangles of the skin that the photograph shows, of lids and lips filled, and of the grid behind."""
+    """Nodes and triangles of the visible skin, of closed eyes and mouth, and of the grid behind."""
     corners = head[model.skin]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     facing = normal[:, 2] < -GRAZING * np.linalg.norm(normal, axis=1)
@@ -259,7 +259,7 @@ def _surface(
 def _grid(
     head: Doubles, triangles: Indices, ears: Indices, scale: float, options: ProfileOptions
 ) -> tuple[Doubles, Indices]:
-    """The surroundings: nodes behind the skin, and outside on a membrane between it and a plane at the border."""
+    """The surroundings: nodes behind the skin, and around it on a membrane that ends in a plane at the border."""
     size = options.size
     count = round((size - 1) / options.spacing) + 1
     ticks = np.linspace(0, size - 1, count)
@@ -281,7 +281,7 @@ def _grid(
 
 
 def _rigidity(places: Doubles, box: Floats, size: int) -> Doubles:
-    """1 on the face, falling smoothly to 0 from somewhat outside its box to the border. Shape (N,)."""
+    """1 on the face and near its box, falling smoothly to 0 at the border. Shape (N,)."""
     x, y = places.T
     gaps = np.maximum([box[0], size - 1 - box[2], box[1], size - 1 - box[3]], 2.0)
     rigid = np.ones(len(places))
@@ -292,9 +292,9 @@ def _rigidity(places: Doubles, box: Floats, size: int) -> Doubles:
 
 
 def _strays(picture: Image, head: Doubles, model: MorphableModel, shown: Mask) -> tuple[float, float]:
-    """Which share of the right and the left cheek is coloured unlike nose and inner cheeks, as far as they are seen.
+    """Share of the visible right and left cheek whose colour differs from that of nose and inner cheeks.
 
-    Lightness counts a third, for a cheek may lie in shadow.
+    Lightness has a weight of a third, as a cheek may lie in shadow.
     """
     points = model.mean[model.landmarks.of("68")]
     half = float(np.abs(points[[0, 16], 0]).mean())

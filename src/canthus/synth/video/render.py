@@ -1,8 +1,8 @@
-"""Draw faces of the model alone: a person in a pose under a light, with the points of every scheme that the model has.
+"""Draw faces of the model: a person in a pose under a light, with the points of every scheme that the model has.
 
-The surface is matt under one far light and an ambient one [Lambert], with a small highlight [Blinn, 1977]; nothing
-throws a shadow. The camera is far away, as in `labels`. Each eye looks where `gaze` says: the iris is a colour on the
-eyeball, for the model's own lies below it.
+The surface is matt under one far light and an ambient one [Lambert], with a small highlight [Blinn, 1977]; there are no
+shadows. The camera is far away, as in `face3d.labels`. Each eye looks in the direction of `gaze`: the iris is a colour
+on the eyeball, as the model's own iris lies below it.
 """
 
 from collections.abc import Mapping
@@ -25,30 +25,30 @@ Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 SLACK = 0.3
-"""A point this far behind what is drawn at its pixel is seen, cm."""
+"""A point is hidden only by a surface that lies nearer by more than this, cm."""
 CENTRE = np.array([0.0, -0.5, -6.0])
-"""What of the head is put at a place in the picture, cm."""
+"""Point of the head that is placed in the picture, cm."""
 BREADTH = 16.0
-"""Of a face, cm."""
+"""Breadth of a face, cm."""
 SHARPNESS = 20, 300
 """Exponent of the highlight on skin and on eyes."""
 PUPIL, LIMBUS = 0.22, 0.5
 """Radius of pupil and iris over the eyeball's."""
 SPOILING = ("mouthClose", "jawLeft", "jawRight", "Pupil", "eyeLook")
-"""Beginnings of the names of expressions that are not used at random."""
+"""Beginnings of the names of expressions that random faces do not have."""
 GAMMA = 2.2
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What a head does, and where it is.
+    """Expression, pose and position of a head.
 
     Attributes:
-        expression: Shape (E,), 0..1.
+        expression: Expression weights, 0..1. Shape (E,).
         pose: Yaw, pitch, roll in degrees. Shape (3,).
-        scale: Pixels a cm.
-        shift: Where the model's origin lies. Shape (2,), pixels.
-        gaze: How far the eyes look to the right of the picture and down from straight ahead, degrees. Shape (2,).
+        scale: Pixels per cm.
+        shift: Position of the origin of the model. Shape (2,), pixels.
+        gaze: Angles of the eyes to the right of the picture and down from straight ahead, degrees. Shape (2,).
     """
 
     expression: Doubles
@@ -60,12 +60,12 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """What falls on a face.
+    """The light on a face.
 
     Attributes:
-        direction: To the light, a unit vector of the camera's axes (x right, y down, z away). Shape (3,).
-        colour: Of the light. Shape (3,).
-        ambient: Of what comes from all sides. Shape (3,).
+        direction: Direction to the light, a unit vector of the camera's axes (x right, y down, z away). Shape (3,).
+        colour: Colour of the light. Shape (3,).
+        ambient: Colour of the light from all sides. Shape (3,).
     """
 
     direction: Doubles
@@ -75,13 +75,13 @@ class Light:
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """A picture of a face and all that is known of it.
+    """A picture of a face with its labels.
 
     Attributes:
-        image: Shape (H, W, 3).
-        points: For each scheme of the model its points on the true jaw: pixels, depth in pixels. Shape (P, 3).
+        image: The picture. Shape (H, W, 3).
+        points: Points of each scheme of the model on the true jaw, with depth. Shape (P, 3), pixels.
         labels: The same with the contour on the outline that is seen, as in 2D annotation. Shape (P, 3).
-        visible: True where no surface hides the point of `points` and it lies in the picture. Shape (P,).
+        visible: Which of `points` lie in the picture and are hidden by no surface. Shape (P,).
         pose: Yaw, pitch, roll in degrees. Shape (3,).
     """
 
@@ -97,10 +97,10 @@ def render(model: MorphableModel, person: Person, view: View, light: Light, back
 
     Args:
         model: The face model.
-        person: Somebody of this model.
-        view: Expression, pose and place.
-        light: What falls on it.
-        background: What is behind; the picture has its size. Shape (H, W, 3).
+        person: A person of this model.
+        view: Expression, pose and position.
+        light: The light on the face.
+        background: The background; the picture has its size. Shape (H, W, 3).
 
     Raises:
         ShapeError: the background is no image, or the expression not the model's.
@@ -130,7 +130,7 @@ def portrait(model: MorphableModel, seed: int, size: int = 256, background: Imag
 
     Args:
         model: The face model.
-        seed: Chooses everything.
+        seed: Seed of all random choices.
         size: Side of the picture, pixels.
         background: Cut to a square and scaled; None = smooth noise. Shape (H, W, 3).
     """
@@ -147,12 +147,12 @@ def portrait(model: MorphableModel, seed: int, size: int = 256, background: Imag
 
 
 def unused(model: MorphableModel) -> Mask:
-    """Expressions that spoil a face: they push lips or teeth through each other, or `gaze` is for them. Shape (E,)."""
+    """Expressions that spoil a face, as lips or teeth cross each other, or that `gaze` replaces. Shape (E,)."""
     return np.array([name.startswith(SPOILING) for name in model.expression_names], bool)
 
 
 def framing(pose: NDArray[Any], scale: NDArray[Any] | float, centre: NDArray[Any]) -> Doubles:
-    """The shifts (..., 2) that put the middle of heads in poses (..., 3) at a place (..., 2), pixels."""
+    """The shifts (..., 2) that put the middle of heads in poses (..., 3) at a position (..., 2), pixels."""
     shift: Doubles = centre - np.asarray(scale)[..., None] * (rotation(pose) @ CENTRE)[..., :2]
     return shift
 
@@ -161,11 +161,11 @@ def light_from(azimuth: float, elevation: float, strength: float, ambient: float
     """A light.
 
     Args:
-        azimuth: How far to the right of the camera it stands, degrees.
-        elevation: How far above, degrees.
-        strength: Of the light; 1 = white is just white where it falls straight.
-        ambient: Strength from all sides.
-        warmth: -1 = bluish, 1 = reddish.
+        azimuth: Angle of the light to the right of the camera, degrees.
+        elevation: Angle of the light above the camera, degrees.
+        strength: Strength of the light; with 1 a white surface facing it is just white.
+        ambient: Strength of the light from all sides.
+        warmth: Colour of the light, from -1 (bluish) to 1 (reddish).
     """
     a, e = np.deg2rad(azimuth), np.deg2rad(elevation)
     direction = np.array([np.sin(a) * np.cos(e), -np.sin(e), -np.cos(a) * np.cos(e)])
@@ -174,16 +174,16 @@ def light_from(azimuth: float, elevation: float, strength: float, ambient: float
 
 
 def random_light(rng: np.random.Generator) -> Light:
-    """A light before the face or beside it."""
+    """A random light in front of the face or beside it."""
     return light_from(*rng.uniform((-80, -10, 0.5, 0.15, -1), (80, 60, 1.3, 0.6, 1)))
 
 
 def backdrop(size: int, rng: np.random.Generator) -> Image:
     """Smooth coloured noise. Shape (size, size, 3)."""
     side = -(-size // 4)
-    places = np.indices((side, side)).reshape(2, -1).T / side
+    positions = np.indices((side, side)).reshape(2, -1).T / side
     tints = (rng.normal(0, 1, (3, 1)) + rng.normal(0, 0.4, (3, 3))) * ((30,), (14,), (6,))
-    noise = np.stack([waves(places, rng, length, 6) for length in (4.0, 2.0, 0.8)], -1) @ tints
+    noise = np.stack([waves(positions, rng, length, 6) for length in (4.0, 2.0, 0.8)], -1) @ tints
     noise += rng.uniform(50, 200) + rng.normal(0, 20, 3)
     small = noise.reshape(side, side, 3).astype(np.float32)
     return cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
@@ -240,7 +240,7 @@ def _shaded(model: MorphableModel, person: Person, view: View, light: Light, sur
 
 
 def _eye(ball: Floats, rest: Floats, gaze: Doubles, white: Floats, iris: Doubles) -> Floats:
-    """Colour (N, 3) of places (N, 3) on an eyeball."""
+    """Colour (N, 3) of positions (N, 3) on an eyeball."""
     middle = _middle(ball)
     ahead = _looking(gaze) @ (ball[ball[:, 2].argmin()] - middle)
     ahead /= np.linalg.norm(ahead)
@@ -258,7 +258,7 @@ def _looking(gaze: Doubles) -> Doubles:
 
 
 def _turn_eyes(model: MorphableModel, view: View, placed: Doubles) -> None:
-    """Turn the eyeballs of a head (V, 3) in the picture: their landmarks then lie where the pupils were drawn."""
+    """Rotate the eyeballs of a head (V, 3) in the picture: their landmarks then lie where the pupils were drawn."""
     turned = rotation(view.pose)
     for side in ("left", "right"):
         ball = model.region_mask((f"sclera_{side}",))
@@ -268,7 +268,7 @@ def _turn_eyes(model: MorphableModel, view: View, placed: Doubles) -> None:
 
 
 def _middle(vertices: NDArray[Any]) -> Doubles:
-    """Of the box around vertices (N, 3). Shape (3,)."""
+    """Middle of the box around vertices (N, 3). Shape (3,)."""
     middle: Doubles = (vertices.min(0) + vertices.max(0)) / 2
     return middle
 

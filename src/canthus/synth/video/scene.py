@@ -1,15 +1,15 @@
-"""Moving faces with the truth for every frame: head, expression, gaze, camera and light wander smoothly, by a seed.
+"""Videos of moving faces with true labels: head, expression, gaze, camera and light move smoothly and at random.
 
 One sequence is a folder in the layout of 300-VW, and that of the Menpo-3D test set:
 
     NAME/vid.avi                  Motion JPEG
-    NAME/annot/000001.pts, ...    2D labels of one scheme, a file a frame
-    NAME/annot3d.npz              for every scheme points_S on the true jaw (N, P, 3), their visible_S (N, P) and, with
-                                  a contour, outline_S where 2D annotation has it (N, P, 3); pose (N, 3), seed;
+    NAME/annot/000001.pts, ...    2D labels of one scheme, one file for each frame
+    NAME/annot3d.npz              for every scheme S points_S on the true jaw (N, P, 3), visible_S (N, P) and, if it has
+                                  a contour, outline_S on the visible outline (N, P, 3); pose (N, 3), seed;
                                   `data.scenes` and `formats.load` read it
 
 In the .pts files of scheme 68 the contour lies on the outline that is seen, as in 300-VW; those of other schemes are
-the 3D points in the picture, as in Menpo-3D. A folder is there whole or not at all.
+the 3D points in the picture, as in Menpo-3D. A folder is whole or does not exist.
 """
 
 import shutil
@@ -50,27 +50,28 @@ Doubles = NDArray[np.float64]
 OUTLINED = ("68",)
 """Schemes whose 2D labels lie on the outline."""
 FPS = 25
+"""Frames per second."""
 QUALITY = 92
-"""Of the JPEG pictures in the video, 0..100."""
+"""JPEG quality of the frames, 0..100."""
 MARGIN = 1.2
-"""Side of the background over the picture's: how far the camera may pan."""
+"""Side of the background over that of the picture; the camera pans over it."""
 FASTEST = 0.8
 """Highest frequency at which a head turns and moves, Hz."""
 BLINK = 8
-"""Frames of a blink."""
+"""Number of frames of a blink."""
 
 
 @dataclass(frozen=True)
 class SceneJob:
-    """What a process needs to make sequences.
+    """What sequences have in common; a value that can be sent to another process.
 
     Attributes:
         model: File of the face model.
-        landmarks: File of its landmark vertices; None = beside it.
-        scheme: Of the .pts files.
-        frames: Length of a sequence.
+        landmarks: File of its landmark vertices; None = landmarks.json beside it.
+        scheme: Scheme of the .pts files.
+        frames: Number of frames of a sequence.
         size: Side of the pictures, pixels.
-        backgrounds: Pictures, of which the seed chooses one; none = smooth noise.
+        backgrounds: Pictures, one of which is chosen at random; none = smooth noise.
     """
 
     model: Path
@@ -87,12 +88,12 @@ class SceneJob:
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """What happens in N frames.
+    """The motion in N frames.
 
     Attributes:
-        views: Of each frame.
-        lights: Of each frame.
-        pan: Where the picture lies in the background, 0..1 across and down. Shape (N, 2).
+        views: Expression, pose and position in each frame.
+        lights: Light in each frame.
+        pan: Position of the picture in the background, 0..1 across and down. Shape (N, 2).
     """
 
     views: Sequence[View]
@@ -101,16 +102,16 @@ class Motion:
 
 
 def drift(rng: np.random.Generator, frames: int, channels: int, fastest: float = 0.4) -> Doubles:
-    """Smooth wandering: sums of five slow waves.
+    """Smooth random motion: sums of five slow waves.
 
     Args:
         rng: Random numbers.
-        frames: At FPS a second.
-        channels: That wander apart.
-        fastest: Highest frequency, Hz: a step is at most 2 pi fastest / FPS.
+        frames: Number of frames.
+        channels: Number of independent channels.
+        fastest: Highest frequency, Hz; a step is at most 2 pi fastest / FPS.
 
     Returns:
-        Between -1 and 1. Shape (frames, channels).
+        Values between -1 and 1. Shape (frames, channels).
     """
     strength = rng.uniform(0.2, 1, (5, channels))
     frequency, phase = rng.uniform(0.1, 1, (5, channels)) * fastest, rng.uniform(0, 2 * np.pi, (5, channels))
@@ -120,12 +121,12 @@ def drift(rng: np.random.Generator, frames: int, channels: int, fastest: float =
 
 
 def random_motion(model: MorphableModel, rng: np.random.Generator, frames: int, size: int) -> Motion:
-    """A head that turns about a direction, by up to 75 degrees of yaw in all, talks, blinks and looks around.
+    """A head that moves around a random direction, up to 75 degrees of yaw, talks, blinks and looks around.
 
     Args:
         model: The face model.
         rng: Random numbers.
-        frames: How many.
+        frames: Number of frames.
         size: Side of the pictures, pixels.
     """
     reach = rng.uniform((15, 5, 4), (75, 20, 18))
@@ -147,21 +148,21 @@ def random_motion(model: MorphableModel, rng: np.random.Generator, frames: int, 
 
 
 def write_scene(job: SceneJob, folder: Path, name: str, seed: int) -> bool:
-    """Make one sequence in `folder / name`, unless it is there; the same seed gives the same one.
+    """Make one sequence in `folder / name` unless it exists; the same seed gives the same one.
 
     Args:
-        job: What kind.
-        folder: Of the data set.
-        name: Of the sequence, as "001".
-        seed: Chooses person, motion, light and background.
+        job: What all sequences have in common.
+        folder: Folder of the run.
+        name: Name of the sequence, as "001".
+        seed: Seed that chooses person, motion, light and background.
 
     Returns:
-        False where it was there.
+        False if it existed.
 
     Raises:
         SchemeError: the model does not have the scheme.
         InputError: the model or a background cannot be read.
-        OutputError: it cannot be written, or another sequence lies there.
+        OutputError: it cannot be written, or the folder holds another sequence.
     """
     target, part = folder / name, folder / f".{name}.part"
     if target.exists():
@@ -188,10 +189,10 @@ def scene(
 
     Args:
         model: The face model.
-        seed: Chooses everything.
-        frames: How many.
+        seed: Seed of all random choices.
+        frames: Number of frames.
         size: Side of the pictures, pixels.
-        background: The camera pans over its middle; None = smooth noise. Shape (H, W, 3).
+        background: Picture whose middle the camera pans over; None = smooth noise. Shape (H, W, 3).
     """
     rng = np.random.default_rng(seed)
     person, motion = random_person(model, rng), random_motion(model, rng, frames, size)
@@ -208,7 +209,7 @@ _model = cache(MorphableModel.open)
 
 
 def _expressions(model: MorphableModel, rng: np.random.Generator, frames: int) -> Doubles:
-    """Weights (frames, E): some expressions come and go, the two sides nearly together; the jaw talks; eyes blink."""
+    """Weights (frames, E): a few random expressions, nearly the same on both sides; a talking jaw; blinking eyes."""
     names = model.expression_names
     weight = np.zeros((frames, len(names)))
     usable = [name for name, skip in zip(names, unused(model), strict=True) if not skip]
@@ -227,7 +228,7 @@ def _expressions(model: MorphableModel, rng: np.random.Generator, frames: int) -
 
 
 def _blinks(rng: np.random.Generator, frames: int) -> Doubles:
-    """How far the eyes are closed (frames,), some three seconds apart."""
+    """How far the eyes are closed, 0..1; blinks are some three seconds apart. Shape (frames,)."""
     closed = np.zeros(frames + 2 * BLINK)
     pulse = np.sin(np.pi * np.arange(1, BLINK) / BLINK) ** 2
     at = int(rng.integers(BLINK, 4 * FPS))
@@ -270,16 +271,16 @@ def _write(job: SceneJob, model: MorphableModel, folder: Path, seed: int) -> Non
     if written != job.frames:
         raise OutputError(f"{video}: holds {written} of {job.frames} frames; is the disk full?")
     arrays = {name: np.stack(rows) for name, rows in columns.items()}
-    np.savez_compressed(folder / TRUTH, **arrays, **_told(job, seed))  # type: ignore[arg-type]
+    np.savez_compressed(folder / TRUTH, **arrays, **_identity(job, seed))  # type: ignore[arg-type]
 
 
-def _told(job: SceneJob, seed: int) -> dict[str, NDArray[Any]]:
-    """What tells sequences apart."""
+def _identity(job: SceneJob, seed: int) -> dict[str, NDArray[Any]]:
+    """What identifies a sequence."""
     return {"scheme": np.array(job.scheme), "seed": np.array(seed), "size": np.array([job.frames, job.size])}
 
 
 def _count(video: Path) -> int:
-    """Frames that can be decoded."""
+    """Number of frames that can be decoded."""
     capture = cv2.VideoCapture(str(video))
     count = 0
     while capture.grab():
@@ -295,7 +296,7 @@ def _same(job: SceneJob, folder: Path, seed: int) -> None:
         with np.load(folder / TRUTH, allow_pickle=False) as archive:
             there = {name: archive[name].tolist() for name in ("scheme", "seed", "size")}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise OutputError(f"{folder}: is there, but no sequence that was made here; {remedy}") from error
-    wanted = {name: value.tolist() for name, value in _told(job, seed).items()}
+        raise OutputError(f"{folder}: exists, but is no sequence made by canthus synth video; {remedy}") from error
+    wanted = {name: value.tolist() for name, value in _identity(job, seed).items()}
     if there != wanted:
         raise OutputError(f"{folder}: holds another sequence ({there}, not {wanted}); {remedy}")

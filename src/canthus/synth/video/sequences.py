@@ -1,4 +1,4 @@
-"""Many moving faces in one folder: a sequence of `scene` each, an index of all frames, and a contact sheet."""
+"""A set of videos of moving faces in one folder: the sequences, an index of all frames, and a contact sheet."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,23 +13,22 @@ from canthus.errors import ShapeError
 from canthus.reader.video import VideoFrame
 from canthus.synth.sheet import mosaic, save, tile
 from canthus.synth.video.scene import SceneJob, write_scene
-from canthus.work.files import replace_whole
-from canthus.work.jobs import INDEX, SHEET, claim, digest, spread
-
-Columns = dict[str, NDArray[Any]]
+from canthus.work.arrays import Arrays, save_arrays
+from canthus.work.folder import INDEX, SHEET, claim, digest
+from canthus.work.units import Report, make
 
 ROWS, MOMENTS = 40, 10
-"""Sequences on the sheet, and frames of each."""
+"""Largest numbers of sequences on the sheet, and of frames of each."""
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """What is made; sequences are called 001, 002 and so on.
+    """What to make; sequences are called 001, 002 and so on.
 
     Attributes:
-        job: What all have in common.
-        count: Of sequences.
-        seed: Chooses the seed of each.
+        job: What all sequences have in common.
+        count: Number of sequences.
+        seed: Seed from which that of each sequence is drawn.
     """
 
     job: SceneJob
@@ -42,12 +41,12 @@ class Sequences:
 
     @property
     def seeds(self) -> dict[str, int]:
-        """Seed of each sequence by its name; those of more sequences begin with those of fewer."""
+        """Seed of each sequence by its name; a larger count only adds sequences."""
         numbers = range(1, self.count + 1)
         return {f"{at:03d}": int(np.random.default_rng((self.seed, at)).integers(2**31)) for at in numbers}
 
     def settings(self) -> dict[str, Any]:
-        """All that the result depends on."""
+        """Everything that the result depends on, for JSON."""
         landmarks = self.job.landmarks or self.job.model.with_name("landmarks.json")
         files = {"model": digest(self.job.model), "landmarks": digest(landmarks)}
         values = {"count": self.count, "seed": self.seed, "frames": self.job.frames, "size": self.job.size}
@@ -55,20 +54,41 @@ class Sequences:
         return {"kind": "video", **files, **values, "scheme": self.job.scheme, "backgrounds": backgrounds}
 
 
+@dataclass(frozen=True)
+class _Sequence:
+    """The unit of work: one sequence, in its folder."""
+
+    job: SceneJob
+    out: Path
+    name: str
+    seed: int
+
+    @property
+    def finished(self) -> bool:
+        return (self.out / self.name).exists()
+
+    def make(self, report: Report) -> None:
+        write_scene(self.job, self.out, self.name, self.seed)
+
+
 def produce_sequences(
     order: Sequences, out: Path, workers: int = 1, tick: Callable[[int], None] | None = None
-) -> Columns:
+) -> Arrays:
     """Make sequences, or those that are missing.
 
+        >>> order = Sequences(SceneJob(Path("face.npz"), frames=200), count=40)
+        >>> produce_sequences(order, Path("data/videos"), workers=4)["pose"].shape
+        (40, 200, 3)
+
     Args:
-        order: What.
-        out: Folder of the run; of an earlier one only with the same order.
-        workers: Processes, each with one thread; the result does not depend on it.
-        tick: Told the number of sequences that are there, as they are.
+        order: What to make.
+        out: Folder of the run; that of an earlier run only with the same order.
+        workers: Number of processes, each with one thread; the result does not depend on it.
+        tick: Receives the number of sequences that were finished, as they are.
 
     Returns:
-        The index of V sequences of N frames: `videos` their names and `seeds` (V,), `pose` (V, N, 3), and for every
-        scheme of the model `visible_S` (V, N, P).
+        The index of V sequences of N frames: `videos` (names) and `seeds` (V,), `pose` (V, N, 3), and `visible_S`
+        (V, N, P) for every scheme S of the model.
 
     Raises:
         OutputError: the folder holds something else, or cannot be written.
@@ -76,20 +96,18 @@ def produce_sequences(
         SchemeError: the model does not have the points of the .pts files.
     """
     claim(out, order.settings())
-    jobs = [(order.job, out, name, seed) for name, seed in order.seeds.items()]
-    for _ in spread(write_scene, jobs, workers):
+    for _ in make([_Sequence(order.job, out, name, seed) for name, seed in order.seeds.items()], workers):
         if tick:
             tick(1)
     index = _index(order, out)
     if not (out / INDEX).is_file():
         _draw(order, out, index)
-        with replace_whole(out / INDEX) as part:
-            np.savez_compressed(part, **index)  # type: ignore[arg-type]
+        save_arrays(out / INDEX, index)
     return index
 
 
-def _index(order: Sequences, out: Path) -> Columns:
-    """What is told of all frames."""
+def _index(order: Sequences, out: Path) -> Arrays:
+    """Names, seeds, poses and visibility of all frames."""
     columns: dict[str, list[NDArray[Any]]] = {}
     for name in order.seeds:
         with open_truth(out / name) as truth:
@@ -100,8 +118,8 @@ def _index(order: Sequences, out: Path) -> Columns:
     return named | {name: np.stack(rows) for name, rows in columns.items()}
 
 
-def _draw(order: Sequences, out: Path, index: Columns) -> None:
-    """The contact sheet: a row a sequence, evenly spread over the run; time runs to the right."""
+def _draw(order: Sequences, out: Path, index: Arrays) -> None:
+    """Draw the contact sheet: one row for each sequence, evenly spread over the run; time runs to the right."""
     count, frames = index["pose"].shape[:2]
     moments = np.linspace(0, frames - 1, min(frames, MOMENTS)).round().astype(int).tolist()
     tiles = []

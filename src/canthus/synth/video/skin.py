@@ -1,7 +1,7 @@
-"""What a person of the face model looks like: the head's shape, and colour by region over smooth random albedo.
+"""Appearance of a person of the face model: shape of the head, and colours by region over smooth random albedo.
 
 Colours are linear reflectances, 0..1. Brows, lips, lid lines, blush and stubble are painted on the mean head from the
-front; hair and clothes are colours of the skull and the neck, for the model has no other geometry.
+front; hair and clothes are colours of the skull and the neck, as the model has no other geometry.
 """
 
 from dataclasses import dataclass
@@ -17,34 +17,34 @@ from canthus.types import Floats
 Doubles = NDArray[np.float64]
 
 TEXELS = 16
-"""Of the paint, a cm."""
+"""Number of texels of the paint per cm."""
 CORNER = (-10.0, -14.0)
 """x and y of the mean head at the first texel, cm."""
 EXTENT = (20, 26)
 """Breadth and height of the paint, cm."""
 MOST = 2.5
-"""Identity coefficients are at most this."""
+"""Largest identity coefficient."""
 TONES = np.array([(0.78, 0.53, 0.42), (0.62, 0.38, 0.27), (0.42, 0.23, 0.15), (0.20, 0.10, 0.065), (0.10, 0.05, 0.035)])
-"""Skin from light to dark."""
+"""Colours of skin from light to dark."""
 HAIR = np.array([(0.010, 0.008, 0.007), (0.045, 0.024, 0.014), (0.13, 0.07, 0.035), (0.40, 0.27, 0.13)])
 GREY = np.array([0.42, 0.42, 0.42])
 IRIS = np.array([(0.05, 0.025, 0.012), (0.12, 0.07, 0.03), (0.10, 0.13, 0.06), (0.12, 0.20, 0.30), (0.2, 0.22, 0.24)])
 REGIONS = {"mouth_socket": (0.10, 0.02, 0.02), "gums_tongue": (0.25, 0.07, 0.07), "teeth": (0.42, 0.40, 0.34)}
-"""Inside the mouth; dark, for no light is shadowed."""
+"""Colours inside the mouth; dark, as light throws no shadows."""
 SOCKET = (0.3, 0.12, 0.1)
 SCLERA = (0.62, 0.58, 0.55)
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Somebody.
+    """A random person.
 
     Attributes:
-        identity: Shape (K,).
+        identity: Identity coefficients. Shape (K,).
         neutral: The head without expression. Shape (V, 3), cm.
         albedo: Colour of each vertex. Shape (V, 3).
-        paint: Colour and opacity on the front of the mean head, TEXELS a cm from CORNER. Shape (h, w, 4).
-        iris: Colour. Shape (3,).
+        paint: Colour and opacity on the front of the mean head, TEXELS per cm from CORNER. Shape (h, w, 4).
+        iris: Colour of the iris. Shape (3,).
         gloss: Strength of highlights on the skin.
     """
 
@@ -57,7 +57,7 @@ class Person:
 
 
 def random_person(model: MorphableModel, rng: np.random.Generator) -> Person:
-    """Somebody new."""
+    """Draw a random person."""
     identity = rng.normal(size=len(model.identity)).clip(-MOST, MOST)
     neutral = model.vertices(identity[None], np.zeros((1, len(model.expression))))[0]
     fair = rng.random()
@@ -73,22 +73,22 @@ def random_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     )
 
 
-def waves(places: NDArray[Any], rng: np.random.Generator, length: float, count: int = 12) -> Floats:
+def waves(positions: NDArray[Any], rng: np.random.Generator, length: float, count: int = 12) -> Floats:
     """Smooth noise of deviation 1: plane waves in random directions, a share of them shorter.
 
     Args:
-        places: Shape (N, D).
+        positions: Positions. Shape (N, D).
         rng: Random numbers.
-        length: The longest wave, in the places' unit; the shortest is an eighth.
-        count: Waves.
+        length: Length of the longest wave, in the unit of the positions; the shortest is an eighth of it.
+        count: Number of waves.
 
     Returns:
         Shape (N,).
     """
-    across = rng.normal(size=(places.shape[1], count))
+    across = rng.normal(size=(positions.shape[1], count))
     across /= np.linalg.norm(across, axis=0)
     octave = rng.uniform(0, 3, count)
-    phase = places.astype(np.float32) @ (across * (2 * np.pi / length * 2**octave)).astype(np.float32)
+    phase = positions.astype(np.float32) @ (across * (2 * np.pi / length * 2**octave)).astype(np.float32)
     strength = 2.0 ** (-octave / 2)
     strength /= np.sqrt((strength**2).sum() / 2)
     smooth: Floats = np.sin(phase + rng.uniform(0, 2 * np.pi, count).astype(np.float32)) @ strength.astype(np.float32)
@@ -155,9 +155,9 @@ def _paint(points: Doubles, tone: Doubles, hair: Doubles, rng: np.random.Generat
     return canvas
 
 
-def _texel(places: Doubles) -> Doubles:
-    """Texels of places (N, 2) in cm."""
-    return (places - CORNER) * TEXELS
+def _texel(positions: Doubles) -> Doubles:
+    """Texels of positions (N, 2) in cm."""
+    return (positions - CORNER) * TEXELS
 
 
 def _blank() -> NDArray[np.uint8]:

@@ -5,8 +5,8 @@ import pytest
 
 from canthus.errors import DataError, InputError, OutputError, ShapeError
 from canthus.face3d.fit import Fitter
+from canthus.face3d.table import Faces2D, FitJob, fit_columns, fit_faces, forget, read_bias, write_table
 from canthus.formats.table import load
-from canthus.synth.table import Faces2D, Job, fit_columns, fit_faces, forget, read_style, write_table
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def faces(toy, make_faces):
 
 @pytest.fixture(scope="module")
 def job(toy):
-    return Job(toy.path, None, "68")
+    return FitJob(toy.path, None, "68")
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +63,19 @@ def test_the_table_is_read_as_points(tmp_path, job, faces, columns):
     assert {len(table[name]) for name in table if name.startswith(("points", "visible", "identity"))} == {69}
 
 
-def test_a_style_is_kept(toy, tmp_path, faces, job, columns):
-    style = np.random.default_rng(2).normal(0, 0.1, (68, 3))
-    styled = replace(job, style=style.tobytes())
-    assert styled.offsets == pytest.approx(style)
-    shifted = fit_columns(styled, faces.points[:2], faces.sizes[:2])
-    expected = Fitter(toy.model, "68").styled(style).fit(faces.points[:2])
+def test_a_bias_is_kept(toy, tmp_path, faces, job, columns):
+    bias = np.random.default_rng(2).normal(0, 0.1, (68, 3))
+    biased = replace(job, bias=bias.tobytes())
+    assert biased.offsets == pytest.approx(bias)
+    shifted = fit_columns(biased, faces.points[:2], faces.sizes[:2])
+    expected = Fitter(toy.model, "68").with_bias(bias).fit(faces.points[:2])
     assert shifted["fitted"] == pytest.approx(expected.points, abs=1e-2)
-    write_table(tmp_path / "fits.npz", faces, columns, styled, tmp_path)
-    assert read_style(tmp_path / "fits.npz", 68) == style.tobytes()
+    write_table(tmp_path / "fits.npz", faces, columns, biased, tmp_path)
+    assert read_bias(tmp_path / "fits.npz", 68) == bias.tobytes()
     write_table(tmp_path / "plain.npz", faces, columns, job, tmp_path)
-    for path, message in {"plain.npz": "without a style", "none.npz": "not a table"}.items():
+    for path, message in {"plain.npz": "without an annotation bias", "none.npz": "not a table"}.items():
         with pytest.raises(InputError, match=message):
-            read_style(tmp_path / path, 68)
+            read_bias(tmp_path / path, 68)
 
 
 def test_nothing_to_write(tmp_path, job, faces):
@@ -97,11 +97,11 @@ def test_what_a_killed_call_has_done_is_not_done_again(tmp_path, job, faces, col
             raise KeyboardInterrupt
         return fit_columns(*arguments)
 
-    monkeypatch.setattr("canthus.synth.table.fit_columns", killed)
+    monkeypatch.setattr("canthus.face3d.table.fit_columns", killed)
     with pytest.raises(KeyboardInterrupt):
         fit_faces(job, faces, parts=parts)
     calls = []
-    monkeypatch.setattr("canthus.synth.table.fit_columns", lambda *given: calls.append(1) or fit_columns(*given))
+    monkeypatch.setattr("canthus.face3d.table.fit_columns", lambda *given: calls.append(1) or fit_columns(*given))
     told = []
     again = fit_faces(job, faces, tick=told.append, parts=parts)
     assert (len(calls), told) == (1, [64, 6])
