@@ -8,6 +8,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from canthus.version import __version__
+
 if TYPE_CHECKING:
     from canthus.align.aligner import Aligner
     from canthus.detect.detector import Detector
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from canthus.reader.image import read
     from canthus.schemes.scheme import Scheme
     from canthus.types import Face, Faces
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Aligner": "align.aligner",

@@ -11,12 +11,12 @@ from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 
-from canthus import __version__
 from canthus.detect.given import BoxFile
 from canthus.errors import InputError
 from canthus.pipeline import Pipeline
 from canthus.reader.files import find
 from canthus.runtime.bundle import Bundle
+from canthus.version import __version__
 from canthus.writer import ResultFolder
 
 

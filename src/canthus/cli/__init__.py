@@ -41,7 +41,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
     Example: canthus detect examples/astronaut.jpg -o out --overlay
     """
     if show:
-        from canthus import __version__
+        from canthus.version import __version__
 
         print(f"canthus {__version__}")
         raise typer.Exit

@@ -46,7 +46,7 @@ def _rows(bundle: "Bundle") -> dict[str, str]:
     """What the screen shows of a bundle, by title."""
     import onnxruntime
 
-    from canthus import __version__
+    from canthus.version import __version__
 
     card = bundle.card
     engines = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())

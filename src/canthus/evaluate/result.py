@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus import __version__
 from canthus.evaluate import metrics
 from canthus.evaluate.cut import Cut
 from canthus.evaluate.protocol import Protocol
 from canthus.evaluate.reliability import Curve
+from canthus.version import __version__
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

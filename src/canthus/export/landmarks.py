@@ -67,8 +67,7 @@ def export(
         CanthusError: ONNX Runtime does not give what torch gives.
     """
     loaded = [load_trained(path) for path in checkpoints]
-    recipe = loaded[-1][0].recipe
-    trained = [with_margin(one, margin) for one, _ in loaded]
+    trained, recipe = [with_margin(one, margin) for one, _ in loaded], loaded[-1][0].recipe
     proof = faces_of(trained[-1], _validation(recipe, root))
     shifts = [calibrate(one, proof) for one in trained]
     folded = [replace(one, net=fold_norms(one.net).eval()) for one in trained]

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from canthus import __version__
 from canthus.errors import FormatError
 from canthus.formats.record import POSE, Record, floats, is_given, nothing
+from canthus.version import __version__
 
 
 def load(path: Path) -> list[Record]:

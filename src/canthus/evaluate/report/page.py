@@ -8,11 +8,11 @@ from pathlib import PurePath
 
 import numpy as np
 
-from canthus import __version__
 from canthus.evaluate.report import plots
 from canthus.evaluate.report.pictures import face_picture
 from canthus.evaluate.report.study import Study, percent
 from canthus.evaluate.result import Row
+from canthus.version import __version__
 
 RIVALS = 7
 """Number of systems drawn beside the subject, as many as there are colours."""
