@@ -22,11 +22,11 @@ FLAGS = {"bundle": "--detector-model", "threshold": "--min-confidence"}
 
 def detect(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Images, folders, and quoted patterns as 'set/**/*.png'.")
+        list[str], typer.Argument(metavar="PATH", help="Images, folders, and quoted patterns as 'set/**/*.png'.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("canthus-out"),
     kinds: Annotated[
-        str, typer.Option("--format", help="Result files: json, csv, pts, or several: json,csv.")
+        str, typer.Option("--format", help="Result files: json, csv, pts, ljson, npz, mat; several as json,csv.")
     ] = "json",
     overlay: Annotated[bool, typer.Option(help="Also write each image with its faces drawn on it.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,
