@@ -16,8 +16,6 @@ CODE = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.py)`")
 """A Python file named in a page."""
 INVENTED = {"x.py", "test_x.py", "smiles.py", "test_smiles.py"}
 """Files that stand for the reader's own."""
-OLD_PATHS = {"data-factory.md", "face-model.md"}
-"""Pages whose paths are of before the folders of the data factory."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -39,7 +37,7 @@ def anchors_of(page: Path) -> set[str]:
 def test_files_of_the_code_are_where_the_page_says(page: Path) -> None:
     """Paths start at the repository, at the package, or at the folder of the page."""
     for name in CODE.findall(page.read_text()):
-        if Path(name).name not in INVENTED and page.name not in OLD_PATHS:
+        if Path(name).name not in INVENTED:
             starts = (ROOT, ROOT / "src/canthus", page.parent)
             assert any((start / name).exists() for start in starts), name
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from canthus.cli.options import NO_ROOT, Override, Root, Workers
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,16 +23,11 @@ def ablate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the study.", show_default="runs/NAME")
     ] = None,
-    root: Annotated[
-        Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder that holds the data sets, one subfolder each.")
-    ] = None,
+    root: Root = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, as 1,2,3.", show_default="those of the plan")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
+    workers: Workers = 1,
     only: Annotated[list[str] | None, typer.Option(help="Run only this row; may be repeated.")] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the YAML file; may be repeated."),
-    ] = None,
+    override: Override = None,
 ) -> None:
     """Train every row of an ablation with every seed, measure all runs, and print the table.
 
@@ -51,7 +48,7 @@ def ablate(
 
     ablation = load_ablation(file, [*(override or []), *([] if seeds is None else [f"seeds=[{seeds}]"])])
     if root is None:
-        raise DataError("give the folder of the data sets with --root or in CANTHUS_DATA")
+        raise DataError(NO_ROOT)
     try:
         import lightning  # noqa: F401
     except ModuleNotFoundError as error:

@@ -10,6 +10,7 @@ import typer
 
 from canthus.cli.options import (
     MODEL,
+    NO_ROOT,
     ROOT,
     RULES,
     TRUTH,
@@ -122,7 +123,7 @@ def evaluate(
     if truth is not None and (data is not None or predictions is None):
         raise typer.BadParameter("--truth needs --predictions, and excludes --data")
     if truth is None and root is None:
-        raise typer.BadParameter("give the folder of the data sets: --root, or the environment variable CANTHUS_DATA")
+        raise typer.BadParameter(NO_ROOT)
     from canthus.evaluate.measure import labelled_files, labelled_set, study_predictions
     from canthus.evaluate.report.figure import check_matplotlib
     from canthus.evaluate.table import load_table

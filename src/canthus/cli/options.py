@@ -10,9 +10,14 @@ MODEL, RULES = "Model", "Scoring rules"
 IN_PACKAGE = "the one in the package"
 ROOT = "Folder that holds the data sets, one subfolder each."
 TRUTH = "File of true points: .npz, .csv, .json or .mat, or a folder of .pts files."
-NO_ROOT = "where are the data sets? Give their folder with --root or in the environment variable CANTHUS_DATA"
+NO_ROOT = "give the folder of the data sets with --root or in the environment variable CANTHUS_DATA"
 
 Root = Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help=ROOT)]
+Workers = Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the YAML file; may be repeated."),
+]
 ModelFile = Annotated[
     Path | None,
     typer.Option(help="Landmark model: a .canthus bundle.", show_default=IN_PACKAGE, rich_help_panel=MODEL),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from canthus.cli.options import NO_ROOT, Root
+from canthus.cli.options import NO_ROOT, Override, Root
 
 
 def train(
@@ -15,10 +15,7 @@ def train(
         Path | None, typer.Option("--out", "-o", help="Folder for the run.", show_default="runs/NAME")
     ] = None,
     root: Root = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the YAML file; may be repeated."),
-    ] = None,
+    override: Override = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,
 ) -> None:
     """Train a network as a recipe says.

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from canthus.cli.synth.screen import FITS, LabelNoise, Landmarks, MaybeFaceModel, Root, Split, progress, tell
+from canthus.cli.options import NO_ROOT, Root
+from canthus.cli.synth.screen import FITS, LabelNoise, Landmarks, MaybeFaceModel, Split, progress, tell
 
 if TYPE_CHECKING:
     from canthus.synth.relabel.clean import Cleaning
@@ -63,7 +64,7 @@ def denoise(
     from canthus.synth.source import open_faces
 
     if root is None:
-        raise typer.BadParameter("give the folder of the data sets with --root or in CANTHUS_DATA")
+        raise typer.BadParameter(NO_ROOT)
     if (choose is None) == (not weights):
         raise typer.BadParameter("give the weights with --weights, or let --choose find them")
     shares = {group: _three(text) for group, text in _by_group(weights, "--weights").items()}

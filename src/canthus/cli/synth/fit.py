@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canthus.cli.synth.screen import FaceModel, LabelNoise, Landmarks, Root, Split, Workers, progress, tell
+from canthus.cli.options import NO_ROOT, Root, Workers
+from canthus.cli.synth.screen import FaceModel, LabelNoise, Landmarks, Split, progress, tell
 
 if TYPE_CHECKING:
     from canthus.face3d.table import Faces2D, FitJob
@@ -80,7 +81,7 @@ def _faces(
     if points is not None:
         return read_faces(points, scheme), points.parent
     if root is None:
-        raise typer.BadParameter("give the folder of the data sets with --root or in CANTHUS_DATA")
+        raise typer.BadParameter(NO_ROOT)
     return open_faces(str(data), root, split), folder_of(str(data), root)
 
 

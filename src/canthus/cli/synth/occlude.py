@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canthus.cli.synth.screen import COUNT, FITS, PICTURES, SIZE, Seed, Workers, run_factory
+from canthus.cli.options import Workers
+from canthus.cli.synth.screen import COUNT, FITS, PICTURES, SIZE, Seed, run_factory
 
 if TYPE_CHECKING:
     from canthus.synth.factory import Order

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from canthus.cli.synth.screen import COUNT, FITS, PICTURES, SIZE, FaceModel, Landmarks, Seed, Workers, run_factory
+from canthus.cli.options import Workers
+from canthus.cli.synth.screen import COUNT, FITS, PICTURES, SIZE, FaceModel, Landmarks, Seed, run_factory
 
 
 def profile(

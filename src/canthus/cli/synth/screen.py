@@ -30,10 +30,6 @@ LabelNoise = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random choices.")]
-Workers = Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")]
-Root = Annotated[
-    Path | None, typer.Option(envvar="CANTHUS_DATA", help="Folder that holds the data sets, one subfolder each.")
-]
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from canthus.cli.synth.screen import SIZE, FaceModel, Landmarks, Seed, Workers, progress, tell
+from canthus.cli.options import Workers
+from canthus.cli.synth.screen import SIZE, FaceModel, Landmarks, Seed, progress, tell
 
 
 def video(
