@@ -125,7 +125,7 @@ def detect(
     from rich.console import Console
 
     from canthus.batch import fingerprint, image_files
-    from canthus.detect.detector import DEFAULT, Detector
+    from canthus.detect.detector import DEFAULT
     from canthus.detect.given import BoxFile
     from canthus.pipeline import Pipeline
     from canthus.reader.files import root_of
@@ -142,9 +142,8 @@ def detect(
     cv2.setNumThreads(threads or -1)
     files = image_files(paths, out)
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
-    engine: dict[str, Any] = {"device": device, "threads": threads}
-    finder = Detector.open(name, **options, **(engine if name == "own" else {}))
-    pipeline = Pipeline.open(model, finder, **engine, precision=precision, batch=batch, passes=passes, depth=depth)
+    engine: dict[str, Any] = {"device": device, "threads": threads, "precision": precision}
+    pipeline = Pipeline.open(model, name, **engine, **options, batch=batch, passes=passes, depth=depth)
     settings = fingerprint(model, [boxes, detector_model], [precision, detector, passes, depth, options, boxes_columns])
     sink = ResultFolder(out, files, root_of(paths), chosen, overlay=overlay, settings=settings, resume=resume)
     console = Console(stderr=True)

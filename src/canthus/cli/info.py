@@ -1,8 +1,8 @@
 """`canthus info`: the card of a model bundle, and the engines of this installation."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -63,6 +63,12 @@ def _rows(bundle: "Bundle") -> dict[str, str]:
         "paper": card.paper,
         "licence": card.licence,
         "limits": "\n".join(card.limits),
-        "measured": "\n".join(json.dumps(entry) for entry in card.measured) or "nothing",
+        "measured": "\n".join(map(_figures, card.measured)) or "nothing",
         "canthus": f"{__version__}, ONNX Runtime {onnxruntime.__version__}: {engines}",
     }
+
+
+def _figures(entry: Mapping[str, Any]) -> str:
+    """Measured errors of one protocol as a line."""
+    figures = (f"{name.replace('_', ' ')} {value}" for name, value in entry.items() if name != "protocol")
+    return f"{entry.get('protocol', 'no protocol')}: {', '.join(figures)}"
