@@ -75,7 +75,7 @@ def test_a_zip_without_card_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="no such model bundle; leave --model away"):
+    with pytest.raises(BundleError, match="no such model bundle; omit --model"):
         Bundle.open(tmp_path / "none.canthus")
     with pytest.raises(BundleError, match="cannot read"):
         Bundle.open(tmp_path)

@@ -20,7 +20,7 @@ from canthus.types import Image
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """What a network sees of a face.
+    """Size and margin of the square crop of a face that a network gets.
 
     Attributes:
         size: Side of the square crop in pixels, > 0.

@@ -44,7 +44,7 @@ class Member(Strict):
 
 
 class Checkpoint(Strict):
-    """The training run that some stages come from.
+    """Training run that one or several stages come from.
 
     Attributes:
         sha256: Hash of the checkpoint file; None = not recorded.
@@ -64,9 +64,9 @@ class StageCard(Strict):
         name: Name of the stage in `align/`.
         scheme: Name of the landmark scheme of its points.
         points: Number of its points.
-        crop: What its networks see; None = whole pictures.
-        parts: For each of its networks the file of each precision.
-        arrays: File of its arrays (.npz without pickle): mean shapes, dictionaries, calibrations; None = it has none.
+        crop: Crop of the face that its networks get; None = whole pictures.
+        parts: Networks by name, each as one file per precision.
+        arrays: File with its arrays, such as mean shapes or dictionaries (.npz without pickle); None = no arrays.
         checkpoint: Key of `Card.checkpoints`.
     """
 
@@ -87,19 +87,19 @@ class StageCard(Strict):
 
 
 class Card(Strict):
-    """What one should know of a model before using it.
+    """Facts about a model that one should know before using it.
 
     Attributes:
         format: Version of this form.
         name: Name of the model.
-        system: Stem of the system in `align/`, or "detector" or "face_score".
-        stages: The stages that have files, in their order.
-        checkpoints: The training runs that the stages come from, by name.
-        paper: What it implements.
-        data: What it was trained on.
-        measured: Errors, each with its protocol.
-        licence: What the weights may be used for.
-        limits: What it is not good at.
+        system: Name of the system: a file in `align/`, or "detector" or "face_score".
+        stages: Stages that have files, in their order.
+        checkpoints: Training runs that the stages come from, by name.
+        paper: Paper that it implements.
+        data: Data sets and splits that it was trained on.
+        measured: Measured errors, each with its protocol.
+        licence: Permitted use of the weights.
+        limits: Known weaknesses.
     """
 
     format: Literal[2] = 2
@@ -169,7 +169,7 @@ class Bundle:
             card = Card.model_validate(tree)
         except FileNotFoundError as error:
             raise BundleError(
-                f"{place}: no such model bundle; leave --model away for the one in the package"
+                f"{place}: no such model bundle; omit --model to use the one in the package"
             ) from error
         except OSError as error:
             raise BundleError(f"{place}: cannot read the model bundle ({error.strerror})") from error

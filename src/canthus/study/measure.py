@@ -1,4 +1,4 @@
-"""How good a run of an ablation is."""
+"""Errors of the runs of an ablation, on single images and on videos followed frame by frame."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,12 +28,12 @@ def measure(checkpoint: Path, wanted: Measure, root: Path) -> dict[str, Any]:
     """Measure the network of a checkpoint, in fp32, from true boxes or, with a mean shape, from true points.
 
     Args:
-        checkpoint: Of a run; its card lies beside it.
-        wanted: On what; another scheme's points are converted to that of the network.
+        checkpoint: Checkpoint of a run, with the card of the run beside it.
+        wanted: The faces to measure on; labels of another scheme are converted to that of the network.
         root: Folder of the data sets.
 
     Returns:
-        `nme`: mean error in per cent; `faces`: how many.
+        `nme`: mean error in per cent; `faces`: number of faces.
 
     Raises:
         DataError: the set is missing or empty.
@@ -66,7 +66,7 @@ Pair = tuple[Floats, Floats]
 
 
 def _alone(system: System, samples: Sequence[Sample], wanted: Measure) -> list[Pair]:
-    """Each face from where it truly is."""
+    """Errors of single faces, each from its true box and points."""
     count = min(len(samples), wanted.limit or len(samples))
     chosen = [samples[int(place)] for place in np.linspace(0, len(samples) - 1, count).round()]
     pairs = []
@@ -89,7 +89,7 @@ def _followed(
     starter: System | None = None,
     given: Sequence[Sample] = (),
 ) -> list[Pair]:
-    """Each video from where the first face truly is, or with a starter from the given points of its first frame."""
+    """Errors in videos: each starts from the true face of its first frame, or with a starter from the given points."""
     pairs = []
     firsts = {name: _in_scheme(video[0], system.scheme).points for name, video in videos_of(given or samples).items()}
     for name, video in videos_of(samples).items():
@@ -101,5 +101,5 @@ def _followed(
 
 
 def _in_scheme(sample: Sample, scheme: str) -> Sample:
-    """A sample with plane points of a scheme; points that it lacks are NaN."""
+    """A sample with its points (P, 2) converted to a scheme; points that it lacks are NaN."""
     return replace(sample, points=labels_in(sample, scheme)[..., :2])
