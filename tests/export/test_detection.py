@@ -81,7 +81,7 @@ def test_the_shipped_detector_finds_what_the_trained_one_finds(bundle: Path, net
 
 def test_the_default_network_is_small_enough() -> None:
     (part,) = nets.parts(fold_norms(nets.Detector(nets.DetectorConfig())))  # type: ignore[arg-type]
-    assert len(halve(to_onnx(part, 96, open_sides=True))) < 1.5 * 2**20
+    assert len(halve(to_onnx(part, 96, open_size=True))) < 1.5 * 2**20
 
 
 def test_the_face_score_as_a_bundle(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_network_that_differs_is_no_bundle(net: nets.Detector) -> None:
     other = nets.Detector(net.config).eval()
     (wrong,) = nets.parts(other)
     with pytest.raises(CanthusError, match="differ by"):
-        prove(part, to_onnx(wrong, 96, open_sides=True), [(96, 96)])
+        prove(part, to_onnx(wrong, 96, open_size=True), [(96, 96)])
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

@@ -45,6 +45,27 @@ class Network:
     arrays: Callable[[NDArray[Any]], dict[str, NDArray[Any]]] = no_arrays
 
 
+@dataclass(frozen=True)
+class DetectionNetwork:
+    """How a network that finds or judges faces is made, trained and exported.
+
+    Attributes:
+        presets: Configs by name; the network keeps its own as `config`.
+        build: Config -> network.
+        parts: Network -> what is exported: one part.
+        loss: What the network gives, a batch and the recipe's settings -> weighted losses by name, scalars.
+        paper: Publication that it implements.
+        open_size: Whether it takes pictures of any height and width that are multiples of 32.
+    """
+
+    presets: Mapping[str, Any]
+    build: Callable[[Any], nn.Module]
+    parts: Callable[[Any], tuple[Part, ...]]
+    loss: Callable[[Any, Mapping[str, Tensor], Any], dict[str, Tensor]]
+    paper: str
+    open_size: bool = False
+
+
 def configured(presets: Mapping[str, Config], stem: str, preset: str, fields: Mapping[str, Any]) -> Config:
     """One of the configs of a network with some fields changed.
 

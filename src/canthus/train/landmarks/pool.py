@@ -1,14 +1,11 @@
 """The faces of a recipe in memory, with the frames in which the trained stage sees them."""
 
 import json
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,12 +15,12 @@ from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.errors import DataError
-from canthus.geometry.crop import box_of
 from canthus.geometry.pose import pose_from_points
 from canthus.geometry.shape import align, mean_shape
 from canthus.geometry.transform import Matrix
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import convert, union_slots
+from canthus.train.memory import reduced, scaled
 from canthus.train.recipe import Recipe, SetShare
 from canthus.types import Floats, Image
 
@@ -82,9 +79,9 @@ def load_pool(recipe: Recipe, root: Path, margin: float) -> Pool:
     schemes = schemes_of(recipe, [sample for _, sample in samples])
     side = recipe.memory_for(margin)
     with ThreadPoolExecutor(4) as threads:
-        images, scales = zip(*threads.map(lambda pair: _reduced(pair[1], side), samples), strict=True)
+        images, scales = zip(*threads.map(lambda pair: reduced(pair[1], side), samples), strict=True)
     labels = np.stack([labels_in(sample, schemes[0], share.union) for share, sample in samples])
-    points = _scaled(labels, np.stack(scales))
+    points = scaled(labels, np.stack(scales))
     rarity = shape_distance(points) ** recipe.emphasis
     chance = np.concatenate([np.full(len(some), share.weight / len(some)) for share, some in parts]) * rarity
     return Pool(
@@ -185,7 +182,7 @@ def _given(parts: Parts, points: Floats, scales: Floats, root: Path, scheme: str
         by_image = {sample.image: labels_in(sample, scheme) for sample in others}
         for sample in some:
             if sample.image in by_image:
-                gauges[row] = _scaled(by_image[sample.image], scales[row])
+                gauges[row] = scaled(by_image[sample.image], scales[row])
             row += 1
     return gauges
 
@@ -223,20 +220,3 @@ def _fitted_poses(points: Floats, model: Path) -> Floats:
     pose = pose_from_points(points, rigid, weights).astype(np.float32)
     pose[np.isfinite(points[:, 17:]).all(-1).sum(1) < POSED] = np.nan
     return pose
-
-
-def _reduced(sample: Sample, side: int) -> tuple[Image, Floats]:
-    """The picture with a box of at most `side` pixels, and by what x and y were scaled."""
-    image = sample.picture()
-    box = box_of(sample.points)
-    factor = side / float(max(box[2:] - box[:2]))
-    if factor >= 1 or not math.isfinite(factor):
-        return image, np.ones(2, np.float32)
-    height, width = (max(1, round(length * factor)) for length in image.shape[:2])
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    return small, np.array([width / image.shape[1], height / image.shape[0]], np.float32)
-
-
-def _scaled(points: NDArray[Any], scale: Floats) -> Floats:
-    """Points (..., P, 2 or 3) in a picture that was scaled by (..., 2)."""
-    return ((points[..., :2] + 0.5) * scale[..., None, :] - 0.5).astype(np.float32)

@@ -1,7 +1,6 @@
 """The training step of landmarks as a Lightning module; validation runs the shipped system over the torch network."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning
@@ -19,6 +18,7 @@ from canthus.schemes.scheme import Scheme
 from canthus.train.landmarks.pool import labels_in
 from canthus.train.landmarks.system import Trained, join
 from canthus.train.optimiser import optimisers_of
+from canthus.train.task import evaluating, total_of
 
 
 class Task(lightning.LightningModule):
@@ -49,11 +49,7 @@ class Task(lightning.LightningModule):
         prediction = self.net(crops, batch["group"]) if self.groups > 1 else self.net(crops)
         losses = self.trained.network.loss(prediction, target_of(batch), self.trained.recipe.losses)
         trust = batch["trust"] / batch["trust"].sum()
-        parts = {name: (trust * value).sum() for name, value in losses.items()}
-        total = torch.stack(list(parts.values())).sum()
-        self.log_dict({f"loss/{name}": value.detach() for name, value in parts.items()})
-        self.log("loss", total.detach(), prog_bar=True)
-        return total
+        return total_of(self, {name: (trust * value).sum() for name, value in losses.items()})
 
     def validation_step(self, batch: Any, index: int) -> None:
         """NME (per cent) of the network as it stands on every validation set.
@@ -75,18 +71,6 @@ class Task(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser and its learning rates."""
         return optimisers_of(self.net, self.trained.recipe)
-
-
-@contextmanager
-def evaluating(net: torch.nn.Module) -> Iterator[None]:
-    """Keep a network in evaluation mode, on the CPU and in full precision."""
-    was_training, device = net.training, next(net.parameters()).device
-    net.eval().cpu()
-    try:
-        with torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        net.to(device).train(was_training)
 
 
 def validate(system: System, samples: Sequence[Sample], measure: Normaliser, given: bool = True) -> float:
