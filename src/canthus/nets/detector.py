@@ -38,7 +38,7 @@ class DetectorConfig:
     Attributes:
         stem: Channels at strides 2 and 4.
         widths: Channels at strides 8, 16 and 32.
-        depths: Residual blocks at strides 8, 16 and 32.
+        depths: Numbers of residual blocks at strides 8, 16 and 32.
         head: Channels of the heads.
     """
 
