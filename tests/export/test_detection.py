@@ -13,7 +13,7 @@ from canthus.errors import BundleError, CanthusError, InputError
 from canthus.export.detection import export_faces, kind_of, prove, to_onnx
 from canthus.export.onnx import fold_norms, halve
 from canthus.geometry.box import overlaps
-from canthus.nets import detector as nets
+from canthus.nets.detection import detector as nets
 from canthus.runtime.bundle import Bundle
 from canthus.train.checkpoint import TorchBackend
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
@@ -85,7 +85,7 @@ def test_the_default_network_is_small_enough() -> None:
 
 
 def test_the_face_score_as_a_bundle(tmp_path: Path) -> None:
-    from canthus.nets.face_score import FaceScore, FaceScoreConfig
+    from canthus.nets.detection.face_score import FaceScore, FaceScoreConfig
 
     recipe = FaceScoreRecipe.model_validate(
         {**SHARED, "name": "s", "network": "face_score", "phases": [{"share": 1, "size": 48}]}

@@ -43,7 +43,7 @@ def export(
     try:
         from canthus.export.detection import export_faces, kind_of
         from canthus.export.landmarks import export as make
-        from canthus.nets.detection import DETECTION
+        from canthus.nets.detection.networks import DETECTION
     except ModuleNotFoundError as error:
         raise need("export") from error
     figures = json.loads(measured.read_text()) if measured else []

@@ -13,7 +13,7 @@ from canthus.errors import CanthusError
 from canthus.export.card import licence_of
 from canthus.export.onnx import fold_norms, halve, part_to_onnx
 from canthus.geometry.crop import Crop
-from canthus.nets.detection import DETECTION, configure
+from canthus.nets.detection.networks import DETECTION, configure
 from canthus.nets.part import Part
 from canthus.runtime.bundle import Card, Checkpoint, StageCard, member_of, write_bundle
 from canthus.runtime.session import Session

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from canthus.geometry.box import overlaps
-from canthus.nets.face_score import FaceScoreConfig
+from canthus.nets.detection.face_score import FaceScoreConfig
 from canthus.train.detection.backdrops import make_backdrops
 from canthus.train.detection.crops import CropMaker
 from canthus.train.detection.loader import CropBatches

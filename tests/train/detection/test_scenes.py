@@ -7,7 +7,7 @@ import pytest
 
 from canthus.errors import DataError, RecipeError
 from canthus.geometry.box import overlaps
-from canthus.nets.detection import DETECTION
+from canthus.nets.detection.networks import DETECTION
 from canthus.train.detection.backdrops import make_backdrops, vary_backdrop
 from canthus.train.detection.loader import SceneBatches
 from canthus.train.detection.mining import LAG, Bank, hardest

@@ -11,7 +11,7 @@ import numpy as np
 
 from canthus.geometry.crop import box_frames, box_of
 from canthus.geometry.transform import Matrix, compose, similarity
-from canthus.nets.face_score import FaceScoreConfig
+from canthus.nets.detection.face_score import FaceScoreConfig
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import convert
 from canthus.train.augment import Random, cut, jitter_matrix, vary

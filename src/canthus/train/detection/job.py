@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from canthus.errors import RecipeError
-from canthus.nets.detection import configure
+from canthus.nets.detection.networks import configure
 from canthus.train.detection.backdrops import make_backdrops
 from canthus.train.detection.crops import CropMaker
 from canthus.train.detection.loader import CropBatches, Endless, SceneBatches

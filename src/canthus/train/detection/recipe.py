@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from canthus.nets.detector import DetectorLosses
-from canthus.nets.face_score import FaceScoreLosses
+from canthus.nets.detection.detector import DetectorLosses
+from canthus.nets.detection.face_score import FaceScoreLosses
 from canthus.nets.settings import Number, Strict
 from canthus.train.recipe import Phase, Run, check_recipe, check_run, read_tree
 
@@ -115,7 +115,7 @@ RECIPES: Mapping[str, type[DetectorRecipe] | type[FaceScoreRecipe]] = {
     "detector": DetectorRecipe,
     "face_score": FaceScoreRecipe,
 }
-"""Kind of recipe of each network in `nets.detection.DETECTION`."""
+"""Kind of recipe of each network in `nets.detection.networks.DETECTION`."""
 
 
 def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:

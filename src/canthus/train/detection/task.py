@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from canthus.detect.own import OwnDetector
 from canthus.evaluate.detection import best_threshold, match, roc_area
-from canthus.nets.detection import DETECTION
+from canthus.nets.detection.networks import DETECTION
 from canthus.train.checkpoint import TorchBackend, load_start
 from canthus.train.detection.crops import FaceCrop
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe

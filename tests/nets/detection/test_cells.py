@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from canthus.geometry.box import overlaps
-from canthus.nets.cells import NEAR, assign, cells
-from canthus.nets.detection_losses import focal_loss, overlap_loss
-from canthus.nets.detector import DetectorLosses, Found, loss_of_cells
+from canthus.nets.detection.cells import NEAR, assign, cells
+from canthus.nets.detection.detector import DetectorLosses, Found, loss_of_cells
+from canthus.nets.detection.losses import focal_loss, overlap_loss
 
 NOTHING = [math.nan] * 4
 

@@ -1,9 +1,9 @@
-"""Every network that finds or judges faces, by its stem: the counterpart of `systems.py`."""
+"""Every network that finds or judges faces, by its stem: the counterpart of `nets/systems.py`."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from canthus.nets import detector, face_score
+from canthus.nets.detection import detector, face_score
 from canthus.nets.network import DetectionNetwork, configured
 
 DETECTION: Mapping[str, DetectionNetwork] = {"detector": detector.NETWORK, "face_score": face_score.NETWORK}

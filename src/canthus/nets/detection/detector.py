@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from canthus.nets.blocks import ConvNorm, Residual
-from canthus.nets.cells import STRIDES, Assigned, assign, cells
-from canthus.nets.detection_losses import focal_loss, overlap_loss
+from canthus.nets.detection.cells import STRIDES, Assigned, assign, cells
+from canthus.nets.detection.losses import focal_loss, overlap_loss
 from canthus.nets.network import DetectionNetwork
 from canthus.nets.part import Part
 from canthus.nets.settings import Number, Strict
