@@ -36,7 +36,7 @@ from canthus.train.augment import Augment
 from canthus.train.detection.backdrops import make_backdrops
 from canthus.train.detection.pool import load_faces, rolls_of
 from canthus.train.detection.recipe import Scenes
-from canthus.train.detection.scenes import Maker, Scene
+from canthus.train.detection.scenes import Scene, SceneMaker
 from canthus.train.recipe import SetShare
 from canthus.types import FaceDetector, Faces, Image
 
@@ -108,7 +108,7 @@ def cases(root: Path, count: int, split: str) -> Iterator[tuple[str, list[Case]]
     pool = load_faces([SetShare(name=name, split=split) for name in SETS], root, 160)
     pool = replace(pool, chance=pool.chance * chosen / (pool.chance * chosen).sum())
     backdrops = make_backdrops(pool, 40, MOSAIC + 40, np.random.default_rng(1))
-    maker = Maker(pool, backdrops, Scenes(single=0, empty=0, smallest=20, largest=0.7), PLAIN)
+    maker = SceneMaker(pool, backdrops, Scenes(single=0, empty=0, smallest=20, largest=0.7), PLAIN)
     for angle in ANGLES:
         rng = np.random.default_rng(2)
         yield f"mosaics, {angle}", [(maker.scene(MOSAIC, rng, angle), NOBODY) for _ in range(count)]

@@ -125,7 +125,7 @@ def test_card_and_results(bundle: Path, runs: list[Path], drawn: Path) -> None:
 
 
 def test_errors_name_the_stage(tiny: Recipe, runs: list[Path]) -> None:
-    with pytest.raises(RecipeError, match=r"trains no network from stage 'middle' on; it trains coarse, fine"):
+    with pytest.raises(RecipeError, match=r"has no network that begins with stage 'middle', only with coarse, fine"):
         recipe_for(tiny, "middle", 32, 5)
     with pytest.raises(RecipeError, match=r"losses\.gain"):
         recipe_for(tiny, "fine", 64, 5, losses={"gain": "much"})

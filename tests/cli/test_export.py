@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from canthus import cli
 from canthus.detect.score import FaceScorer
 from canthus.errors import DataError, InputError
-from canthus.nets import face_score
+from canthus.nets.detection import face_score
 from canthus.runtime.bundle import Bundle
 from canthus.train.detection.recipe import FaceScoreRecipe
 from canthus.train.run_card import RunCard

@@ -150,7 +150,7 @@ def test_suppression_is_that_of_opencv(seed: int, count: int, overlap: float) ->
 def test_cells_mean_the_same_in_numpy_and_torch() -> None:
     import torch
 
-    from canthus.nets import detector as nets
+    from canthus.nets.detection import detector as nets
 
     rng = np.random.default_rng(0)
     maps = [rng.normal(0, 1, (17, 96 // s, 64 // s)).astype(np.float32) for s in STRIDES]

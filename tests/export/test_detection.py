@@ -13,7 +13,7 @@ from canthus.errors import BundleError, CanthusError, InputError
 from canthus.export.detection import export_faces, kind_of, prove, to_onnx
 from canthus.export.onnx import fold_norms, halve
 from canthus.geometry.box import overlaps
-from canthus.nets import detector as nets
+from canthus.nets.detection import detector as nets
 from canthus.runtime.bundle import Bundle
 from canthus.train.checkpoint import TorchBackend
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
@@ -81,11 +81,11 @@ def test_the_shipped_detector_finds_what_the_trained_one_finds(bundle: Path, net
 
 def test_the_default_network_is_small_enough() -> None:
     (part,) = nets.parts(fold_norms(nets.Detector(nets.DetectorConfig())))  # type: ignore[arg-type]
-    assert len(halve(to_onnx(part, 96, open_sides=True))) < 1.5 * 2**20
+    assert len(halve(to_onnx(part, 96, open_size=True))) < 1.5 * 2**20
 
 
 def test_the_face_score_as_a_bundle(tmp_path: Path) -> None:
-    from canthus.nets.face_score import FaceScore, FaceScoreConfig
+    from canthus.nets.detection.face_score import FaceScore, FaceScoreConfig
 
     recipe = FaceScoreRecipe.model_validate(
         {**SHARED, "name": "s", "network": "face_score", "phases": [{"share": 1, "size": 48}]}
@@ -105,7 +105,7 @@ def test_a_network_that_differs_is_no_bundle(net: nets.Detector) -> None:
     other = nets.Detector(net.config).eval()
     (wrong,) = nets.parts(other)
     with pytest.raises(CanthusError, match="differ by"):
-        prove(part, to_onnx(wrong, 96, open_sides=True), [(96, 96)])
+        prove(part, to_onnx(wrong, 96, open_size=True), [(96, 96)])
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

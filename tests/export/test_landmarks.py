@@ -116,7 +116,7 @@ def test_int8_leaves_the_decoding_in_float(model: bytes, crops: np.ndarray) -> N
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"best\.ckpt does not exist; `canthus train` makes"):
+    with pytest.raises(InputError, match=r"best\.ckpt does not exist; `canthus train` writes"):
         load_trained(tmp_path / "best.ckpt")
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from canthus.errors import ShapeError
-from canthus.export.landmarks import to_onnx
+from canthus.export.onnx import part_to_onnx
 from canthus.nets.attention import Attention, Plain, Transform
 from canthus.nets.local_global import (
     PRESETS,
@@ -89,14 +89,15 @@ def test_onnx_runtime_says_what_torch_says(name: str) -> None:
             for p in net.parameters():
                 p -= 0.05 * p.grad
     deployed = parts(net.eval(), 0.1)
-    session = Session(to_onnx(deployed, 32)["landmarks"])
+    example = {"crops": np.zeros((2, 32, 32, 3), np.uint8)}
+    session = Session(part_to_onnx(deployed[0], example, ({0: torch.export.Dim("faces")},)))
     for count in (1, 3):
         crops = np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), np.uint8)
         out = session.run(crops)
         with torch.no_grad():
             expected = deployed[0].module(torch.from_numpy(crops))
         for key, value in zip(("local", "points", "scores"), expected, strict=True):
-            np.testing.assert_allclose(out[key], value.numpy(), atol=2e-3)
+            np.testing.assert_allclose(out[key], value.numpy(), atol=4e-3)  # pixels; sharpened maps cost about .002
 
 
 def test_local_points_are_centroids_of_sharpened_heights() -> None:

@@ -75,7 +75,7 @@ def test_what_gains_are_relative_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("rows.1.set.losses.hate=1", r"row '\+ heat \(1\)': the recipe does not hold:\n  losses\.hate: Extra"),
+        ("rows.1.set.losses.hate=1", r"row '\+ heat \(1\)': the recipe has wrong fields:\n  losses\.hate: Extra"),
         ("measures.0.sett=x", r"measures\.0\.sett: Extra"),
         ("rows.2.of=nobody", r"rows\.2\.of: no other row is called 'nobody'"),
         ("rows.2.set={steps: 10}", r"rows\.2: `of` must name a row that is trained"),

@@ -57,11 +57,11 @@ def test_learning_rates_over_the_run(path: Path) -> None:
         ("optimiser.speed=3", r"optimiser\.speed"),
         ("sets.4.weight=3", "no field sets.4.weight"),
         ("steps=-1", "steps"),
-        ("steps", "write a.b=c"),
+        ("steps", r"has the form a\.b=c"),
         ("phases=[{share: 0.5, size: 32}]", "add up to 0.5"),
         ("phases=[{share: 1, size: 33}]", r"phases\.0\.size"),
         ("network=telepathy", "network"),
-        ("val=[{name: wild68}, {name: wild68, split: val}]", "val: a set is named twice"),
+        ("val=[{name: wild68}, {name: wild68, split: val}]", "val: two sets have the same name"),
     ],
 )
 def test_wrong_fields_are_named(path: Path, override: str, message: str) -> None:
@@ -76,7 +76,7 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="mapping of fields"):
         load_recipe(tmp_path / "list.yaml")
     (tmp_path / "broken.yaml").write_text("a: [1")
-    with pytest.raises(RecipeError, match="not YAML"):
+    with pytest.raises(RecipeError, match="not valid YAML"):
         load_recipe(tmp_path / "broken.yaml")
 
 

@@ -41,12 +41,13 @@ def export(
     from canthus.errors import DataError, need
 
     try:
-        from canthus.export.detection import EXPORTS, export_faces, kind_of
+        from canthus.export.detection import export_faces, kind_of
         from canthus.export.landmarks import export as make
+        from canthus.nets.detection.networks import DETECTION
     except ModuleNotFoundError as error:
         raise need("export") from error
     figures = json.loads(measured.read_text()) if measured else []
-    if checkpoints[0].is_file() and kind_of(checkpoints[0]) in EXPORTS:
+    if checkpoints[0].is_file() and kind_of(checkpoints[0]) in DETECTION:
         card = export_faces(checkpoints[0], out, figures)
         key, unit = "parity", ""
     else:

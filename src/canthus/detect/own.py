@@ -1,4 +1,4 @@
-"""The default detector: faces at any rotation, by the network of `nets/detector.py`.
+"""The default detector: faces at any rotation, by the network of `nets/detection/detector.py`.
 
 The network runs on an image pyramid whose levels differ by the factor `STEP`; large levels are split into overlapping
 tiles. A face that crosses the inner border of a tile is found in the neighbouring tile, and one that is larger than the
@@ -201,7 +201,7 @@ def padded(image: Image) -> Image:
 
 
 def decode(maps: Sequence[NDArray[Any]], threshold: float) -> Candidates:
-    """Detections in the maps of one image, whose channels `nets/detector.py` defines.
+    """Detections in the maps of one image, whose channels `nets/detection/detector.py` defines.
 
     Args:
         maps: Maps of each stride, each (17, H, W).

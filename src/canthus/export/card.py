@@ -1,4 +1,4 @@
-"""What a card says of a model because of the data that it was trained on: licence and limits."""
+"""Licence and limits of a model, which its card derives from the training data."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ from canthus.data.licences import LICENCES
 from canthus.train.run_card import RunCard
 
 SCARCE = 0.05
-"""Share of the training faces below which a kind of face is called scarce."""
+"""Share of the training faces below which a kind of face is a limit of the model."""
 
 
 def licence_of(names: Sequence[str]) -> str:
-    """What weights that were trained on data sets may be used for.
+    """Statement of what weights may be used for that were trained on some data sets.
 
     Args:
         names: Names of the sets, as in a recipe: "wild68", "csv:infant68".
@@ -26,12 +26,12 @@ def licence_of(names: Sequence[str]) -> str:
 
 
 def _source(folder: str) -> str:
-    """The set whose photographs a set of the data factory was made of, by the end of its name: views_wild68."""
+    """Data set whose photographs a set of the data factory was made from, by the end of its name: views_wild68."""
     return next((name for name in LICENCES if folder.endswith(f"_{name}")), folder)
 
 
 def limits_of(cards: Sequence[RunCard]) -> list[str]:
-    """What a model of landmarks is not good at, from the facts about its training faces."""
+    """Statements of what a model of landmarks is not good at, from the facts about its training faces."""
     limits = []
     for facts in (card.faces for card in cards if card.faces):
         turned = facts["yaw over 60"]

@@ -1,73 +1,34 @@
-"""From a checkpoint of the detector or of the face score to a bundle, with a proof of parity."""
+"""From a checkpoint of the detector or of the face score to a bundle; ONNX Runtime must agree with torch."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from canthus.errors import CanthusError
 from canthus.export.card import licence_of
 from canthus.export.onnx import fold_norms, halve, part_to_onnx
 from canthus.geometry.crop import Crop
-from canthus.nets import detector, face_score
-from canthus.nets.network import configured
+from canthus.nets.detection.networks import DETECTION, configure
 from canthus.nets.part import Part
 from canthus.runtime.bundle import Card, Checkpoint, StageCard, member_of, write_bundle
 from canthus.runtime.session import Session
 from canthus.train.checkpoint import TorchBackend, weights_of
-from canthus.train.detection.recipe import KINDS
+from canthus.train.detection.recipe import RECIPES
 from canthus.train.recipe import SetShare, check_run
 from canthus.train.run_card import RunCard
 from canthus.work.files import replace_whole
 
 TOLERANCE = 0.05
-"""How far torch and ONNX Runtime may differ: of what a cell or crop says, in its own units."""
-
-
-class Kind(NamedTuple):
-    """How a network becomes a bundle.
-
-    Attributes:
-        presets: Its configs.
-        build: Config -> network.
-        parts: Network -> what is exported.
-        paper: What it implements.
-        open_sides: Height and width of its pictures are open, too; multiples of 32.
-    """
-
-    presets: Mapping[str, Any]
-    build: Callable[[Any], nn.Module]
-    parts: Callable[[Any], tuple[Part, ...]]
-    paper: str
-    open_sides: bool
-
-
-EXPORTS: dict[str, Kind] = {
-    "detector": Kind(
-        detector.PRESETS,
-        detector.Detector,
-        detector.parts,
-        "anchor-free: Tian et al., FCOS, 2019; the network is canthus's own",
-        True,
-    ),
-    "face_score": Kind(
-        face_score.PRESETS,
-        face_score.FaceScore,
-        face_score.parts,
-        "third stage of Zhang et al., Joint Face Detection and Alignment Using Multitask Cascaded CNNs, 2016; "
-        "the network is canthus's own",
-        False,
-    ),
-}
+"""Largest difference of the outputs of torch and ONNX Runtime, in their own units."""
 
 
 def kind_of(checkpoint: Path) -> str:
-    """The network that a checkpoint is of, from the card beside it.
+    """Stem of the network in a checkpoint, from the card beside it.
 
     Raises:
         InputError: there is no card.
@@ -90,16 +51,15 @@ def export_faces(checkpoint: Path, out: Path, measured: Sequence[dict[str, Any]]
         InputError: no checkpoint or run card.
         CanthusError: ONNX Runtime does not give what torch gives.
     """
-    stem = kind_of(checkpoint)
-    kind, run = EXPORTS[stem], RunCard.beside(checkpoint)
-    recipe = check_run(KINDS[stem], run.recipe, str(checkpoint.parent / "card.json"))
-    net = kind.build(configured(kind.presets, stem, recipe.preset, recipe.config))
+    run = RunCard.beside(checkpoint)
+    recipe = check_run(RECIPES[run.recipe["network"]], run.recipe, str(checkpoint.parent / "card.json"))
+    network = DETECTION[recipe.network]
+    net = network.build(configure(recipe.network, recipe.preset, recipe.config))
     net.load_state_dict(weights_of(checkpoint))
-    (part,) = kind.parts(fold_norms(net).eval())
+    (part,) = network.parts(fold_norms(net).eval())
     size = recipe.phases[-1].size
-    model = to_onnx(part, size, open_sides=kind.open_sides)
-    network = halve(model)
-    gap = prove(part, network, [(size, size), (size, size + 32)] if kind.open_sides else [(size, size)])
+    model = halve(to_onnx(part, size, open_size=network.open_size))
+    gap = prove(part, model, [(size, size), (size, size + 32)] if network.open_size else [(size, size)])
     file = f"{part.name}-fp32.onnx"
     config: Any = net.config
     facts = {name: value for name, value in run.lineage().items() if name != "recipe"} | {"parity": round(gap, 5)}
@@ -107,51 +67,60 @@ def export_faces(checkpoint: Path, out: Path, measured: Sequence[dict[str, Any]]
         name=part.name,
         scheme="5",
         points=5,
-        crop=None if kind.open_sides else Crop(config.size, config.margin),
-        parts={part.name: {"fp32": member_of(file, network)}},
-        checkpoint=stem,
+        crop=None if network.open_size else Crop(config.size, config.margin),
+        parts={part.name: {"fp32": member_of(file, model)}},
+        checkpoint=recipe.network,
     )
+    sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     card = Card(
         name=recipe.name,
-        system=stem,
+        system=recipe.network,
         stages=[stage],
-        checkpoints={
-            stem: Checkpoint(
-                sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(), recipe=run.recipe, training=facts
-            )
-        },
-        paper=kind.paper,
+        checkpoints={recipe.network: Checkpoint(sha256=sha256, recipe=run.recipe, training=facts)},
+        paper=network.paper,
         data=[f"{share.name} {share.split}" for share in recipe.sets],
         measured=list(measured),
         licence=licence_of([share.name for share in recipe.sets]),
         limits=["faces with a box below 20 pixels", _profiles(recipe.sets)],
     )
     with replace_whole(out) as temporary:
-        write_bundle(temporary, card, {file: network})
+        write_bundle(temporary, card, {file: model})
     return card
 
 
 def _profiles(shares: Sequence[SetShare]) -> str:
+    """Limit of a card: where the profile faces of the training data come from."""
     made = any(share.name.startswith("views:") for share in shares)
-    return f"profiles in the training data are {'photographs turned by the data factory' if made else 'scarce'}"
+    return f"profiles in the training data are {'views that the data factory rotated' if made else 'scarce'}"
 
 
-def to_onnx(part: Part, size: int, *, open_sides: bool) -> bytes:
-    """ONNX bytes for pictures (N, H, W, 3); N stays open, H and W if told."""
+def to_onnx(part: Part, size: int, *, open_size: bool) -> bytes:
+    """ONNX bytes of a part.
+
+    Args:
+        part: What is exported; takes pictures (N, H, W, 3).
+        size: Side of the pictures.
+        open_size: Whether H and W stay open, as N does; else both are `size`.
+    """
     count = torch.export.Dim("pictures")
     shape: dict[int, Any] = {0: count}
-    if open_sides:
+    if open_size:
         shape |= {1: 32 * torch.export.Dim("rows", min=2), 2: 32 * torch.export.Dim("columns", min=2)}
     side = max(size, 96)
-    pictures = np.zeros((2, side, side + 32, 3) if open_sides else (2, size, size, 3), np.uint8)
+    pictures = np.zeros((2, side, side + 32, 3) if open_size else (2, size, size, 3), np.uint8)
     return part_to_onnx(part, {part.inputs[0]: pictures}, (shape,))
 
 
 def prove(part: Part, model: bytes, sides: Sequence[tuple[int, int]]) -> float:
-    """Largest difference between what torch and ONNX Runtime say of the same pictures.
+    """Largest difference between the outputs of torch and ONNX Runtime for the same pictures.
+
+    Args:
+        part: The network in torch.
+        model: Its ONNX bytes.
+        sides: Heights and widths of the pictures.
 
     Raises:
-        CanthusError: it is more than `TOLERANCE`, of the values' own spread where that is larger than 1.
+        CanthusError: it is more than `TOLERANCE`, relative to the largest output where that is above 1.
     """
     rng, session, worst = np.random.default_rng(0), Session(model, threads=0), 0.0
     for height, width in sides:
@@ -162,5 +131,8 @@ def prove(part: Part, model: bytes, sides: Sequence[tuple[int, int]]) -> float:
             gap = float(np.abs(value - theirs[name]).max()) / max(1.0, float(np.abs(value).max()))
             worst = max(worst, gap)
     if worst > TOLERANCE:
-        raise CanthusError(f"torch and ONNX Runtime differ by {worst:.4f} of what {part.name} says")
+        raise CanthusError(
+            f"torch and ONNX Runtime differ by {worst:.4f} in the outputs of {part.name}, more than {TOLERANCE}; "
+            "no bundle was written: try another version of onnxruntime"
+        )
     return worst

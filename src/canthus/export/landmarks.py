@@ -1,6 +1,7 @@
-"""From the checkpoints of a system of landmarks to a bundle, with a proof of parity.
+"""From the checkpoints of a system of landmarks to a bundle.
 
-Parity is proved, and int8 calibrated, on the crops that the running system makes.
+ONNX Runtime must give what torch gives. This is checked, and int8 networks are calibrated, on the crops that the
+running system makes.
 """
 
 import hashlib
@@ -35,8 +36,11 @@ from canthus.types import Backend, Floats
 from canthus.work.files import replace_whole
 
 TOLERANCES = {"points": 0.05, "scores": 0.01, "pose": 0.1}
-"""By how much torch and ONNX Runtime may differ: pixels of the crop, probability, degrees."""
+"""Largest differences of the results of torch and ONNX Runtime: pixels of the crop, probability, degrees."""
 CALIBRATION_FACES = 256
+"""Number of faces on which networks are compared and calibrated."""
+Faces = tuple[View, Floats]
+"""Faces in the frames of their true boxes, and their true points in the picture (N, P, 2)."""
 
 
 def export(
@@ -53,11 +57,12 @@ def export(
     Args:
         checkpoints: `best.ckpt` or `last.ckpt` of the run of each network of the system, in the order of its stages;
             the run's `card.json` lies beside each.
-        root: Folder of the data sets: training faces calibrate int8, validation faces prove parity.
-        out: The bundle to write, whole or not at all.
+        root: Folder of the data sets; int8 networks are calibrated on training faces, all others checked on validation
+            faces.
+        out: Bundle to write.
         int8: Add the int8 variant.
         margin: Crop margin at run time: side of the crop over the longer side of the box; None = that of the training.
-        measured: Errors for the card, each with its protocol.
+        measured: Measured errors for the card, each with its protocol.
 
     Returns:
         The card.
@@ -71,50 +76,74 @@ def export(
     proof = faces_of(trained[-1], _validation(recipe, root))
     shifts = [calibrate(one, proof) for one in trained]
     folded = [replace(one, net=fold_norms(one.net).eval()) for one in trained]
-    records = record(folded, shifts, proof)
-    parts = [part for one, shift in zip(folded, shifts, strict=True) for part in one.parts(shift)]
-    models = {part.name: part_to_onnx(part, _some(records[part.name]), _open(part.inputs)) for part in parts}
-    networks = {f"{name}-fp32.onnx": halve(model) for name, model in models.items()}
-    gap = prove(folded, shifts, {part.name: networks[f"{part.name}-fp32.onnx"] for part in parts}, proof)
-    if int8:
-        samples = [sample for some in recipe.sets for sample in open_set(some.name, root, some.split, **some.options)]
-        used = record(folded, shifts, faces_of(trained[-1], samples[:: max(1, len(samples) // CALIBRATION_FACES)]))
-        networks |= {f"{name}-int8.onnx": quantise(model, used[name]) for name, model in models.items()}
+    calibration = faces_of(trained[-1], _training(recipe, root)) if int8 else None
+    networks, gap = _networks(folded, shifts, proof, calibration)
     contents = networks | {f"{one.first}.npz": pack_arrays(one.arrays) for one in folded if one.arrays}
-    cards = [card for _, card in loaded]
+    facts = [{"parity_px": round(gap, 5), "calibration": shift} for shift in shifts]
+    runs = [run for _, run in loaded]
+    entries = {
+        one.first: _checkpoint(path, run, some)
+        for path, one, run, some in zip(checkpoints, folded, runs, facts, strict=True)
+    }
+    stages = [stage for one, shift in zip(folded, shifts, strict=True) for stage in _stages(one, shift, contents)]
     card = Card(
         name=recipe.name,
         system=recipe.network,
-        stages=[stage for one, shift in zip(folded, shifts, strict=True) for stage in _stages(one, shift, contents)],
-        checkpoints={
-            one.first: _checkpoint(path, run, {"parity_px": round(gap, 5), "calibration": shift})
-            for path, one, run, shift in zip(checkpoints, folded, cards, shifts, strict=True)
-        },
+        stages=stages,
+        checkpoints=entries,
         paper=folded[-1].network.paper,
         data=list(dict.fromkeys(f"{share.name} {share.split}" for one in folded for share in one.recipe.sets)),
         measured=list(measured),
         licence=licence_of([share.name for one in folded for share in one.recipe.sets]),
-        limits=limits_of(cards),
+        limits=limits_of(runs),
     )
     with replace_whole(out) as temporary:
         write_bundle(temporary, card, contents)
     return card
 
 
+def _networks(
+    folded: Sequence[Trained], shifts: Sequence[float], proof: Faces, calibration: Faces | None
+) -> tuple[dict[str, bytes], float]:
+    """The ONNX files of a system by name, and the largest difference from torch (`prove`).
+
+    Args:
+        folded: The networks of the system, norms folded.
+        shifts: Calibration of the reliabilities of each network.
+        proof: Faces on which ONNX Runtime must give what torch gives.
+        calibration: Faces on which int8 variants are calibrated; None = there are none.
+    """
+    records = record(folded, shifts, proof)
+    parts = [part for one, shift in zip(folded, shifts, strict=True) for part in one.parts(shift)]
+    models = {part.name: part_to_onnx(part, _some(records[part.name]), _open(part.inputs)) for part in parts}
+    networks = {f"{name}-fp32.onnx": halve(model) for name, model in models.items()}
+    gap = prove(folded, shifts, {part.name: networks[f"{part.name}-fp32.onnx"] for part in parts}, proof)
+    if calibration is not None:
+        used = record(folded, shifts, calibration)
+        networks |= {f"{name}-int8.onnx": quantise(model, used[name]) for name, model in models.items()}
+    return networks, gap
+
+
 def _validation(recipe: Recipe, root: Path) -> Sequence[Sample]:
+    """Faces of the first validation set."""
     share = recipe.val[0]
     return open_set(share.name, root, share.split, **share.options)
 
 
+def _training(recipe: Recipe, root: Path) -> Sequence[Sample]:
+    """About `CALIBRATION_FACES` of the training faces, evenly spaced."""
+    samples = [sample for some in recipe.sets for sample in open_set(some.name, root, some.split, **some.options)]
+    return samples[:: max(1, len(samples) // CALIBRATION_FACES)]
+
+
 def _checkpoint(path: Path, run: RunCard, facts: dict[str, Any]) -> Checkpoint:
-    kin = {name: value for name, value in run.lineage().items() if name != "recipe"}
-    return Checkpoint(
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(), recipe=run.recipe, training=kin | dict(facts)
-    )
+    """Entry of the card for a checkpoint: its run, and further facts by name."""
+    kept = {name: value for name, value in run.lineage().items() if name != "recipe"}
+    return Checkpoint(sha256=hashlib.sha256(path.read_bytes()).hexdigest(), recipe=run.recipe, training=kept | facts)
 
 
 def _stages(trained: Trained, shift: float, contents: Mapping[str, bytes]) -> list[StageCard]:
-    """The stages of a network with their files."""
+    """Entries of the card for the stages of a network, with their files."""
     kinds: tuple[Precision, ...] = ("fp32", "int8")
     arrays = f"{trained.first}.npz"
     stages = []
@@ -142,23 +171,19 @@ def _stages(trained: Trained, shift: float, contents: Mapping[str, bytes]) -> li
     return stages
 
 
-Faces = tuple[View, Floats]
-"""Faces in the frames of their true boxes, and their true points in the picture (N, P, 2)."""
-
-
 def faces_of(trained: Trained, samples: Sequence[Sample]) -> Faces:
-    """Faces on which a system runs for export; at most `CALIBRATION_FACES`."""
+    """The first `CALIBRATION_FACES` of some samples."""
     some = list(samples[:CALIBRATION_FACES])
     truth = np.stack([labels_in(sample, trained.scheme)[..., :2] for sample in some])
     return View.of_points([sample.picture() for sample in some], truth), truth
 
 
 def calibrate(trained: Trained, faces: Faces) -> float:
-    """What to add to log b so that the mean reliability is the share of the known points that are near.
+    """Shift of log b with which the mean reliability of points equals the share of them that are near their truth.
 
     Args:
-        trained: A network; its stage starts from the true points.
-        faces: Labelled faces.
+        trained: A network; its first stage starts from the true points.
+        faces: Labelled faces; unknown points are left out.
     """
     view, truth = faces
     stage = join([trained]).stages[0]
@@ -185,7 +210,7 @@ def calibrate(trained: Trained, faces: Faces) -> float:
 
 
 class Recorder:
-    """A `Backend` that keeps what it is given."""
+    """A `Backend` that keeps its inputs."""
 
     def __init__(self, engine: Backend, inputs: Sequence[str]) -> None:
         self.engine, self.inputs = engine, inputs
@@ -197,18 +222,18 @@ class Recorder:
         return self.engine.run(*inputs)
 
     def record(self) -> dict[str, NDArray[Any]]:
-        """All inputs by name, batches joined."""
+        """All inputs by name, over all batches."""
         columns = zip(*self.batches, strict=True)
         return {name: np.concatenate(column) for name, column in zip(self.inputs, columns, strict=True)}
 
 
 def record(trained: Sequence[Trained], shifts: Sequence[float], faces: Faces) -> dict[str, dict[str, NDArray[Any]]]:
-    """What every part of a system is given when the system runs over torch: part -> input -> array.
+    """Inputs of every part of a system when the system runs over torch: part -> input -> array.
 
     Args:
         trained: The networks of the system.
-        shifts: The calibration of each.
-        faces: What it runs on.
+        shifts: Calibration of each network.
+        faces: Faces that the system runs on.
     """
     recorders: dict[str, Recorder] = {}
     stages = []
@@ -225,7 +250,13 @@ def record(trained: Sequence[Trained], shifts: Sequence[float], faces: Faces) ->
 
 
 def run_stages(system: System, first: Trained, faces: Faces) -> list[Estimate]:
-    """What each stage of a system finds; the first one starts from the true points if it aligns them to a mean."""
+    """Estimates of each stage of a system; a first stage that aligns crops to a mean shape starts from true points.
+
+    Args:
+        system: The system.
+        first: The network of its first stage.
+        faces: Faces that the system runs on.
+    """
     view, truth = faces
     found: list[list[Estimate]] = [[] for _ in system.stages]
     for start in range(0, len(view), system.batch):
@@ -238,6 +269,7 @@ def run_stages(system: System, first: Trained, faces: Faces) -> list[Estimate]:
 
 
 def _joined(parts: Sequence[Estimate]) -> Estimate:
+    """One estimate of the faces of several."""
     points, scores, pose = (
         np.concatenate([getattr(one, name) for one in parts]) for name in ("points", "scores", "pose")
     )
@@ -246,6 +278,12 @@ def _joined(parts: Sequence[Estimate]) -> Estimate:
 
 def prove(trained: Sequence[Trained], shifts: Sequence[float], models: Mapping[str, bytes], faces: Faces) -> float:
     """Largest distance, in pixels of the crop, between the points of torch and of ONNX Runtime after any stage.
+
+    Args:
+        trained: The networks of the system in torch.
+        shifts: Calibration of each network.
+        models: ONNX bytes of each part by name.
+        faces: Faces that the system runs on.
 
     Raises:
         CanthusError: a result differs by more than `TOLERANCES` allow.
@@ -262,22 +300,24 @@ def prove(trained: Sequence[Trained], shifts: Sequence[float], models: Mapping[s
         gaps["pose"] = max(gaps["pose"], _worst(np.abs((ours.pose - theirs.pose + 180) % 360 - 180)))
     if any(gaps[name] > most for name, most in TOLERANCES.items()):
         found = ", ".join(f"{name} by {gap:.4f}" for name, gap in gaps.items())
-        raise CanthusError(f"torch and ONNX Runtime differ: {found}")
+        raise CanthusError(
+            f"torch and ONNX Runtime differ: {found}; no bundle was written: try another version of onnxruntime"
+        )
     return gaps["points"]
 
 
 def _worst(values: NDArray[Any]) -> float:
-    """The largest value, those that are NaN left out."""
+    """Largest value that is not NaN; 0 if there is none."""
     known = values[np.isfinite(values)]
     return float(known.max()) if known.size else 0.0
 
 
 def _some(inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Two rows of every input: an example for the exporter."""
+    """Two rows of every input, as an example for the exporter."""
     return {name: array[:2] for name, array in inputs.items()}
 
 
 def _open(inputs: Sequence[str]) -> tuple[dict[int, Any], ...]:
-    """The number of faces stays open in every input."""
+    """Dynamic axes for the exporter: the number of faces of every input."""
     faces = torch.export.Dim("faces")
     return tuple({0: faces} for _ in inputs)

@@ -1,4 +1,4 @@
-"""From torch modules to ONNX bytes: norms folded into convolutions, weights in half precision."""
+"""From torch modules to ONNX bytes: batch norms folded into convolutions, weights in half precision."""
 
 import copy
 import logging
@@ -20,7 +20,7 @@ from canthus.nets.part import Part
 
 
 def fold_norms(net: nn.Module) -> nn.Module:
-    """A copy in which a batch norm that follows a convolution in a `Sequential` is part of it."""
+    """A copy in which each batch norm that follows a convolution in a `Sequential` is folded into it."""
     folded = copy.deepcopy(net).eval()
     for parent in list(folded.modules()):
         if not isinstance(parent, nn.Sequential):
@@ -36,9 +36,9 @@ def part_to_onnx(part: Part, given: Mapping[str, NDArray[Any]], open_axes: tuple
     """ONNX bytes of a part.
 
     Args:
-        part: What is exported.
-        given: Inputs by name.
-        open_axes: For each input the axes whose length stays open: torch.export.Dim by number.
+        part: The part.
+        given: Example inputs by name.
+        open_axes: For each input its dynamic axes: torch.export.Dim by number of the axis.
     """
     with quiet():
         program = torch.onnx.export(
@@ -56,7 +56,7 @@ def part_to_onnx(part: Part, given: Mapping[str, NDArray[Any]], open_axes: tuple
 
 
 def _bare(model: onnx.ModelProto) -> bytes:
-    """ONNX bytes without the exporter's notes, which name files of the machine it ran on."""
+    """ONNX bytes without the exporter's metadata, which names files of the machine it ran on."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del part.metadata_props[:]
@@ -65,7 +65,12 @@ def _bare(model: onnx.ModelProto) -> bytes:
 
 
 def halve(model: bytes, least: int = 1024) -> bytes:
-    """Store large float32 weights in half precision; the engine widens them once, when it loads the net."""
+    """Store large float32 weights in half precision; the engine casts them back once, when it loads the network.
+
+    Args:
+        model: ONNX bytes.
+        least: Number of elements from which weights count as large.
+    """
     graph = onnx.load_from_string(model)
     casts = []
     for tensor in graph.graph.initializer:
@@ -83,7 +88,7 @@ def halve(model: bytes, least: int = 1024) -> bytes:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the messages of the exporter and the quantiser off the screen; errors still raise."""
+    """Suppress the log messages and warnings of exporter and quantiser; errors still raise."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Static int8 networks: weights by channel, activations calibrated on real inputs."""
+"""Static int8 networks: weights quantised by channel, activations calibrated on real inputs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from canthus.export.onnx import quiet
 
 
 class _Batches(CalibrationDataReader):  # type: ignore[misc]
-    """Hands inputs to the quantiser, a few faces at a time."""
+    """Inputs for the quantiser, a few faces at a time."""
 
     def __init__(self, inputs: Mapping[str, NDArray[Any]]) -> None:
         count = max(1, len(next(iter(inputs.values()))) // 16)
@@ -26,7 +26,12 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantise(model: bytes, inputs: Mapping[str, NDArray[Any]]) -> bytes:
-    """Static int8: weights by channel, activations calibrated on inputs; what follows the last convolution is float."""
+    """An int8 variant of a network; what follows its last convolution stays in float.
+
+    Args:
+        model: ONNX bytes.
+        inputs: Inputs by name, on which activations are calibrated.
+    """
     graph = onnx.load_from_string(model)
     convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
     with TemporaryDirectory() as folder, quiet():
@@ -47,5 +52,6 @@ def quantise(model: bytes, inputs: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def _after_last(graph: onnx.ModelProto, last: str) -> list[str]:
+    """Names of the nodes after a node."""
     names = [node.name for node in graph.graph.node]
     return names[names.index(last) + 1 :]

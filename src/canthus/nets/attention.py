@@ -1,7 +1,7 @@
-"""Four ways from features to heatmaps: figure 4 of local_global. All are 1x1 convolutions at heart.
+"""Four heads from features to heatmaps: figure 4 of local_global. All of them are based on 1x1 convolutions.
 
-A head is made of channels, points and the level that its maps start around, and maps (N, width, H, W) to
-(N, points, H, W).
+A head maps (N, width, H, W) to (N, points, H, W). It is built from the number of channels, the number of points, and
+the level: the value around which its maps lie before training.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,15 +23,15 @@ class Plain(nn.Conv2d):
 
 
 class Transform(nn.Module):
-    """Module 2: to each point's map come those of its two neighbours, each moved by a learnt affine transform.
+    """Module 2: each point's map, plus those of its two neighbours, each moved by a learnt affine transform.
 
-    Neighbours are the points before and after it in the scheme, the last beside the first.
+    Neighbours are the points before and after it in the scheme; the last point is a neighbour of the first.
     """
 
     def __init__(self, width: int, points: int, level: float) -> None:
         super().__init__()
         self.plain = Plain(width, points, level)
-        self.affine = nn.Parameter(torch.eye(2, 3).repeat(2, points, 1, 1))  # of coordinates in -1 .. 1
+        self.affine = nn.Parameter(torch.eye(2, 3).repeat(2, points, 1, 1))  # for coordinates in -1 .. 1
         self.share = nn.Parameter(torch.full((2, points, 1, 1), 0.1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,21 +41,21 @@ class Transform(nn.Module):
         xs = (2 * torch.arange(width, device=maps.device) + 1) / width - 1
         ys = (2 * torch.arange(height, device=maps.device) + 1) / height - 1
         across, down = xs.expand(height, width), ys[:, None].expand(height, width)
-        places = torch.stack([across, down, torch.ones_like(across)], -1)  # (H, W, 3)
+        positions = torch.stack([across, down, torch.ones_like(across)], -1)  # (H, W, 3)
         summed = maps
         for side, step in enumerate((1, -1)):
             neighbours = maps.roll(step, 1).transpose(0, 1)  # (P, N, H, W)
-            grid = (places[:, :, None] * self.affine[side][:, None, None]).sum(-1)  # (P, H, W, 2)
+            grid = (positions[:, :, None] * self.affine[side][:, None, None]).sum(-1)  # (P, H, W, 2)
             moved = functional.grid_sample(neighbours, grid, padding_mode="border", align_corners=False)
             summed = summed + self.share[side] * moved.transpose(0, 1)
         return summed
 
 
 class Attention(nn.Module):
-    """Modules 3 and 4: features weighed for each point (eq. 4), in module 4 for all points before (eq. 2, 3).
+    """Modules 3 and 4: features weighted for each point (eq. 4); in module 4 first for all points (eq. 2, 3).
 
-    A point's map is a 1x1 projection w of its weighed features h = y * x. As y has one channel, that is
-    y * (w . x), and no features need be kept for each point.
+    A point's map is a 1x1 projection w of its weighted features h = y * x. Since y has one channel, this is
+    y * (w . x), and no features need to be stored for each point.
     """
 
     def __init__(self, width: int, points: int, level: float, globally: bool) -> None:
@@ -74,12 +74,12 @@ class Attention(nn.Module):
 
 
 def local(width: int, points: int, level: float) -> nn.Module:
-    """Module 3."""
+    """Module 3: a head with attention for each point."""
     return Attention(width, points, level, globally=False)
 
 
 def global_local(width: int, points: int, level: float) -> nn.Module:
-    """Module 4."""
+    """Module 4: a head with attention for all points, then for each point."""
     return Attention(width, points, level, globally=True)
 
 
@@ -89,4 +89,4 @@ HEADS: Mapping[Head, Callable[[int, int, float], nn.Module]] = {
     "local": local,
     "global_local": global_local,
 }
-"""Head by name, made of channels, points and the level that maps start around."""
+"""Heads by name: (channels, points, level) -> head."""

@@ -9,7 +9,7 @@ Activation = Literal["post", "pre"]
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution, batch norm and, unless told otherwise, ReLU. (N, inside, H, W) -> (N, outside, H/s, W/s)."""
+    """Convolution, batch norm and, with `activate`, ReLU. (N, inside, H, W) -> (N, outside, H/s, W/s)."""
 
     def __init__(self, inside: int, outside: int, kernel: int = 3, stride: int = 1, activate: bool = True) -> None:
         layers: list[nn.Module] = [
@@ -20,7 +20,7 @@ class ConvNorm(nn.Sequential):
 
 
 class Residual(nn.Module):
-    """Two dense 3x3 convolutions with a skip [He et al., 2016]. Shapes stay."""
+    """Two dense 3x3 convolutions with a skip connection [He et al., 2016]. Shapes are kept."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -44,10 +44,11 @@ class NormConv(nn.Sequential):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions with a skip; the 3x3 one has `neck` times the channels. It starts as its skip.
+    """1x1, 3x3 and 1x1 convolutions with a skip connection; before training it gives what the skip gives.
 
-    "post": ReLU after the sum [He et al., Deep residual learning, 2016]; "pre": norm and ReLU before each convolution,
-    nothing after the sum [He et al., Identity mappings in deep residual networks, 2016].
+    The 3x3 convolution has `neck` times the channels of the output. The activation is one of two kinds. "post": ReLU
+    after the sum [He et al., Deep residual learning, 2016]; "pre": norm and ReLU before each convolution, nothing after
+    the sum [He et al., Identity mappings in deep residual networks, 2016].
     """
 
     def __init__(self, inside: int, outside: int, activation: Activation = "pre", neck: float = 0.5) -> None:

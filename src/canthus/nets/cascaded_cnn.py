@@ -1,7 +1,7 @@
 """cascaded_cnn [Mahpod et al., "Facial Landmark Point Localization using Coarse-to-Fine Deep Recurrent ...", 2018].
 
-A cascade of heatmap units beside a cascade of regression units. A1..C6 are the rows of the paper's tables 2 to 4.
-Where the tables, the text and the equations of the paper disagree, `docs/systems/cascaded_cnn.md` says what was chosen.
+A cascade of heatmap units beside a cascade of regression units. A1..C6 are the rows of the paper's tables 2 to 4. Where
+the tables, the text and the equations of the paper disagree, `docs/systems/cascaded_cnn.md` explains the choice.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,9 +21,9 @@ from canthus.nets.trunk import Trunk
 from canthus.nets.wide import halving, wide
 
 STRIDE = 4
-"""Crop pixels a cell of the heatmaps."""
+"""Crop pixels per cell of the heatmaps."""
 FLOOR = 1e-3
-"""Height below which a cell of an L2 heatmap tells nothing."""
+"""Height below which cells of an L2 heatmap are all taken as equally low."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +31,22 @@ class CascadedCnnConfig:
     """Sizes of the network; the defaults are the paper's.
 
     Attributes:
-        points: Landmarks P.
+        points: Number of landmarks P.
         size: Side of the crop S in pixels, a multiple of 16.
-        depth: Units K in each cascade.
-        base: Base networks: "plain" = A1..A6 of table 2, "trunk" = the body of the default network.
+        depth: Number of units K in each cascade.
+        base: Base networks: "plain" = A1..A6 of table 2, "trunk" = the trunk of the default network.
         early: Channels of A1..A6.
         late: Channels of A8..A11.
         features: Channels of the feature maps F1 (for the regression units) and F2 (for the heatmap units): A7.
         heatmap: Channels of B1..B3.
         regression: Channels of C1..C5.
-        factored: Filters wider than 3 as k x 1 and 1 x k.
-        dropout: Share of A11's channels' cells that is dropped in training.
-        maps: What heatmaps are: "l2" = heights of Gaussians, "softmax" = logits.
-        gamma: Power to which L2 heights are raised before their centroid is taken.
-        additive: Heatmap units predict a correction of the maps before them, and the last layers of both kinds of
-            units start at zero, so that a new cascade gives what its base gives.
-        near: What counts as near, as a fraction of the box side.
+        factored: Whether filters wider than 3 are factored into k x 1 and 1 x k.
+        dropout: Probability that a value of A11 is dropped in training.
+        maps: Kind of heatmaps: "l2" = heights of Gaussians, "softmax" = logits.
+        gamma: Power to which L2 heights are raised before their centroid is computed.
+        additive: Whether heatmap units predict a correction of the maps before them, and the last layers of both kinds
+            of units are zero before training, so that an untrained cascade gives what its base gives.
+        near: Largest error of a point that is near its truth (`decode.py`), over the longer side of the box.
         margin: Crop margin: side of the crop over the longer side of the box.
     """
 
@@ -94,13 +94,13 @@ PRESETS: Mapping[str, CascadedCnnConfig] = {
 
 
 class Prediction(NamedTuple):
-    """What the network says, for the loss.
+    """What the network predicts, for the loss.
 
     Attributes:
         heatmaps: H_0..H_K, each (N, P, S/4, S/4).
-        decoded: The points that H_1..H_K tell; crop pixels, each (N, P, 2).
-        points_by_depth: The same, refined by eq. 1; gives the decoded ones no gradient. Crop pixels, each (N, P, 2).
-        points: The last of them.
+        decoded: The points that are decoded from H_1..H_K; crop pixels, each (N, P, 2).
+        points_by_depth: These points refined by eq. 1, from detached decoded points; crop pixels, each (N, P, 2).
+        points: The last of `points_by_depth`.
         log_spread: Log of b over the crop side. Shape (N, P).
     """
 
@@ -115,7 +115,7 @@ class PlainBase(nn.Module):
     """A1..A7 of table 2: 3x3 convolutions and two max pools."""
 
     def __init__(self, config: CascadedCnnConfig, channels: int) -> None:
-        """Make a base whose feature map has `channels`."""
+        """Build a base whose feature map has `channels`."""
         super().__init__()
         a1, a2, a3, a4, a5, a6 = config.early
         self.layers = nn.Sequential(
@@ -126,27 +126,28 @@ class PlainBase(nn.Module):
         self.project = ConvNorm(a6, channels, 1, activate=False)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops (N, 3, S, S) -> F (N, channels, S/4, S/4), and what the head reads: F again."""
+        """Crops (N, 3, S, S) -> F (N, channels, S/4, S/4), and the input of the head: F again."""
         features = self.project(self.layers(crops))
         return features, features
 
 
 class TrunkBase(nn.Module):
-    """The body of the default network with a 1x1 convolution in the place of A7."""
+    """The trunk of the default network with a 1x1 convolution in place of A7."""
 
     def __init__(self, config: CascadedCnnConfig, channels: int) -> None:
-        """Make a base whose feature map has `channels`."""
+        """Build a base whose feature map has `channels`."""
         super().__init__()
         self.trunk = Trunk()
         self.project = ConvNorm(64, channels, 1, activate=False)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops (N, 3, S, S) -> F (N, channels, S/4, S/4), and what the head reads (N, 64, S/4, S/4)."""
+        """Crops (N, 3, S, S) -> F (N, channels, S/4, S/4), and the input of the head (N, 64, S/4, S/4)."""
         features, _ = self.trunk(crops)
         return self.project(features), features
 
 
 BASES: Mapping[str, Callable[[CascadedCnnConfig, int], nn.Module]] = {"plain": PlainBase, "trunk": TrunkBase}
+"""Base networks by name."""
 
 
 def head(config: CascadedCnnConfig) -> nn.Sequential:
@@ -186,7 +187,7 @@ class HeatmapUnit(nn.Module):
 
 
 class RegressionUnit(nn.Module):
-    """Table 4: a feature that is passed on (C1..C3), and from it and the one before the refinement (C4..C6)."""
+    """Table 4: a feature that is passed on (C1..C3), and a refinement from it and the feature before it (C4..C6)."""
 
     def __init__(self, config: CascadedCnnConfig) -> None:
         super().__init__()
@@ -198,7 +199,7 @@ class RegressionUnit(nn.Module):
             halving(c2, c3, 3, config.factored),
         )
         self.refine = nn.Sequential(halving(2 * c3, c4, 3, False), halving(c4, c5, 3, False))
-        left = -(-config.size // (STRIDE * 32))  # cells a side after five halvings
+        left = -(-config.size // (STRIDE * 32))  # cells per side after five halvings
         self.out = nn.Conv2d(c5, 2 * config.points, left)
         if config.additive:
             _zero(self.out)
@@ -211,7 +212,7 @@ class RegressionUnit(nn.Module):
 
 
 class State(NamedTuple):
-    """What goes from unit to unit.
+    """What is passed from unit to unit.
 
     Attributes:
         regression_features: F1. Shape (N, F1, S/4, S/4).
@@ -229,7 +230,7 @@ class State(NamedTuple):
 
 
 class CascadedCnn(nn.Module):
-    """Two bases, K heatmap units and K regression units; no two share weights."""
+    """Two bases, K heatmap units and K regression units, none of which share weights."""
 
     def __init__(self, config: CascadedCnnConfig) -> None:
         super().__init__()
@@ -241,7 +242,7 @@ class CascadedCnn(nn.Module):
         self.spread = Spread(config.points)
 
     def start(self, crops: Tensor) -> State:
-        """Crops (N, 3, S, S) to what the first units get; E_0 is zero."""
+        """Crops (N, 3, S, S) -> the input of the first units; E_0 is zero."""
         regression_features, _ = self.regression_base(crops)
         heatmap_features, seen = self.heatmap_base(crops)
         first = self.maps(seen)
@@ -250,10 +251,10 @@ class CascadedCnn(nn.Module):
         return State(regression_features, heatmap_features, first, first, feature)
 
     def step(self, index: int, state: State) -> tuple[State, Tensor, Tensor, Tensor]:
-        """Heatmap and regression unit `index`.
+        """Run heatmap and regression unit `index`.
 
-        The regression trains its own units and the base of F1; F2 and the heatmaps learn from the heatmaps' loss alone
-        (section 3.1), hence the detached inputs.
+        The loss of the regression trains the regression units and the base of F1; F2 and the heatmaps are trained by
+        the loss of the heatmaps alone (section 3.1), hence the detached inputs.
 
         Returns:
             The state after them; the decoded points and the refined ones, crop pixels (N, P, 2); the variance of the
@@ -275,22 +276,22 @@ class CascadedCnn(nn.Module):
         heatmaps, decoded, points = [state.heatmaps], [], []
         variance = crops.new_zeros(crops.shape[0], self.config.points)
         for index in range(self.config.depth):
-            state, told, refined, variance = self.step(index, state)
+            state, found, refined, variance = self.step(index, state)
             heatmaps.append(state.heatmaps)
-            decoded.append(told)
+            decoded.append(found)
             points.append(refined)
         return Prediction(
             tuple(heatmaps), tuple(decoded), tuple(points), points[-1], self.spread(variance, crops.shape[-1])
         )
 
     def heights(self, maps: Tensor) -> Tensor:
-        """Heatmaps as the units read them: not negative, about 1 at the landmark."""
+        """Heatmaps as inputs of the units: not negative, about 1 at the landmark."""
         if self.config.maps == "softmax":
             return torch.exp(maps - maps.amax((2, 3), keepdim=True))
         return functional.relu(maps)  # A12-ReLU, B4-ReLU
 
     def logits(self, maps: Tensor) -> Tensor:
-        """Heatmaps as `expectation` takes them."""
+        """Heatmaps as inputs of `expectation`."""
         if self.config.maps == "softmax":
             return maps
         return self.config.gamma * torch.log(maps.float().clamp(min=FLOOR))
@@ -302,7 +303,7 @@ def _zero(layer: nn.Conv2d) -> None:
 
 
 class DeployedBase(nn.Module):
-    """The bases as they are exported."""
+    """The bases and the head as they are exported."""
 
     def __init__(self, net: CascadedCnn) -> None:
         super().__init__()
@@ -318,7 +319,7 @@ class DeployedUnit(nn.Module):
     """One heatmap unit and its regression unit as they are exported."""
 
     def __init__(self, net: CascadedCnn, index: int, calibration: float) -> None:
-        """Wrap unit `index`; `calibration` is added to log b."""
+        """Wrap the units `index`; `calibration` is added to log b."""
         super().__init__()
         self.net, self.index, self.calibration = net, index, calibration
 
@@ -335,7 +336,7 @@ class DeployedUnit(nn.Module):
 
 
 def parts(net: CascadedCnn, calibration: float = 0.0) -> tuple[Part, ...]:
-    """The base, then one network for each depth, so that a run that stops early skips the rest."""
+    """The base, then one network for each depth, so that a system that stops early skips the rest."""
     shared = ("regression_features", "heatmap_features", "first")
 
     def unit(k: int) -> Part:
@@ -353,7 +354,7 @@ def parts(net: CascadedCnn, calibration: float = 0.0) -> tuple[Part, ...]:
 
 
 def loss(prediction: Prediction, target: Target, losses: Losses) -> dict[str, Tensor]:
-    """Heatmaps and refined points of every unit: figure 3. `losses.decoded` weighs the points of the heatmaps, too."""
+    """Losses of the heatmaps and refined points of every unit (figure 3), and of the decoded points."""
     heats = [heatmap_term(maps, target, losses) for maps in prediction.heatmaps]
     refined = [point_term(points, target, losses) for points in prediction.points_by_depth]
     decoded = [point_term(points, target, losses) for points in prediction.decoded]
@@ -374,4 +375,4 @@ NETWORKS: Mapping[str, Network] = {
         "Mahpod et al., Facial Landmark Point Localization using Coarse-to-Fine Deep Recurrent Neural Network, 2018",
     )
 }
-"""The networks that are trained apart, by their first stage: one for all units."""
+"""The networks that are trained separately, by their first stage: one for all units."""

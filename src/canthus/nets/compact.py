@@ -24,13 +24,13 @@ class CompactConfig:
     """Sizes of the network.
 
     Attributes:
-        points: Landmarks P.
+        points: Number of landmarks P.
         size: Side of the crop S in pixels, a multiple of 16.
         stem: Channels at strides 2 and 4.
         widths: Channels at strides 8 and 16.
-        depths: Residual blocks at strides 8 and 16.
+        depths: Numbers of residual blocks at strides 8 and 16.
         head: Channels of the decoder at stride 4.
-        near: What counts as near, as a fraction of the box side.
+        near: Largest error of a point that is near its truth (`decode.py`), over the longer side of the box.
         margin: Crop margin: side of the crop over the longer side of the box.
     """
 
@@ -48,7 +48,7 @@ PRESETS: Mapping[str, CompactConfig] = {"compact": CompactConfig()}
 
 
 class Prediction(NamedTuple):
-    """What the network says, for the loss.
+    """What the network predicts, for the loss.
 
     Attributes:
         heatmaps: Logits. Shape (N, P, S/4, S/4).
@@ -64,7 +64,7 @@ class Prediction(NamedTuple):
 
 
 class Compact(nn.Module):
-    """A crop to points, reliabilities and pose."""
+    """The network: a crop to points, reliabilities and pose."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Compact(nn.Module):
 
 
 class Deployed(nn.Module):
-    """What is exported: pictures in, results out, nothing left to do but to map the points back."""
+    """The network as it is exported, with decoding and reliabilities."""
 
     def __init__(self, net: Compact, calibration: float = 0.0) -> None:
         """Wrap a network; `calibration` is added to its log b."""
@@ -110,7 +110,7 @@ def parts(net: Compact, calibration: float = 0.0) -> tuple[Part, ...]:
 
 
 def loss(prediction: Prediction, target: Target, losses: Losses) -> dict[str, Tensor]:
-    """Heatmaps, their points, the spread of these, and the pose."""
+    """Losses of the heatmaps, their points, the spread of these, and the pose."""
     return {
         "point": losses.point * point_term(prediction.points, target, losses),
         "heat": losses.heat * heatmap_term(prediction.heatmaps, target, losses),
@@ -128,4 +128,4 @@ NETWORKS: Mapping[str, Network] = {
         "integral heatmaps: Sun et al., Integral Human Pose Regression, 2018; the network is canthus's own",
     )
 }
-"""The networks that are trained apart, by their first stage."""
+"""The networks that are trained separately, by their first stage."""

@@ -1,4 +1,4 @@
-"""From heatmaps to points, and from their spread to reliabilities; part of the networks, so exported with them.
+"""From heatmaps to points, and from their spread to reliabilities; exported as part of the networks.
 
 The reliability of a point is the probability that it lies within `near` box sides of its truth, under the isotropic
 density exp(-r / b) / (2 pi b^2) of its error r, whose b the network predicts.
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 
 def expectation(heatmaps: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Mean and variance of the places that heatmaps tell (soft-argmax), in float32.
+    """Mean and variance of the positions under heatmaps (soft-argmax), in float32.
 
     Args:
         heatmaps: Logits. Shape (N, P, H, W).
-        stride: Crop pixels a cell; cell j is centred on stride * j + (stride - 1) / 2.
+        stride: Crop pixels per cell; cell j is centred on stride * j + (stride - 1) / 2.
 
     Returns:
         Points in crop pixels (N, P, 2) and their variance, summed over x and y, in square pixels (N, P).
@@ -28,13 +28,13 @@ def expectation(heatmaps: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     )
     moments = torch.stack([xs, ys, xs**2 + ys**2], -1).flatten(0, 1)  # (H * W, 3)
     mean = heatmaps.float().flatten(2).softmax(-1) @ moments  # (N, P, 3)
-    place = mean[..., :2]
-    variance = mean[..., 2] - (place**2).sum(-1)
-    return place + half + (stride - 1) / 2, variance.clamp(min=0)
+    centre = mean[..., :2]
+    variance = mean[..., 2] - (centre**2).sum(-1)
+    return centre + half + (stride - 1) / 2, variance.clamp(min=0)
 
 
 class Spread(nn.Module):
-    """Log b of each point from the variance of its heatmap: a power law, learnt for each point."""
+    """Log b of each point from the variance of its heatmap, by a power law that is learnt for each point."""
 
     def __init__(self, points: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Spread(nn.Module):
         self.offset = nn.Parameter(torch.zeros(points))
 
     def forward(self, variance: Tensor, size: int) -> Tensor:
-        """Variance (N, P) in square crop pixels, no gradient goes through it -> log of b over the crop side (N, P)."""
+        """Variance (N, P) in square crop pixels, detached -> log of b over the crop side (N, P)."""
         return self.offset + self.power * 0.5 * torch.log(variance.detach() + 0.25) - math.log(size)
 
 

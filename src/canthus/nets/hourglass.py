@@ -1,7 +1,7 @@
 """Hourglasses [Newell et al., "Stacked Hourglass Networks for Human Pose Estimation", 2016] and stacks of them.
 
-A block is a function (channels in, channels out) -> module that keeps height and width, so that the systems choose
-their own residual module.
+A block is a function (channels in, channels out) -> module that keeps height and width, so that each system can choose
+its own residual module.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Upsampling = Literal["nearest", "deconvolution"]
 
 
 class Deconvolution(nn.ConvTranspose2d):
-    """Learnt upsampling by two that starts as nearest upsampling. (N, width, H, W) -> (N, width, 2H, 2W)."""
+    """Learnt upsampling by two, which is nearest upsampling before training. (N, width, H, W) -> (N, width, 2H, 2W)."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width, width, 2, 2, bias=False)
@@ -27,12 +27,12 @@ class Deconvolution(nn.ConvTranspose2d):
 
 
 def upsampler(kind: Upsampling, width: int) -> nn.Module:
-    """(N, width, H, W) -> (N, width, 2H, 2W)."""
+    """A module that doubles height and width. (N, width, H, W) -> (N, width, 2H, 2W)."""
     return nn.Upsample(scale_factor=2.0, mode="nearest") if kind == "nearest" else Deconvolution(width)
 
 
 class Hourglass(nn.Module):
-    """Pooling down over `scales` octaves and back up, with a block on the skip of each: 3 * scales + 1 blocks."""
+    """Pooling by two, `scales` times, and back up, with a block on the skip of each: 3 * scales + 1 blocks."""
 
     def __init__(self, width: int, scales: int, block: Block, upsampling: Upsampling = "nearest") -> None:
         super().__init__()
@@ -51,17 +51,17 @@ class Hourglass(nn.Module):
 
 
 class Stage(nn.Module):
-    """One hourglass of a stack, the maps it is supervised by, and what it hands on."""
+    """One hourglass of a stack, its supervised maps, and the input of the next stage."""
 
     def __init__(self, hourglass: nn.Module, after: nn.Module, head: nn.Module, width: int, maps: int) -> None:
-        """Put a stage together.
+        """Build a stage.
 
         Args:
-            hourglass: (N, width, H, W) -> the same.
-            after: What follows the hourglass. (N, width, H, W) -> the same.
-            head: (N, width, H, W) -> (N, maps, H, W).
+            hourglass: The hourglass. (N, width, H, W) -> the same.
+            after: Module after the hourglass. (N, width, H, W) -> the same.
+            head: Module from features to maps. (N, width, H, W) -> (N, maps, H, W).
             width: Channels of the features.
-            maps: Channels of the maps; 0 for the last stage, which hands nothing on.
+            maps: Channels of the maps; 0 for the last stage, after which there is no other.
         """
         super().__init__()
         self.hourglass, self.after, self.head = hourglass, after, head
@@ -79,7 +79,7 @@ class Stage(nn.Module):
 
 
 class Stack(nn.Module):
-    """Stages one after the other, each giving its own maps (intermediate supervision)."""
+    """Stages in sequence, each with its own maps (intermediate supervision)."""
 
     def __init__(self, *stages: Stage) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """local_global [Xiong, Li and Sun, "Combining Local and Global Features for 3D Face Tracking", 2017].
 
-Stacked hourglasses give heatmaps through attention (local), then a regressor sees all stages' heatmaps beside the
-picture and gives the points (global). What the paper leaves open is settled in `docs/systems/local_global.md`.
+Stacked hourglasses give heatmaps through attention (local); from the heatmaps of all stages and the picture, a
+regressor gives the points (global). Choices that the paper leaves open are explained in `docs/systems/local_global.md`.
 """
 
 import math
@@ -25,7 +25,7 @@ from canthus.nets.resnet import ResNet18
 from canthus.nets.trunk import Trunk
 
 FLOOR = 0.01
-"""Heights of an L2 map below this count as it when the map is read."""
+"""Height that lower heights of an L2 map are raised to before its points are decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +33,31 @@ class LocalGlobalConfig:
     """Sizes and switches of the network; the defaults are the paper's.
 
     Attributes:
-        kind: "hourglass", or the paper's first baseline "resnet18", which heeds the sizes and `width` alone.
-        points: Landmarks P.
+        kind: "hourglass", or the paper's first baseline "resnet18", which uses the sizes and `width` alone.
+        points: Number of landmarks P.
         size: Side of the crop S in pixels; S / 4 is a multiple of 2 ** scales.
-        base: What makes features at stride 4: the paper's pre-processing, or the "trunk" of the default network.
+        base: Source of the features at stride 4: the pre-processing of the "paper", or the "trunk" of the default
+            network.
         stem: Channels of the pre-processing at strides 2 and 4.
         width: Channels of the hourglasses.
-        neck: Channels of the 3x3 convolution of a residual module over those of the module.
-        scales: How often an hourglass halves its maps.
-        stages: Hourglasses.
-        upsampling: "nearest" or "deconvolution".
-        activation: Of the residual modules, "post" or "pre" (identity mappings).
-        after: What follows an hourglass: a "residual" module or a plain 1x1 "convolution".
-        dropout: Chance that a channel is dropped after an hourglass.
-        head: "plain", "transform", "local" or "global_local": modules 1 to 4.
-        maps: What heatmaps are trained as: "sigmoid" (logits) or "l2" (heights).
-        sharpen: Power of the heights under which a heatmap's centroid is its point.
-        finetune: Whether the regressor follows.
-        regressor: Channels of its steps, each of which ends by pooling.
-        convolutions: 3x3 convolutions in each step.
-        hidden: Outputs of its first fully connected layer.
-        shrink: By what heatmaps and picture are reduced before it.
-        residual_points: Whether it sees the heatmaps' points and adds to them, or gives points of its own.
-        near: What counts as near, as a fraction of the box side.
+        neck: Channels of the 3x3 convolution of a residual module, over those of the module.
+        scales: Number of times that an hourglass halves its maps.
+        stages: Number of hourglasses.
+        upsampling: Upsampling in hourglasses: "nearest" or "deconvolution".
+        activation: Activation of the residual modules: "post" or "pre" (identity mappings).
+        after: Module after an hourglass: a "residual" module or a plain 1x1 "convolution".
+        dropout: Probability that a channel is dropped after an hourglass.
+        head: Module from features to heatmaps: "plain", "transform", "local" or "global_local" (modules 1 to 4).
+        maps: Kind of heatmaps: "sigmoid" (logits) or "l2" (heights).
+        sharpen: Power to which heights are raised before their centroid is computed.
+        finetune: Whether the regressor follows the hourglasses.
+        regressor: Channels of the steps of the regressor, each of which ends with pooling.
+        convolutions: Number of 3x3 convolutions in each step.
+        hidden: Outputs of the first fully connected layer of the regressor.
+        shrink: Factor by which heatmaps and picture are reduced before the regressor.
+        residual_points: Whether the regressor predicts corrections of the heatmaps' points, which it then also sees, or
+            the points themselves.
+        near: Largest error of a point that is near its truth (`decode.py`), over the longer side of the box.
         margin: Crop margin: side of the crop over the longer side of the box.
     """
 
@@ -98,11 +100,11 @@ PRESETS: Mapping[str, LocalGlobalConfig] = {
 
 
 class Prediction(NamedTuple):
-    """What the network says, for the loss.
+    """What the network predicts, for the loss.
 
     Attributes:
-        heatmaps: Of each stage, logits or heights (`maps`), (N, P, S/4, S/4) each; () of ResNet-18.
-        local: Points of the last stage's heatmaps, crop pixels; of ResNet-18 the same as `points`. Shape (N, P, 2).
+        heatmaps: Heatmaps of each stage, logits or heights (`maps`), each (N, P, S/4, S/4); () for ResNet-18.
+        local: Points of the last stage's heatmaps, crop pixels; for ResNet-18 the same as `points`. Shape (N, P, 2).
         points: Crop pixels. Shape (N, P, 2).
         log_spread: Log of b over the crop side. Shape (N, P).
     """
@@ -114,7 +116,7 @@ class Prediction(NamedTuple):
 
 
 class LocalGlobal(nn.Module):
-    """A crop to heatmaps, their points, and the points that the regressor makes of them."""
+    """The network: a crop to heatmaps, their points, and the points of the regressor."""
 
     def __init__(self, config: LocalGlobalConfig) -> None:
         super().__init__()
@@ -141,7 +143,7 @@ class LocalGlobal(nn.Module):
         """Crops (N, 3, S, S), values in -.5 .. .5.
 
         Raises:
-            ShapeError: the regressor's crops have another size than the config's.
+            ShapeError: the crops of the regressor do not have the size in the config.
         """
         sigmoid = self.config.maps == "sigmoid"
         features = self.trunk(crops)  # (N, width, S/4, S/4)
@@ -189,7 +191,7 @@ class Regressor(nn.Module):
         given = 2 * config.points if config.residual_points else 0
         self.hidden = nn.Linear(inside * side**2 + given, config.hidden)
         self.last = nn.Linear(config.hidden, 2 * config.points, bias=False)
-        # the last layer's bias, apart from it so that it keeps full precision: it tells the mean face
+        # the bias of the last layer, which learns the mean face; separate, so that it stays in full precision
         self.mean = nn.Parameter(torch.full((config.points, 2), 0.0 if config.residual_points else 0.5))
         if config.residual_points:
             nn.init.zeros_(self.last.weight)
@@ -198,7 +200,7 @@ class Regressor(nn.Module):
         """Crops (N, 3, S, S), heights of each stage (N, P, S/4, S/4) and their points (N, P, 2) -> (N, P, 2)."""
         size = crops.shape[-1]
         if size != self.config.size:
-            raise ShapeError(f"the regressor takes crops of {self.config.size} pixels, not {size}: set config.size")
+            raise ShapeError(f"the regressor takes crops of {self.config.size} pixels, not {size}; set config.size")
         shrink = self.config.shrink
         if shrink > 1:
             heights = [functional.avg_pool2d(maps, shrink) for maps in heights]
@@ -215,7 +217,7 @@ class Regressor(nn.Module):
 
 
 class Baseline(nn.Module):
-    """The first row of table 1: ResNet-18 gives the coordinates."""
+    """The first row of table 1: ResNet-18, which predicts the coordinates."""
 
     def __init__(self, config: LocalGlobalConfig) -> None:
         super().__init__()
@@ -239,7 +241,7 @@ def build(config: LocalGlobalConfig) -> LocalGlobal | Baseline:
 
 
 class Deployed(nn.Module):
-    """What is exported."""
+    """The network as it is exported."""
 
     def __init__(self, net: LocalGlobal | Baseline, calibration: float = 0.0) -> None:
         """Wrap a network; `calibration` is added to its log b."""
@@ -260,7 +262,7 @@ def parts(net: LocalGlobal | Baseline, calibration: float = 0.0) -> tuple[Part, 
 
 
 def loss(prediction: Prediction, target: Target, losses: Losses) -> dict[str, Tensor]:
-    """Heatmaps of every stage and the points of the regressor: figure 2; of the maps by `losses.decoded`."""
+    """Losses of the heatmaps of every stage and of the regressor's points (figure 2), and of the heatmaps' points."""
     none = torch.zeros_like(target.points[:, 0, 0])
     heats = [losses.heat * heatmap_term(maps, target, losses) for maps in prediction.heatmaps]
     return {
@@ -280,4 +282,4 @@ NETWORKS: Mapping[str, Network] = {
         "Xiong, Li and Sun, Combining Local and Global Features for 3D Face Tracking, 2017",
     )
 }
-"""The networks that are trained apart, by their first stage: one for heatmaps and regressor."""
+"""The networks that are trained separately, by their first stage: one for heatmaps and regressor."""

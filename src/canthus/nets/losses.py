@@ -1,4 +1,4 @@
-"""The losses of the networks of landmarks, each a pure function of tensors that gives one number a sample."""
+"""Losses of the networks of landmarks: pure functions of tensors that give one number for each sample."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -13,19 +13,20 @@ from canthus.nets.settings import Number, Strict
 
 
 class Losses(Strict):
-    """Weights and scales of the losses.
+    """Weights and scales of the losses of a network of landmarks.
 
     Attributes:
-        point: Weight of the loss on points, in units of `beta`.
-        point_form: Form of the loss on points: "smooth" = smooth L1, "l2" as in the papers.
+        point: Weight of the loss of points, in units of `beta`.
+        point_form: Form of the loss of points: "smooth" = smooth L1, "l2" = half the squared distance, as in the
+            papers.
         beta: Unit of the point loss, and the distance at which smooth L1 turns linear, over the crop side.
-        heat: Weight of the loss on heatmaps, of each stage that has some.
-        heat_form: Form of the loss on heatmaps: "softmax" = cross entropy of the whole map to a Gaussian, "sigmoid" =
-            of each pixel, "l2".
+        heat: Weight of the loss of heatmaps, mean over the stages that have some.
+        heat_form: Form of the loss of heatmaps against a Gaussian: "softmax" = cross entropy of the whole map,
+            "sigmoid" = cross entropy of each cell, "l2" = squared distance.
         sigma: Standard deviation of that Gaussian in cells.
-        decoded: Weight of the loss on points that are read from heatmaps and refined later.
-        spread: Weight of the negative log likelihood of the errors.
-        pose: Weight of the pose loss.
+        decoded: Weight of the loss of points that are decoded from heatmaps and refined later.
+        spread: Weight of the negative log likelihood of the errors, which trains the reliabilities.
+        pose: Weight of the loss of the head pose.
     """
 
     point: Number = Field(1.0, ge=0)
@@ -43,12 +44,12 @@ class Target(NamedTuple):
     """The truth of a batch of N crops.
 
     Attributes:
-        points: Crop pixels, 0 where `inside` is. Shape (N, P, 2).
-        inside: 1 where a point is known and in the crop. Shape (N, P).
+        points: Crop pixels; 0 where `inside` is 0. Shape (N, P, 2).
+        inside: 1 where a point is known and lies in the crop, else 0. Shape (N, P).
         depth: Third coordinate in crop pixels; NaN = not known. Shape (N, P).
         visible: 1 where a point can be seen, 0 where it is hidden; NaN = not known. Shape (N, P).
         pose: Yaw, pitch, roll over 90 degrees; NaN = not known. Shape (N, 3).
-        scheme: Number of the annotation scheme of the face in the recipe, 0 = that of the network. Shape (N,).
+        scheme: Number of the annotation scheme of the face among those of the recipe; 0 = the network's. Shape (N,).
         group: Number of the crop among the crops of its face. Shape (N,).
         size: Side of the crop in pixels.
     """
@@ -96,16 +97,16 @@ def spread_term(points: Tensor, log_spread: Tensor, target: Target) -> Tensor:
 
 
 def point_loss(predicted: Tensor, truth: Tensor, inside: Tensor, scale: float) -> Tensor:
-    """Smooth L1 in units of `scale`: quadratic below it, linear above.
+    """Smooth L1 loss in units of `scale`: quadratic below it, linear above.
 
     Args:
-        predicted: Shape (N, P, 2), pixels.
-        truth: Shape (N, P, 2), pixels.
-        inside: 1 where the point counts. Shape (N, P).
-        scale: Pixels.
+        predicted: Predicted points, pixels. Shape (N, P, 2).
+        truth: True points, pixels. Shape (N, P, 2).
+        inside: 1 for points that enter the loss, else 0. Shape (N, P).
+        scale: Unit of the loss in pixels.
 
     Returns:
-        Mean over the points that count. Shape (N,).
+        Mean over the points that enter the loss; 0 if there are none. Shape (N,).
     """
     error = functional.smooth_l1_loss(predicted / scale, truth / scale, reduction="none").sum(-1)
     return _mean(error, inside)
@@ -121,7 +122,7 @@ POINT: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {"smooth":
 
 
 def _mean(values: Tensor, inside: Tensor) -> Tensor:
-    """Mean over the points that count. (N, P), (N, P) -> (N,)."""
+    """Mean of the values where `inside` is 1; 0 if it is nowhere. (N, P), (N, P) -> (N,)."""
     return (values * inside).sum(1) / inside.sum(1).clamp(min=1)
 
 
@@ -129,9 +130,9 @@ def gaussians(points: Tensor, size: tuple[int, int], stride: int, sigma: float) 
     """Heatmaps of height 1 around points.
 
     Args:
-        points: Shape (N, P, 2), pixels of the crop.
+        points: Pixels of the crop. Shape (N, P, 2).
         size: Height and width of the maps.
-        stride: Crop pixels a cell.
+        stride: Crop pixels per cell.
         sigma: Standard deviation in cells.
 
     Returns:
@@ -149,15 +150,15 @@ def gaussians(points: Tensor, size: tuple[int, int], stride: int, sigma: float) 
 
 
 def sigmoid_loss(heatmaps: Tensor, truth: Tensor, inside: Tensor, stride: int, sigma: float) -> Tensor:
-    """Pixel-wise sigmoid cross entropy to a Gaussian of height 1: section 3.1 (5) of local_global.
+    """Sigmoid cross entropy of each cell to a Gaussian of height 1: section 3.1 (5) of local_global.
 
-    Summed over the pixels of a map and divided by the sum of its Gaussian, so that its scale is that of `heat_loss`.
+    Summed over the cells of a map and divided by the sum of its Gaussian, so that its scale is that of `heat_loss`.
     Arguments and result as `heat_loss`.
     """
     height, width = heatmaps.shape[-2:]
     wanted = gaussians(truth, (height, width), stride, sigma)
     entropy = functional.binary_cross_entropy_with_logits(heatmaps.float(), wanted, reduction="none")
-    least = functional.binary_cross_entropy(wanted, wanted, reduction="none")  # of maps that are right
+    least = functional.binary_cross_entropy(wanted, wanted, reduction="none")  # the entropy of a perfect map
     return _mean((entropy - least).sum((2, 3)) / _mass(sigma), inside)
 
 
@@ -181,13 +182,13 @@ def heat_loss(heatmaps: Tensor, truth: Tensor, inside: Tensor, stride: int, sigm
 
     Args:
         heatmaps: Logits. Shape (N, P, H, W).
-        truth: Shape (N, P, 2), pixels of the crop.
-        inside: 1 where the point counts. Shape (N, P).
-        stride: Crop pixels a cell.
-        sigma: Standard deviation in cells.
+        truth: True points, pixels of the crop. Shape (N, P, 2).
+        inside: 1 for points that enter the loss, else 0. Shape (N, P).
+        stride: Crop pixels per cell.
+        sigma: Standard deviation of the Gaussian in cells.
 
     Returns:
-        Mean over the points that count. Shape (N,).
+        Mean over the points that enter the loss; 0 if there are none. Shape (N,).
     """
     height, width = heatmaps.shape[-2:]
     cell = (truth - (stride - 1) / 2) / stride  # (N, P, 2)
@@ -214,18 +215,18 @@ def spread_loss(log_spread: Tensor, distance: Tensor, inside: Tensor) -> Tensor:
 
     Args:
         log_spread: Log of b over the crop side. Shape (N, P).
-        distance: Error r over the crop side; no gradient goes through it. Shape (N, P).
-        inside: 1 where the point counts. Shape (N, P).
+        distance: Error r over the crop side; it is detached. Shape (N, P).
+        inside: 1 for points that enter the loss, else 0. Shape (N, P).
 
     Returns:
-        Mean over the points that count. Shape (N,).
+        Mean over the points that enter the loss; 0 if there are none. Shape (N,).
     """
     likelihood = distance.detach() * torch.exp(-log_spread) + 2 * log_spread
     return _mean(likelihood, inside)
 
 
 def pose_loss(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Smooth L1 (turning at .1) of angles over 90 degrees, those that are NaN left out. (N, 3), (N, 3) -> (N,)."""
+    """Smooth L1 loss of angles over 90 degrees, linear from .1 on; NaN = not known. (N, 3), (N, 3) -> (N,)."""
     known = ~truth.isnan()
     error = functional.smooth_l1_loss(
         predicted, torch.where(known, truth, predicted.detach()), beta=0.1, reduction="none"

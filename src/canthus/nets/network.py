@@ -1,4 +1,4 @@
-"""What a network is to training and export, and how its config is made."""
+"""How training and export see a network, and how its config is made."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ Config = TypeVar("Config", bound=Any)
 
 
 def no_arrays(points: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """The arrays of a network that needs none."""
+    """The arrays of a network that needs none: an empty mapping."""
     return {}
 
 
@@ -27,13 +27,14 @@ class Network:
         presets: Configs by name: "full" as in the paper, "compact" for two cores, "ablation" for short trials. Every
             config has `points`, `size`, `margin` and `near`; the network keeps its own as `config`.
         build: Config -> network: crops (N, 3, S, S) in -.5 .. .5 -> a prediction that has at least `points`
-            (N, P, 2) in crop pixels and `log_spread` (N, P). Where a stage sees several crops of a face, it is also
-            given the number of the crop's group (N,).
-        parts: Network and calibration of its log b -> what is exported; the first part belongs to its first stage.
+            (N, P, 2) in crop pixels and `log_spread` (N, P). Where a stage sees several crops of a face, the network
+            also takes the number of each crop among those of its face (N,).
+        parts: Network and shift of its log b -> the parts that are exported; the first one belongs to its first stage.
         loss: Prediction, truth and the recipe's settings -> weighted losses by name, each (N,).
-        paper: What it implements.
-        losses: Settings of its losses; a subclass adds fields of its own to recipes.
-        arrays: Labels of the training faces (L, P, 2), NaN = not known -> arrays that its stages need, by name.
+        paper: Publication that it implements.
+        losses: Settings of its losses in recipes; a subclass of `Losses` adds fields.
+        arrays: Labels of the training faces (L, P, 2), NaN = not known -> constant arrays that its stages need, by
+            name.
     """
 
     presets: Mapping[str, Any]
@@ -45,14 +46,35 @@ class Network:
     arrays: Callable[[NDArray[Any]], dict[str, NDArray[Any]]] = no_arrays
 
 
+@dataclass(frozen=True)
+class DetectionNetwork:
+    """How a network that finds or judges faces is made, trained and exported.
+
+    Attributes:
+        presets: Configs by name; the network keeps its own as `config`.
+        build: Config -> network.
+        parts: Network -> the one part that is exported.
+        loss: Output of the network, a batch and the recipe's settings -> weighted losses by name, scalars.
+        paper: Publication that it implements.
+        open_size: Whether it takes pictures of any height and width that are multiples of 32.
+    """
+
+    presets: Mapping[str, Any]
+    build: Callable[[Any], nn.Module]
+    parts: Callable[[Any], tuple[Part, ...]]
+    loss: Callable[[Any, Mapping[str, Tensor], Any], dict[str, Tensor]]
+    paper: str
+    open_size: bool = False
+
+
 def configured(presets: Mapping[str, Config], stem: str, preset: str, fields: Mapping[str, Any]) -> Config:
-    """One of the configs of a network with some fields changed.
+    """A preset config of a network with some fields changed.
 
     Args:
         presets: Configs by name.
-        stem: What errors call the network.
+        stem: Stem of the network, for errors.
         preset: A key of `presets`.
-        fields: What differs from the preset.
+        fields: Fields that differ from the preset.
 
     Raises:
         RecipeError: no such preset or field.

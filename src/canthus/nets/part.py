@@ -1,4 +1,4 @@
-"""What a system is exported as."""
+"""A part of a network, as it is exported."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch import nn
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One network of a system. Parts run in order and names flow from one to the next.
+    """A network in a bundle. The parts of a stage run in order; outputs are inputs of later parts with the same name.
 
     Attributes:
         name: Name in the bundle, unique in the system.

@@ -7,7 +7,7 @@ from canthus.nets.blocks import ConvNorm
 
 
 class Basic(nn.Module):
-    """Two 3x3 convolutions with a skip, which is a 1x1 convolution where the shape changes."""
+    """Two 3x3 convolutions with a skip connection, which is a 1x1 convolution where the shape changes."""
 
     def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
         super().__init__()
@@ -22,10 +22,10 @@ class Basic(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """A picture to a summary."""
+    """The network: a picture to one vector."""
 
     def __init__(self, width: int = 64) -> None:
-        """Make it with `width` channels at stride 4, 64 in the paper, and twice as many at each halving after it."""
+        """Build it with `width` channels at stride 4 (64 in the paper), and twice as many after each halving."""
         super().__init__()
         layers: list[nn.Module] = [ConvNorm(3, width, 7, 2), nn.MaxPool2d(3, 2, 1), Basic(width, width)]
         layers.append(Basic(width, width))

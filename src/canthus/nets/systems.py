@@ -1,4 +1,4 @@
-"""Every system of landmarks in training, by its stem."""
+"""The networks of every system of landmarks, by the stem of the system."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ SYSTEMS: dict[str, Mapping[str, Network]] = {
     "compact": compact.NETWORKS,
     "local_global": local_global.NETWORKS,
 }
-"""The networks of a system that are trained apart, by the first stage that each of them runs, in order."""
+"""For each system the networks that are trained separately, by the first stage of each, in their order."""
 
 
 def network_of(stem: str, stage: str = "") -> Network:
@@ -20,16 +20,16 @@ def network_of(stem: str, stage: str = "") -> Network:
 
     Args:
         stem: A key of `SYSTEMS`.
-        stage: Stage that the network begins with; empty = the first one.
+        stage: First stage of the network; empty = the first stage of the system.
 
     Raises:
         RecipeError: no such system or network.
     """
     if stem not in SYSTEMS:
-        raise RecipeError(f"no system is called {stem!r}; there are {', '.join(SYSTEMS)}")
+        raise RecipeError(f"there is no system {stem!r}; there are {', '.join(SYSTEMS)}")
     networks = SYSTEMS[stem]
     if stage and stage not in networks:
-        raise RecipeError(f"{stem} trains no network from stage {stage!r} on; it trains {', '.join(networks)}")
+        raise RecipeError(f"{stem} has no network that begins with stage {stage!r}, only with {', '.join(networks)}")
     return networks[stage] if stage else next(iter(networks.values()))
 
 
@@ -39,9 +39,9 @@ def configure(stem: str, preset: str, fields: Mapping[str, Any], points: int, st
     Args:
         stem: A key of `SYSTEMS`.
         preset: One of the presets of the network.
-        fields: What differs from the preset.
+        fields: Fields that differ from the preset.
         points: Number of landmarks P.
-        stage: Stage that the network begins with; empty = the first one.
+        stage: First stage of the network; empty = the first stage of the system.
 
     Raises:
         RecipeError: no such system, network, preset or field.

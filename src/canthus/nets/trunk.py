@@ -1,7 +1,7 @@
-"""The body that the default network and the compact sizes of the five systems share: a crop to features at stride 4.
+"""The trunk that the default network shares with the compact presets of the systems: a crop to features at stride 4.
 
 Dense 3x3 convolutions at strides 2 to 16 and cheap 1x1 ones on the way back to stride 4 (`benchmarks/README.md`
-compares the alternatives). A system that has it can start from the weights of another one.
+compares alternatives). Systems that have it can start from each other's weights.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from canthus.nets.blocks import ConvNorm, Residual
 
 
 class Trunk(nn.Module):
-    """A crop to features at a quarter of its size, and a summary of the whole."""
+    """The network: a crop to features at a quarter of its size, and one vector for the whole crop."""
 
     def __init__(
         self,
@@ -22,12 +22,12 @@ class Trunk(nn.Module):
         depths: Sequence[int] = (2, 2),
         head: int = 64,
     ) -> None:
-        """Make a trunk.
+        """Build a trunk.
 
         Args:
             stem: Channels at strides 2 and 4.
             widths: Channels at strides 8 and 16.
-            depths: Residual blocks at strides 8 and 16.
+            depths: Numbers of residual blocks at strides 8 and 16.
             head: Channels of the features.
         """
         super().__init__()
@@ -42,7 +42,7 @@ class Trunk(nn.Module):
         self.side4 = ConvNorm(c4, head, 1, activate=False)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops (N, 3, S, S), values in -.5 .. .5 -> features (N, head, S/4, S/4) and a summary (N, c16)."""
+        """Crops (N, 3, S, S), values in -.5 .. .5 -> features (N, head, S/4, S/4) and one vector (N, c16)."""
         x4 = self.stem(crops)  # (N, c4, S/4, S/4)
         x8 = self.stage8(x4)  # (N, c8, S/8, S/8)
         x16 = self.stage16(x8)  # (N, c16, S/16, S/16)

@@ -1,4 +1,4 @@
-"""Wide and strided convolutions of cascaded_cnn: factored filters, and halving that keeps the highest cell."""
+"""Wide and strided convolutions of cascaded_cnn: factored filters, and halving by stride and max pool."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -7,7 +7,7 @@ from canthus.nets.blocks import ConvNorm
 
 
 def wide(inside: int, outside: int, kernel: int, factored: bool) -> nn.Sequential:
-    """A wide convolution, or two thin ones of the same reach. (N, inside, H, W) -> (N, outside, H, W)."""
+    """A wide convolution, or two thin ones with the same receptive field. (N, inside, H, W) -> (N, outside, H, W)."""
     if not factored:
         return ConvNorm(inside, outside, kernel)
     half = kernel // 2
@@ -38,7 +38,7 @@ class Strided(nn.Sequential):
 
 
 def halving(inside: int, outside: int, kernel: int, factored: bool) -> nn.Sequential:
-    """A convolution of stride 2, and the highest of each 2x2 cells. (N, inside, n, n) -> (N, outside, n/2, n/2)."""
+    """A convolution of stride 2, and a 2x2 max pool of stride 1. (N, inside, n, n) -> (N, outside, n/2, n/2)."""
     if factored and kernel > 3:
         thin = [Strided(inside, outside, (kernel, 1), (2, 1)), Strided(outside, outside, (1, kernel), (1, 2))]
         return nn.Sequential(*thin, Highest())
@@ -46,7 +46,7 @@ def halving(inside: int, outside: int, kernel: int, factored: bool) -> nn.Sequen
 
 
 class Highest(nn.Module):
-    """Max pool of 2x2 cells at stride 1; the pad of one cell is above and to the left. Shapes stay."""
+    """Max pool of 2x2 cells at stride 1; the padding of one cell is above and to the left. Shapes are kept."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""

@@ -1,4 +1,4 @@
-"""One warp and a few cheap changes of the picture: what a sample is varied by in training (.3 ms a 96 px crop)."""
+"""Augmentation: one warp and a few cheap changes of the picture (.3 ms for a crop of 96 px)."""
 
 import math
 from typing import Any
@@ -16,17 +16,18 @@ Random = np.random.Generator
 
 
 def jitter_matrix(frame: Matrix, size: int, margin: float, settings: Augment, rng: Random) -> tuple[Matrix, float]:
-    """A random map from the image to the crop.
+    """A random map from the image to a crop around a face.
 
     Args:
-        frame: From the image to where the face's box has its centre at 0 and 1 as its longer side. Shape (2, 3).
+        frame: Map from the image to the frame in which the box of the face has its centre at the origin and a longer
+            side of 1. Shape (2, 3).
         size: Side of the crop in pixels.
         margin: Crop margin: side of the crop over the longer side of the box.
-        settings: How much it varies.
+        settings: Ranges of the jitter.
         rng: Randomness.
 
     Returns:
-        The map (2, 3), and the angle by which the face was turned (clockwise on the screen, degrees).
+        The map (2, 3), and the angle by which it rotates the face (clockwise on the screen, degrees).
     """
     angle = settings.rotation * float(np.clip(rng.normal(), -3, 3))
     zoom = float(np.exp(rng.uniform(-1, 1) * np.log(settings.scale)))
@@ -39,13 +40,13 @@ def jitter_matrix(frame: Matrix, size: int, margin: float, settings: Augment, rn
 
 
 def vary(crop: Image, settings: Augment, rng: Random, other: Image) -> Image:
-    """Change how a crop looks, not where anything is.
+    """Change how a crop looks; nothing in it moves.
 
     Args:
         crop: Shape (S, S, 3).
-        settings: How much.
+        settings: Probabilities and strengths of the changes.
         rng: Randomness.
-        other: A picture that occluding patches may be cut from. Shape (H, W, 3).
+        other: Picture that occluding patches may be cut from. Shape (H, W, 3).
 
     Returns:
         Shape (S, S, 3).
@@ -85,7 +86,7 @@ def relight(crop: Image, strength: float, rng: Random) -> Image:
 
 
 def shrink(crop: Image, rng: Random) -> Image:
-    """Down to a fraction of the size and back, as a small face. (S, S, 3) -> (S, S, 3)."""
+    """Reduce to a fraction of the size and enlarge again, as a small face. (S, S, 3) -> (S, S, 3)."""
     size = crop.shape[0]
     small = int(size * rng.uniform(0.25, 0.7))
     little = cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA)
@@ -135,6 +136,6 @@ def occlude(crop: Image, rng: Random, other: Image) -> Image:
 
 
 def cut(image: Image, matrix: Matrix, size: int, points: NDArray[Any]) -> tuple[Image, Floats]:
-    """The crop under a map, and the points in it. Shapes (S, S, 3) and (P, 2)."""
+    """Crop of a picture by a map, and the points (P, 2) in the crop. Shapes (S, S, 3) and (P, 2)."""
     moved = points @ matrix[:, :2].T + matrix[:, 2]
     return warp(image, matrix, size), moved.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Checkpoints of training runs: their weights, and networks as engines of the shipped code."""
+"""Checkpoints of training runs, and torch networks as engines of the shipped code."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +12,8 @@ from torch import Tensor
 from canthus.errors import InputError
 from canthus.train.recipe import Start
 from canthus.types import Floats
+
+_DAMAGED = "not a checkpoint of `canthus train`, or a damaged one; copy it again, or train again"
 
 
 class TorchBackend:
@@ -28,37 +30,41 @@ class TorchBackend:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint; tensors and plain values alone, so that a foreign file cannot run code.
+    """Content of a checkpoint; only tensors and plain values are read, so that a malicious file cannot run code.
 
     Raises:
-        InputError: the file is missing, or no checkpoint.
+        InputError: the file is missing, or not a checkpoint.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; `canthus train` makes checkpoints") from error
+        raise InputError(f"{path} does not exist; `canthus train` writes checkpoints") from error
     except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
-        raise InputError(f"{path}: not a checkpoint of `canthus train`, or a damaged one") from error
+        raise InputError(f"{path}: {_DAMAGED}") from error
     if not isinstance(content, dict) or "state_dict" not in content:
-        raise InputError(f"{path}: not a checkpoint of `canthus train`, or a damaged one")
+        raise InputError(f"{path}: {_DAMAGED}")
     return content
 
 
 def weights_of(checkpoint: Path) -> dict[str, Tensor]:
-    """The averaged weights of the network in a checkpoint of a run.
+    """Averaged weights of the network in a checkpoint, by their name in the network.
 
     Raises:
-        InputError: the file is missing, or no checkpoint.
+        InputError: the file is missing, or not a checkpoint.
     """
     state: dict[str, Tensor] = read_checkpoint(checkpoint)["state_dict"]
     return {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
 
 
 def load_start(net: torch.nn.Module, start: Start) -> None:
-    """Put weights of an earlier run into a network.
+    """Load weights of an earlier run into a network.
+
+    Args:
+        net: The network.
+        start: Names the checkpoint and the modules.
 
     Raises:
-        InputError: no such checkpoint, module or shape.
+        InputError: there is no such checkpoint or module, or its weights do not fit.
     """
     weights = weights_of(start.checkpoint)
     if start.source:

@@ -40,9 +40,9 @@ JOBS: dict[type[Run], Callable[[Any, Post], Job]] = {
     FaceScoreRecipe: face_score,
     Recipe: landmarks,
 }
-"""How a run is made ready, by the kind of its recipe."""
+"""What makes a run ready for training, by the kind of its recipe."""
 PAUSE = timedelta(days=30)
-"""How long a process waits for another one: the processes of a run may be stopped by a signal and resume later."""
+"""Time that a process of a run waits for another one; long, since a signal may stop the processes for a while."""
 
 
 def fit(
@@ -57,7 +57,7 @@ def fit(
     """Train by a recipe.
 
     Args:
-        recipe: What to train on what.
+        recipe: The recipe.
         root: Folder of the data sets.
         out: Folder of the run: `last.ckpt`, `best.ckpt` (best in validation), `card.json`, TensorBoard logs. The
             weights in the checkpoints are the moving averages.
@@ -72,16 +72,8 @@ def fit(
         DataError: a set is missing or incomplete.
         OutputError: `out` already holds a run and `resume` is not set, or cannot be written.
     """
-    last = out / "last.ckpt"
     worker = int(os.environ.get("LOCAL_RANK", "0"))
-    if last.exists() and not resume and worker == 0:
-        raise OutputError(
-            f"{out} already holds a run; add --resume to continue it, or choose another folder with --out"
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be made: {error.strerror}; choose another folder with --out") from error
+    last = _open_folder(out, resume, worker)
     resuming = resume and last.exists()
     first = int(read_checkpoint(last)["global_step"]) if resuming else 0
     cv2.setNumThreads(1)
@@ -93,19 +85,35 @@ def fit(
     card = _started(recipe, job, root, out, first) if worker == 0 else None
     best = ModelCheckpoint(out, "best", monitor=job.monitor, mode=job.mode, enable_version_counter=False)
     trainer = _trainer(recipe, job, out, best, watch)
-    started = time.time()
-    trainer.fit(
-        job.task,
-        DataLoader(job.stream, batch_size=None, num_workers=recipe.workers, pin_memory=recipe.accelerator == "cuda"),
-        DataLoader(_Once(), batch_size=None),
-        ckpt_path=str(last) if resuming else None,
-        weights_only=True,
+    batches = DataLoader(
+        job.stream, batch_size=None, num_workers=recipe.workers, pin_memory=recipe.accelerator == "cuda"
     )
+    once = DataLoader(_Once(), batch_size=None)
+    started = time.time()
+    trainer.fit(job.task, batches, once, ckpt_path=str(last) if resuming else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     if card is not None:
         _ended(card, out, (time.time() - started) / 60, trainer.callback_metrics)
     return Path(best.best_model_path or last)
+
+
+def _open_folder(out: Path, resume: bool, worker: int) -> Path:
+    """Make the folder of a run; returns the path of its last checkpoint.
+
+    Raises:
+        OutputError: it already holds a run and `resume` is not set, or cannot be made.
+    """
+    last = out / "last.ckpt"
+    if last.exists() and not resume and worker == 0:
+        raise OutputError(
+            f"{out} already holds a run; add --resume to continue it, or choose another folder with --out"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made: {error.strerror}; choose another folder with --out") from error
+    return last
 
 
 def _trainer(
@@ -153,7 +161,7 @@ def _started(recipe: Run, job: Job, root: Path, out: Path, first: int) -> RunCar
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Write the constants of a network; returns their hash."""
+    """Write the arrays of a network; returns their hash."""
     data = pack_arrays(arrays)
     with replace_whole(path) as part:
         part.write_bytes(data)
@@ -161,7 +169,7 @@ def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def _ended(card: RunCard, out: Path, minutes: float, metrics: Mapping[str, Any]) -> None:
-    """Note in the card that its last session has come to the end of the run."""
+    """Write into the card that its last session has reached the end of the run."""
     card.sessions[-1].minutes = minutes
     card.sessions[-1].last = {name: float(value) for name, value in metrics.items() if name.startswith("val")}
     card.write(out)
@@ -170,15 +178,15 @@ def _ended(card: RunCard, out: Path, minutes: float, metrics: Mapping[str, Any])
 class _Watch(Callback):
     """Reports the number of finished steps."""
 
-    def __init__(self, tell: Callable[[int], None]) -> None:
-        self.tell = tell
+    def __init__(self, report: Callable[[int], None]) -> None:
+        self.report = report
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        self.tell(trainer.global_step)
+        self.report(trainer.global_step)
 
 
 class _Once(Dataset[int]):
-    """One item: a validation goes through all its sets in one step."""
+    """One item, since a validation covers all its sets in one step."""
 
     def __len__(self) -> int:
         return 1

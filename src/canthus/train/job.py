@@ -1,4 +1,4 @@
-"""What `fit` needs of a recipe: a task, its batches, and what decides between checkpoints."""
+"""What `fit` needs to know of a run: its task, its batches, and the value that decides between checkpoints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ from torch.utils.data import IterableDataset
 
 
 class Post(NamedTuple):
-    """Where and when a process works.
+    """The place of one process in a run.
 
     Attributes:
         root: Folder of the data sets.
         out: Folder of the run.
-        process: Number among the recipe's processes.
-        first: Step to begin at.
+        process: Number of the process among those of the recipe.
+        first: First step, after 0 where the run is resumed.
     """
 
     root: Path
@@ -32,14 +32,14 @@ class Job:
     """A run, ready to be trained.
 
     Attributes:
-        task: The module of Lightning.
-        stream: Batches of this process, each a mapping of tensors.
+        task: The Lightning module.
+        stream: Batches of this process, each a mapping from names to tensors.
         monitor: Logged value of validation that decides between checkpoints.
-        mode: Whether less or more of it is better.
+        mode: Whether lower ("min") or higher ("max") values are better.
         scheme: Name of the landmark scheme.
-        arrays: Constants of the network that are kept beside the checkpoints.
+        arrays: Constant arrays of the network by name, stored beside the checkpoints.
         faces: Facts about the training faces for the card.
-        callbacks: What else runs along.
+        callbacks: Further Lightning callbacks.
     """
 
     task: lightning.LightningModule

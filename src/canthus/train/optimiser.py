@@ -1,4 +1,4 @@
-"""How the weights of a network move over a run."""
+"""Optimisers and learning rates of training runs."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,10 +13,11 @@ OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
     "rmsprop": torch.optim.RMSprop,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
 }
+"""Optimisers by their name in recipes."""
 
 
 def optimisers_of(net: torch.nn.Module, recipe: Run) -> Any:
-    """The recipe's optimiser, no decay on norms and biases, and its learning rates, as Lightning takes them."""
+    """Optimiser and learning rates of a recipe in the form of Lightning; norms and biases have no weight decay."""
     settings = recipe.optimiser
     matrices = [p for p in net.parameters() if p.ndim > 1]
     vectors = [p for p in net.parameters() if p.ndim <= 1]

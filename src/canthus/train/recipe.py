@@ -1,4 +1,4 @@
-"""What a training run is made of: YAML checked field by field, with overrides `a.b=c`."""
+"""Recipes of training runs: YAML files whose fields are checked, with overrides `a.b=c`."""
 
 import math
 import os
@@ -18,16 +18,17 @@ Checked = TypeVar("Checked", bound=BaseModel)
 
 
 class SetShare(Strict):
-    """One data set of the mixture.
+    """One of the data sets that are mixed for training.
 
     Attributes:
         name: Name in the catalogue, as "wild68".
-        split: Part of the set.
-        weight: Share of the samples drawn from it, relative to the others.
-        trust: Weight of its labels in the losses, for sets with noisy labels.
-        options: What the reader of the set takes, as {scheme: "84", labels: 3d}.
-        given: Options that read the points by which crops are cut, where those are not the labels; with `crop: shape`.
-        union: Whether profile points take the slots of their nearest frontal points (multi_view, figure 3) in place of
+        split: Part of the set, as "train" or "val".
+        weight: Share of the training samples that are drawn from it, relative to the weights of the other sets.
+        trust: Weight of its faces in the losses, relative to a set with exact labels; below 1 for noisy labels.
+        options: Options of the reader of the set, as {scheme: "84", labels: 3d}.
+        given: Options with which the reader gives the points by which crops are cut, where those are not the labels;
+            with `crop: shape`.
+        union: Whether profile points take the slots of their nearest frontal points (multi_view, figure 3), instead of
             being converted to the scheme of the network by position.
     """
 
@@ -41,12 +42,12 @@ class SetShare(Strict):
 
 
 class Start(Strict):
-    """Weights of an earlier run.
+    """Weights of an earlier run from which a run starts.
 
     Attributes:
-        checkpoint: `best.ckpt` or `last.ckpt` of the run.
-        source: Module of that network whose weights are taken, as "trunk"; empty = all of it.
-        target: Module of this network that they go to; empty = all of it.
+        checkpoint: `best.ckpt` or `last.ckpt` of the earlier run.
+        source: Module of the earlier network whose weights are taken, as "trunk"; empty = the whole network.
+        target: Module of this network that they are loaded into; empty = the whole network.
     """
 
     checkpoint: Path
@@ -55,21 +56,21 @@ class Start(Strict):
 
 
 class Augment(Strict):
-    """How a sample is varied; probabilities where nothing else is said.
+    """Augmentation of the samples.
 
     Attributes:
-        rotation: Standard deviation of the in-plane rotation in degrees, cut at three times that.
+        rotation: Standard deviation of the in-plane rotation in degrees, clipped at three standard deviations.
         scale: Largest factor by which the box grows or shrinks, drawn log-uniformly.
-        shift: Standard deviation of the box's shift over its longer side, cut at three times that.
-        stretch: Largest factor by which one axis is stretched against the other.
-        flip: Mirror image.
-        light: Strength of brightness, contrast, gamma and white-balance changes, 0..1.
-        grey: All colour taken away.
-        blur: Gaussian or motion blur.
-        shrink: Down-scaling to a fraction of the size and back.
-        jpeg: Strong JPEG compression.
-        noise: Sensor noise.
-        occlude: A patch that covers part of the face.
+        shift: Standard deviation of the shift of the box, over its longer side, clipped at three standard deviations.
+        stretch: Largest factor by which one axis is stretched against the other, drawn log-uniformly.
+        flip: Probability of the mirror image.
+        light: Strength of the changes of brightness, contrast, gamma and white balance, 0..1.
+        grey: Probability of a grey picture.
+        blur: Probability of Gaussian or motion blur.
+        shrink: Probability of scaling down to a fraction of the size and up again.
+        jpeg: Probability of strong JPEG compression.
+        noise: Probability of sensor noise.
+        occlude: Probability of a patch that covers part of the face.
     """
 
     rotation: Number = Field(15.0, ge=0)
@@ -87,23 +88,28 @@ class Augment(Strict):
 
 
 class Drop(Strict):
-    """From this share of the steps on the learning rate is `factor` times the largest."""
+    """A step of the learning rate.
+
+    Attributes:
+        share: Share of the steps of the run after which it applies.
+        factor: Learning rate from there on, over the largest.
+    """
 
     share: Number = Field(ge=0, lt=1)
     factor: Number = Field(gt=0)
 
 
 class Optimiser(Strict):
-    """How the weights move: warm-up, then a cosine to zero, or steps.
+    """Optimiser and learning rates: linear warm-up, then a cosine to zero, or steps.
 
     Attributes:
         kind: "adamw", "rmsprop", or "sgd" with momentum .9.
         rate: Largest learning rate.
         drops: Steps of the learning rate, in order; none = a cosine to zero.
         decay: Weight decay.
-        warmup: Share of the steps in which the rate rises.
-        clip: Largest norm of the gradient.
-        ema: Decay of the moving average of the weights.
+        warmup: Share of the steps of the run in which the learning rate rises.
+        clip: Largest norm of the gradient; larger gradients are scaled down to it.
+        ema: Decay of the exponential moving average of the weights.
     """
 
     kind: Literal["adamw", "rmsprop", "sgd"] = "adamw"
@@ -116,33 +122,40 @@ class Optimiser(Strict):
 
 
 class Phase(Strict):
-    """Crops of `size` pixels for the next `share` of the steps."""
+    """A part of the run in which the pictures have one size.
+
+    Attributes:
+        share: Share of the steps of the run.
+        size: Side of the pictures or crops in pixels, a multiple of 16.
+    """
 
     share: Number = Field(gt=0, le=1)
     size: int = Field(gt=0, multiple_of=16)
 
 
 class Run(Strict):
-    """What every training run has.
+    """Recipe of any training run.
 
     Attributes:
         name: Name of the run and of the bundle made from it.
         network: Stem of the network in `nets/`.
-        preset: Which of its configs: "full" = the paper's size, "compact" for two cores, "ablation" for short trials.
-        config: Fields of that config that differ.
-        start: Weights of earlier runs that this one starts from; the rest is random.
-        sets: The mixture that is trained on.
-        val: What is validated on; the first one decides.
+        preset: Config of the network: "full" = the paper's size, "compact" for two cores, "ablation" for short trials.
+        config: Fields of the config that differ from the preset.
+        start: Weights of earlier runs that this one starts from; all other weights are random.
+        sets: Training data: a mixture of data sets.
+        val: Validation data; the first set decides between checkpoints.
+        augment: Augmentation of the training samples.
+        optimiser: Optimiser and learning rates.
         phases: Sizes of the pictures over the run; their shares add up to 1.
-        steps: Optimiser steps.
-        batch: Samples a step and process.
-        processes: Processes that share the work (one thread each on a CPU).
-        workers: Processes that prepare the pictures for each of them; 0 = it does so itself. A GPU wants several.
+        steps: Number of optimiser steps.
+        batch: Number of samples per step and process.
+        processes: Number of processes that train together (one thread each on a CPU).
+        workers: Number of further processes that prepare the batches of each process; 0 = none. A GPU needs several.
         accelerator: "cpu" or "cuda".
         precision: "bf16-mixed" or "32-true".
-        validate_every: Steps between validations.
-        patience: Validations without progress after which the run stops; 0 = never.
-        seed: Seed of everything random.
+        validate_every: Number of steps between validations.
+        patience: Number of validations without progress after which the run stops; 0 = it never stops early.
+        seed: Seed of all random numbers.
     """
 
     name: str
@@ -166,7 +179,7 @@ class Run(Strict):
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
-        """Learning rate at a step, over the largest."""
+        """Learning rate at a step, over the largest learning rate."""
         settings = self.optimiser
         warmup = max(1, round(settings.warmup * self.steps))
         if step < warmup:
@@ -186,20 +199,22 @@ class Run(Strict):
 
 
 class Recipe(Run):
-    """A training run of a network of landmarks; the phases are those of its crops.
+    """Recipe of a network of landmarks; the sizes of its phases are those of its crops.
 
     Attributes:
         network: Stem of the system.
-        stage: Stage of the system that the network begins with; empty = the first one.
-        scheme: Scheme of the network's points, to which the labels of sets of other schemes are converted; None = the
+        stage: First stage of the system that the network runs; empty = the first stage of the system.
+        scheme: Scheme of the network's points, to which the labels of sets with other schemes are converted; None = the
             scheme that all sets share.
-        earlier: Checkpoints of the stages before, in order, for a network that begins with a later stage.
-        real: Share of the crops that are cut by what the earlier stages really find; the others are cut by the labels.
-        measure: What errors in validation are divided by: "inter-ocular", or "box" = sqrt(w h) of the labels.
+        earlier: Checkpoints of the earlier stages, in order, for a network that begins with a later stage.
+        real: Share of the crops that are cut by the points that the earlier stages find; the others are cut by labels.
+        measure: Normaliser of the errors in validation: "inter-ocular", or "box" = sqrt(w h) of the labels.
         crop: How crops are cut where the stage leaves it open: around the "box" of the points, or by the similarity
             that brings the points nearest to their mean "shape" (local_global, section 3.4).
-        emphasis: How much rare shapes are preferred: weight = (distance to the mean shape / median) ** emphasis.
-        pose_model: Face model file under the data root from which head poses are fitted; None = no pose labels.
+        emphasis: Preference for rare shapes: a face is drawn with the weight (distance to the mean shape over the
+            median distance) ** emphasis; 0 = all shapes have the same weight.
+        pose_model: File of the face model by which head poses are fitted, under the folder of the data sets; None = no
+            pose labels.
         memory: Longer side of a face's box in the pictures in memory, in pixels; None = enough for the largest crop.
         losses: Weights and scales of the losses.
     """
@@ -224,13 +239,13 @@ class Recipe(Run):
         return network
 
     def memory_for(self, margin: float) -> int:
-        """Longer side of a box in the pictures in memory, for crops of a margin: half as fine again as the largest."""
+        """Longer side of a box in the pictures in memory, by default 1.5 times that in the largest crop of a margin."""
         largest = max(phase.size for phase in self.phases)
         return self.memory or 16 * math.ceil(1.5 * largest / margin / 16)
 
 
 def recipe_of(network: str, stage: str) -> type[Recipe]:
-    """The kind of recipe of a network of landmarks, whose losses may have fields of their own.
+    """Kind of recipe of a network of landmarks; its losses may have settings of their own.
 
     Raises:
         RecipeError: no such system or network.
@@ -249,7 +264,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: A YAML file.
-        overrides: "a.b=c", the value read as YAML; a number picks from a list ("sets.0.weight=2").
+        overrides: Changes "a.b=c", whose value is read as YAML; a number is an index of a list ("sets.0.weight=2").
 
     Returns:
         The recipe, every field checked.
@@ -261,7 +276,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The fields of a YAML file, not checked yet.
+    """Fields of a YAML file, not checked yet.
 
     Raises:
         RecipeError: no such file, not YAML, not a mapping, or an override that does not fit.
@@ -271,7 +286,7 @@ def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     except OSError as error:
         raise RecipeError(f"{path}: cannot read the recipe ({error.strerror}); recipes lie under recipes/") from error
     except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not YAML: {error}") from error
+        raise RecipeError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(tree, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of fields, not {type(tree).__name__}")
     for change in overrides:
@@ -280,7 +295,11 @@ def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def check_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
-    """Check the fields of a recipe read from `source`, which errors name.
+    """Check the fields of a recipe of landmarks.
+
+    Args:
+        tree: The fields.
+        source: Name of the file that errors name.
 
     Raises:
         RecipeError: an unknown or wrong field, named by its path.
@@ -298,15 +317,20 @@ def check_run(kind: type[Kind], tree: Mapping[str, Any], source: str) -> Kind:
     recipe = check(kind, tree, source)
     names = [share.name for share in recipe.val]
     if len(set(names)) < len(names):
-        raise RecipeError(f"{source}: val: a set is named twice; give one of them a folder of its own (reader:folder)")
+        raise RecipeError(f"{source}: val: two sets have the same name; give one its own folder (reader:folder)")
     total = sum(phase.share for phase in recipe.phases)
     if abs(total - 1) > 1e-6:
-        raise RecipeError(f"{source}: phases: the shares add up to {total:g}, not to 1")
+        raise RecipeError(f"{source}: phases: the shares add up to {total:g}; they must add up to 1")
     return recipe
 
 
 def check(kind: type[Checked], tree: Mapping[str, Any], source: str) -> Checked:
-    """Check fields read from `source`, which errors name.
+    """Check fields against a model.
+
+    Args:
+        kind: The model.
+        tree: The fields.
+        source: Name of the file that errors name.
 
     Raises:
         RecipeError: an unknown or wrong field, named by its path.
@@ -315,18 +339,18 @@ def check(kind: type[Checked], tree: Mapping[str, Any], source: str) -> Checked:
         return kind.model_validate(tree)
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise RecipeError("\n".join([f"{source}: the recipe does not hold:", *lines])) from error
+        raise RecipeError("\n".join([f"{source}: the recipe has wrong fields:", *lines])) from error
 
 
 def override(tree: dict[str, Any], change: str) -> None:
-    """Set one field of a tree by "a.b=c"; `load_recipe` says how.
+    """Set one field of a tree by "a.b=c", as described at `load_recipe`.
 
     Raises:
-        RecipeError: not of that form, or the tree has no such place.
+        RecipeError: the change does not have that form, or the tree has no such field.
     """
     path, equals, value = change.partition("=")
     if not equals:
-        raise RecipeError(f"--set {change}: write a.b=c")
+        raise RecipeError(f"--set {change}: a change has the form a.b=c, as optimiser.rate=1e-3")
     *parents, last = path.split(".")
     node: Any = tree
     try:
@@ -341,5 +365,5 @@ def override(tree: dict[str, Any], change: str) -> None:
 
 
 def cores() -> int:
-    """Cores that this process may use, which may be fewer than the machine has."""
+    """Number of cores that this process may use, which may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The card of a training run: all that is needed to repeat it, and what export tells of it in a bundle."""
+"""The card of a training run: all that is needed to repeat it, and the part of it that goes into a bundle."""
 
 import hashlib
 import os
@@ -17,17 +17,20 @@ from canthus.train.recipe import Run, SetShare
 from canthus.work.files import replace_whole
 
 CARD = "card.json"
+"""Name of the card in the folder of a run."""
 PACKAGES = ("canthus", "torch", "lightning", "numpy", "opencv-python-headless")
+"""Packages whose versions a card records."""
+_COPY = "copy it again from the folder of the run"
 
 
 class Session(BaseModel):
     """One start of the training command on a run.
 
     Attributes:
-        commit: Commit of the code, with a plus sign when files differ from it.
-        first_step: Step that it began at.
-        minutes: Its duration; None = it was interrupted, or has not ended.
-        last: Validation errors at its end by name.
+        commit: Commit of the code, with a plus sign if files differ from it.
+        first_step: Number of steps that the run had when it started.
+        minutes: Duration; None = it was interrupted, or has not ended.
+        last: Validation results at its end, by name.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -38,21 +41,21 @@ class Session(BaseModel):
 
 
 class RunCard(BaseModel):
-    """What a run was made of. It is written at the start of a run and again at its end.
+    """All that is needed to repeat a run. It is written at the start of the run and again at its end.
 
     Attributes:
         recipe: The recipe, with overrides applied.
         scheme: Name of the landmark scheme of the network.
         arrays: Hash of `arrays.npz` beside the card; None = the network has no arrays.
         faces: Facts about the training faces, from which export derives the limits of a model.
-        command: Command line.
+        command: Command line of the run.
         packages: Version of each package.
         python: Version of Python.
-        machine: Processor, cores, accelerator.
+        machine: Processor, number of cores, accelerator.
         data: Hash of the labels of each set; None where they are not one file.
-        sessions: The starts of the run, in order.
-        start: Cards of the runs whose weights this one started from; None where one was lost.
-        earlier: Cards of the runs of the stages before.
+        sessions: Starts of the training command on the run, in order.
+        start: Cards of the runs whose weights this one started from; None where a card was lost.
+        earlier: Cards of the runs of the earlier stages; None where a card was lost.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -74,18 +77,25 @@ class RunCard(BaseModel):
         """The card of the run that a checkpoint comes from.
 
         Raises:
-            InputError: the checkpoint or its card does not exist, or the card is not one of this version.
+            InputError: the checkpoint or its card does not exist, or this version of canthus cannot read the card.
         """
         path = checkpoint.parent / CARD
         for file in (checkpoint, path):
             if not file.is_file():
-                raise InputError(
-                    f"{file} does not exist; `canthus train` makes checkpoints with a card.json beside them"
-                )
+                raise InputError(f"{file} does not exist; `canthus train` writes checkpoints with a {CARD} beside them")
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (ValidationError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not the card of a run of this version of canthus: {error}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: damaged: {error}; {_COPY}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            if first["type"] == "json_invalid":
+                raise InputError(f"{path}: damaged: {first['msg']}; {_COPY}") from error
+            where = ".".join(map(str, first["loc"]))
+            raise InputError(
+                f"{path}: written by another version of canthus: {where}: {first['msg']};"
+                " use that version, or train again with this one"
+            ) from error
 
     @classmethod
     def of(cls, recipe: Run, root: Path, scheme: str, faces: dict[str, float], arrays: str | None) -> "RunCard":
@@ -107,7 +117,7 @@ class RunCard(BaseModel):
 
     @property
     def minutes(self) -> float | None:
-        """Duration of the sessions that ended; None = the run has not come to its end."""
+        """Total duration of the sessions that ended; None = the run has not reached its end."""
         if not self.sessions or self.sessions[-1].minutes is None:
             return None
         return sum(session.minutes or 0.0 for session in self.sessions)
@@ -116,13 +126,13 @@ class RunCard(BaseModel):
         """Write the card into the folder of the run.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the card cannot be written.
         """
         with replace_whole(folder / CARD) as part:
             part.write_text(self.model_dump_json(indent=2), encoding="utf-8")
 
     def lineage(self) -> dict[str, Any]:
-        """What a bundle tells of this run, and of those it started from."""
+        """The part of the card that goes into a bundle, with the same of the runs that this one started from."""
         kept = self.model_dump(mode="json", include={"recipe", "packages", "machine", "sessions", "faces"})
         kin = {name: [card and card.lineage() for card in getattr(self, name)] for name in ("start", "earlier")}
         return kept | {name: cards for name, cards in kin.items() if cards}
@@ -134,7 +144,7 @@ def _beside(checkpoint: Path) -> RunCard | None:
 
 
 def commit() -> str:
-    """The commit that this code is at, with a plus sign when files differ from it; "unknown" outside a checkout."""
+    """Commit of this code, with a plus sign if files differ from it; "unknown" outside a git checkout."""
     folder = Path(__file__).parent
 
     def git(*words: str) -> str:
@@ -156,7 +166,7 @@ def _processor() -> str:
 
 
 def _hash(root: Path, share: SetShare) -> str | None:
-    """Hash of the file that holds the labels of a set, where that is one file."""
+    """Hash of the file of the labels of a set; None where they are not one file."""
     folder, split = folder_of(share.name, root), share.split.partition("/")[0]
     files = [path for path in (folder / f"{split}.csv", folder / split / "index.npz") if path.is_file()]
     return hashlib.sha256(files[0].read_bytes()).hexdigest() if files else None

@@ -7,16 +7,17 @@ import pytest
 
 from canthus.errors import DataError, RecipeError
 from canthus.geometry.box import overlaps
+from canthus.nets.detection.networks import DETECTION
 from canthus.train.detection.backdrops import make_backdrops, vary_backdrop
 from canthus.train.detection.loader import SceneBatches
 from canthus.train.detection.mining import LAG, Bank, hardest
 from canthus.train.detection.pool import FacePool, load_faces, rolls_of, without_others
-from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe, load_run
-from canthus.train.detection.scenes import SEEN, Maker
+from canthus.train.detection.recipe import RECIPES, DetectorRecipe, FaceScoreRecipe, load_run
+from canthus.train.detection.scenes import SEEN, SceneMaker
 from canthus.train.recipe import Recipe
 from canthus.types import Faces
 
-RECIPES = Path(__file__).parents[3] / "recipes"
+SHIPPED = Path(__file__).parents[3] / "recipes"
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +26,10 @@ def pool(drawn: Path, small: DetectorRecipe) -> FacePool:
 
 
 @pytest.fixture(scope="module")
-def maker(pool: FacePool, small: DetectorRecipe) -> Maker:
+def maker(pool: FacePool, small: DetectorRecipe) -> SceneMaker:
     backdrops = make_backdrops(pool, 10, 160, np.random.default_rng(0))
     assert all(one.shape == (160, 160, 3) and one.dtype == np.uint8 for one in backdrops)
-    return Maker(pool, backdrops, small.scenes, small.augment)
+    return SceneMaker(pool, backdrops, small.scenes, small.augment)
 
 
 def test_faces_are_held_small(pool: FacePool, drawn: Path) -> None:
@@ -57,7 +58,7 @@ def test_rolls_follow_the_turn(pool: FacePool) -> None:
     np.testing.assert_allclose(rolls[len(pool.points) :] - rolls[: len(pool.points)], 25, atol=0.5)
 
 
-def test_truth_of_a_scene(maker: Maker) -> None:
+def test_truth_of_a_scene(maker: SceneMaker) -> None:
     """Boxes hold their points, lie in the picture and apart; the eyes are as the roll says."""
     rng, turned = np.random.default_rng(1), []
     for _ in range(25):
@@ -79,10 +80,10 @@ def test_truth_of_a_scene(maker: Maker) -> None:
     assert np.abs(forms - np.median(forms, 0)).max() < 0.15
 
 
-def test_what_is_painted_is_where_the_truth_says(pool: FacePool, maker: Maker) -> None:
+def test_what_is_painted_is_where_the_truth_says(pool: FacePool, maker: SceneMaker) -> None:
     """Drawn faces are colourful discs on a dark ground: the box is far more colourful than its surroundings are."""
     black = [np.zeros((160, 160, 3), np.uint8)]
-    rng, alone = np.random.default_rng(2), Maker(pool, black, maker.settings, maker.augment)
+    rng, alone = np.random.default_rng(2), SceneMaker(pool, black, maker.settings, maker.augment)
     for _ in range(10):
         scene = alone.scene(160, rng, angle=90.0)
         painted = np.ptp(scene.image.astype(int), axis=2) > 60
@@ -92,12 +93,12 @@ def test_what_is_painted_is_where_the_truth_says(pool: FacePool, maker: Maker) -
         assert painted[~seen].mean() < 0.02 and painted[seen].mean() > 0.1
 
 
-def test_no_face_is_covered_by_the_next(pool: FacePool, maker: Maker) -> None:
+def test_no_face_is_covered_by_the_next(pool: FacePool, maker: SceneMaker) -> None:
     """The dark ground of a picture that is pasted later does not hide the faces that are there."""
     black = [np.zeros((160, 160, 3), np.uint8)]
     crowd = maker.settings.model_copy(update={"single": 0.0, "empty": 0.0, "most": 8})
     plain = maker.augment.model_copy(update={"occlude": 0.0})
-    rng, many, least = np.random.default_rng(3), Maker(pool, black, crowd, plain), []
+    rng, many, least = np.random.default_rng(3), SceneMaker(pool, black, crowd, plain), []
     for _ in range(20):
         scene = many.scene(160, rng)
         painted = np.ptp(scene.image.astype(int), axis=2) > 60
@@ -106,7 +107,7 @@ def test_no_face_is_covered_by_the_next(pool: FacePool, maker: Maker) -> None:
     assert len(least) > 50 and min(least) > 0.25
 
 
-def test_batches_depend_on_seed_step_and_process(maker: Maker, small: DetectorRecipe, tmp_path: Path) -> None:
+def test_batches_depend_on_seed_step_and_process(maker: SceneMaker, small: DetectorRecipe, tmp_path: Path) -> None:
     bank = Bank(tmp_path, 0, 0)
     one, again, other = (SceneBatches(maker, small, process, bank).batch(3) for process in (0, 0, 1))
     assert all(np.array_equal(one[name], again[name], equal_nan=True) for name in one)
@@ -135,19 +136,23 @@ def test_the_hardest_negatives() -> None:
     assert len(hardest([picture], [faces], keep=5, ceiling=1.0)) == 3
 
 
-def test_windows_of_backdrops(maker: Maker) -> None:
+def test_windows_of_backdrops(maker: SceneMaker) -> None:
     rng = np.random.default_rng(3)
     shapes = {vary_backdrop(maker.backdrops, size, rng).shape for size in (64, 160)}
     assert shapes == {(64, 64, 3), (160, 160, 3)}
 
 
 def test_recipes_of_every_kind(tmp_path: Path) -> None:
-    assert isinstance(load_run(RECIPES / "detector.yaml"), DetectorRecipe)
-    assert isinstance(load_run(RECIPES / "face_score.yaml"), FaceScoreRecipe)
-    assert isinstance(load_run(RECIPES / "compact.yaml"), Recipe)
+    assert isinstance(load_run(SHIPPED / "detector.yaml"), DetectorRecipe)
+    assert isinstance(load_run(SHIPPED / "face_score.yaml"), FaceScoreRecipe)
+    assert isinstance(load_run(SHIPPED / "compact.yaml"), Recipe)
     with pytest.raises(RecipeError, match=r"scenes\.faces"):
-        load_run(RECIPES / "detector.yaml", ["scenes.faces=3"])
+        load_run(SHIPPED / "detector.yaml", ["scenes.faces=3"])
     with pytest.raises(RecipeError, match="multiples of 32"):
-        load_run(RECIPES / "detector.yaml", ["phases.0.size=208"])
+        load_run(SHIPPED / "detector.yaml", ["phases.0.size=208"])
     with pytest.raises(RecipeError, match="shares add up"):
-        load_run(RECIPES / "detector.yaml", ["phases.0.share=0.5"])
+        load_run(SHIPPED / "detector.yaml", ["phases.0.share=0.5"])
+
+
+def test_every_network_has_a_recipe() -> None:
+    assert RECIPES.keys() == DETECTION.keys()

@@ -1,4 +1,4 @@
-"""Pictures without a face: what lies around faces in photographs, and made ones (noise, patterns, shuffled pieces)."""
+"""Pictures without a face: surroundings of faces, noise, patterns, and shuffled pieces of photographs."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -13,18 +13,18 @@ from canthus.types import Image
 Random = np.random.Generator
 
 MARGIN = 0.25
-"""How far from a face's box its surroundings begin, in sides of the box: hair and ears go with the face."""
+"""Distance from a face's box at which its surroundings begin, in sides of the box; hair and ears lie nearer."""
 LEAST = 24
-"""Shorter side of a piece of the surroundings, in pixels."""
+"""Shortest side of a piece of the surroundings, in pixels."""
 
 
 def make_backdrops(pool: FacePool, count: int, side: int, rng: Random) -> list[Image]:
     """Backdrops of all kinds.
 
     Args:
-        pool: Photographs whose surroundings and pieces are used.
-        count: How many.
-        side: Their side in pixels.
+        pool: Photographs from which surroundings and pieces are taken.
+        count: Number of backdrops.
+        side: Side of each in pixels.
         rng: Randomness.
 
     Returns:
@@ -37,7 +37,7 @@ def make_backdrops(pool: FacePool, count: int, side: int, rng: Random) -> list[I
 def surroundings(pool: FacePool, side: int, rng: Random) -> Image:
     """A piece of a photograph beside the face, mirrored until it fills the picture. (side, side, 3).
 
-    Pieces in which OpenCV's cascades see anything are left out: people nobody has labelled stand there.
+    Pieces in which OpenCV's cascades detect anything are left out: they may show unlabelled faces.
     """
     cascades = _cascades()
     for _ in range(20):
@@ -118,7 +118,7 @@ def shuffled(pool: FacePool, side: int, rng: Random) -> Image:
 
 
 def vary_backdrop(backdrops: Sequence[Image], size: int, rng: Random) -> Image:
-    """A window of one of the backdrops, mirrored, turned by right angles, tinted. (size, size, 3)."""
+    """A window of one of the backdrops, mirrored, rotated by right angles, tinted. (size, size, 3)."""
     picture = backdrops[int(rng.integers(len(backdrops)))]
     room = picture.shape[0] - size
     x, y = rng.integers(0, room + 1, 2)
@@ -143,5 +143,6 @@ def _filled(piece: Image, side: int) -> Image:
 
 
 def _mirrored(length: int, side: int) -> np.ndarray:
-    place = np.arange(side) % (2 * length)
-    return np.where(place < length, place, 2 * length - 1 - place)
+    """Indices of `side` pixels in a row of `length` that is mirrored at its ends."""
+    position = np.arange(side) % (2 * length)
+    return np.where(position < length, position, 2 * length - 1 - position)

@@ -1,4 +1,4 @@
-"""Runs of the detector and of the face score, made ready for `fit`."""
+"""Training runs of the detector and of the face score, made ready for `fit`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,29 +6,27 @@ from typing import Any
 import numpy as np
 
 from canthus.errors import RecipeError
-from canthus.nets import detector as nets_detector
-from canthus.nets import face_score as nets_score
-from canthus.nets.network import configured
+from canthus.nets.detection.networks import configure
 from canthus.train.detection.backdrops import make_backdrops
-from canthus.train.detection.loader import Endless, SceneBatches
+from canthus.train.detection.crops import CropMaker
+from canthus.train.detection.loader import CropBatches, Endless, SceneBatches
 from canthus.train.detection.mining import Bank, Miner
 from canthus.train.detection.pool import load_faces
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
-from canthus.train.detection.scenes import Maker, Scene
-from canthus.train.detection.score_loader import CropBatches, Crops
+from canthus.train.detection.scenes import Scene, SceneMaker
 from canthus.train.detection.task import ANGLES, DetectorTask, FaceScoreTask
 from canthus.train.job import Job, Post
 from canthus.train.recipe import Augment
 from canthus.types import Image
 
 BUILD, VALIDATION = 2**31, 2**31 + 1
-"""Places in the sequence of random numbers of a seed, beyond any step."""
+"""Positions in the sequence of random numbers of a seed, beyond any step: for the backdrops, and for validation."""
 PLAIN = Augment(flip=0, light=0, grey=0, blur=0, shrink=0, jpeg=0, noise=0, occlude=0, stretch=1)
-"""Pictures of validation are as they are."""
+"""Augmentation of the pictures of validation: none."""
 
 
 def detector(recipe: DetectorRecipe, post: Post) -> Job:
-    """A run of the detector; the highest average precision, mean over the angles, wins.
+    """A run of the detector; its best checkpoint has the highest average precision, mean over the rotations.
 
     Raises:
         BundleError: `hide` is no bundle of a detector.
@@ -36,12 +34,11 @@ def detector(recipe: DetectorRecipe, post: Post) -> Job:
         RecipeError: the network has no such config.
     """
     side = max(phase.size for phase in recipe.phases)
-    config = configured(nets_detector.PRESETS, recipe.network, recipe.preset, recipe.config)
-    pool = load_faces(recipe.sets, post.root, recipe.scenes.held, recipe.hide)
+    config = configure(recipe.network, recipe.preset, recipe.config)
+    pool = load_faces(recipe.sets, post.root, recipe.scenes.memory, recipe.hide)
     rng = np.random.default_rng((recipe.seed, BUILD, post.process))
-    maker = Maker(
-        pool, make_backdrops(pool, recipe.scenes.backdrops, side + side // 8, rng), recipe.scenes, recipe.augment
-    )
+    backdrops = make_backdrops(pool, recipe.scenes.backdrops, side + side // 8, rng)
+    maker = SceneMaker(pool, backdrops, recipe.scenes, recipe.augment)
     bank = Bank(post.out, post.process, recipe.mining.every)
     batches = SceneBatches(maker, recipe, post.process, bank)
     task = DetectorTask(recipe, config, *validation(recipe, post))
@@ -50,12 +47,12 @@ def detector(recipe: DetectorRecipe, post: Post) -> Job:
 
 
 def validation(recipe: DetectorRecipe, post: Post) -> tuple[Mapping[int, list[Scene]], list[Image]]:
-    """The same mosaics at every angle, made of the sets of validation, and pictures without a face."""
+    """The same mosaics of the validation sets at every rotation, and pictures without a face."""
     side = recipe.phases[-1].size
-    pool = load_faces(recipe.val, post.root, recipe.scenes.held, recipe.hide)
+    pool = load_faces(recipe.val, post.root, recipe.scenes.memory, recipe.hide)
     count = recipe.val_pictures
     backdrops = make_backdrops(pool, max(count, 8), side + side // 8, np.random.default_rng((recipe.seed, VALIDATION)))
-    maker = Maker(pool, backdrops, recipe.scenes, PLAIN)
+    maker = SceneMaker(pool, backdrops, recipe.scenes, PLAIN)
     scenes = {}
     for angle in ANGLES:
         rng = np.random.default_rng((recipe.seed, VALIDATION, 1))
@@ -65,19 +62,18 @@ def validation(recipe: DetectorRecipe, post: Post) -> tuple[Mapping[int, list[Sc
 
 
 def face_score(recipe: FaceScoreRecipe, post: Post) -> Job:
-    """A run of the third stage; the largest area under the ROC wins.
+    """A run of the face score; its best checkpoint has the largest area under the ROC curve.
 
     Raises:
         BundleError: `hide` is no bundle of a detector.
         DataError: a set is missing or incomplete.
         RecipeError: the network has no such config, or the phases are not one of its size.
     """
-    config = configured(nets_score.PRESETS, recipe.network, recipe.preset, recipe.config)
+    config = configure(recipe.network, recipe.preset, recipe.config)
     if {phase.size for phase in recipe.phases} != {config.size}:
         raise RecipeError(f"phases: the face score sees crops of {config.size} pixels, in one phase of that size")
     rng = np.random.default_rng((recipe.seed, BUILD, post.process))
-    crops = _crops(recipe, post, config, rng, val=False)
-    batches = CropBatches(crops, recipe, post.process)
+    batches = CropBatches(_crops(recipe, post, config, rng, val=False), recipe, post.process)
     rng = np.random.default_rng((recipe.seed, VALIDATION))
     other = _crops(recipe, post, config, rng, val=True)
     makers = {"around": other.around, "beside": other.beside, "background": other.background}
@@ -86,6 +82,7 @@ def face_score(recipe: FaceScoreRecipe, post: Post) -> Job:
     return Job(task, Endless(batches, post.first), "val/auc", "max", "5")
 
 
-def _crops(recipe: FaceScoreRecipe, post: Post, config: Any, rng: np.random.Generator, *, val: bool) -> Crops:
-    pool = load_faces(recipe.val if val else recipe.sets, post.root, recipe.held, recipe.hide)
-    return Crops(pool, make_backdrops(pool, recipe.backdrops, 3 * config.size, rng), config, recipe)
+def _crops(recipe: FaceScoreRecipe, post: Post, config: Any, rng: np.random.Generator, *, val: bool) -> CropMaker:
+    """Maker of crops of the training sets, or of the validation sets."""
+    pool = load_faces(recipe.val if val else recipe.sets, post.root, recipe.memory, recipe.hide)
+    return CropMaker(pool, make_backdrops(pool, recipe.backdrops, 3 * config.size, rng), config, recipe)

@@ -1,8 +1,8 @@
-"""Hard negatives: what the detector takes for a face in pictures that have none, fed back as pieces to paste.
+"""Hard negatives: false detections in pictures without a face, which later training pictures show again.
 
-Every `mining.every` steps each process searches pictures that it makes for that step and keeps the highest-scoring
-false detections in a file of the run's folder, whole or not at all. A batch uses the files of its own process that are
-at least `LAG` steps older, so that workers which prepare batches ahead, and a run that is resumed, see the same ones.
+Every `mining.every` steps each process runs the detector on pictures without a face and keeps the false detections with
+the highest scores in a file in the folder of the run. A batch uses the files of its own process that are at least `LAG`
+steps older. So workers that prepare batches ahead, and runs that are resumed, use the same ones.
 """
 
 from collections.abc import Sequence
@@ -17,23 +17,30 @@ from torch import nn
 from canthus.errors import DataError
 from canthus.geometry.crop import crop_matrix, warp
 from canthus.train.detection.recipe import DetectorRecipe
-from canthus.train.detection.scenes import Maker
+from canthus.train.detection.scenes import SceneMaker
+from canthus.train.detection.task import detector_of
 from canthus.types import Faces, Floats, Image
 from canthus.work.files import replace_whole
 
 LAG = 50
-"""More steps than any worker prepares ahead."""
+"""Number of steps after which a search is used; more than any worker prepares ahead."""
 SIDE = 96
-"""Of a mined piece, in pixels."""
+"""Side of a mined piece, in pixels."""
 AROUND = 1.6
-"""Side of a mined piece over that of the false box."""
+"""Side of a mined piece over that of the false detection, in the picture."""
 
 
 class Bank:
-    """The mined pieces of a process."""
+    """The mined pieces of one process, in files."""
 
     def __init__(self, folder: Path, process: int, every: int) -> None:
-        """Look into the folder of a run; `every` steps there is a search, 0 = never."""
+        """Open the files of a process.
+
+        Args:
+            folder: Folder of the run.
+            process: Number of the process among those of the recipe.
+            every: Number of steps between searches; 0 = no search.
+        """
         self.folder, self.process, self.every = folder, process, every
 
     def path(self, step: int) -> Path:
@@ -41,14 +48,14 @@ class Bank:
         return self.folder / "negatives" / f"{step}-{self.process}.npz"
 
     def add(self, step: int, pieces: Sequence[Image]) -> None:
-        """Write what a search has found."""
+        """Write the pieces that the search after a step has found."""
         path = self.path(step)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replace_whole(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, pieces=np.array(pieces, np.uint8).reshape(-1, SIDE, SIDE, 3))
 
     def before(self, step: int) -> Sequence[Image]:
-        """The pieces that a batch may use."""
+        """The pieces that the batch of a step may use."""
         last = 0 if self.every == 0 or step < LAG else (step - LAG) // self.every * self.every
         return _pieces(tuple(self.path(one) for one in range(self.every, last + 1, self.every)) if last else ())
 
@@ -58,22 +65,22 @@ def _pieces(paths: tuple[Path, ...]) -> Sequence[Image]:
     found: list[Image] = []
     for path in paths:
         if not path.is_file():
-            raise DataError(f"{path} is missing: what a search has found; begin the run anew, or set mining.every=0")
+            raise DataError(
+                f"{path} is missing, mined negatives of this run; start the run again, or set mining.every=0"
+            )
         with np.load(path) as archive:
             found += list(archive["pieces"])
     return found
 
 
 class Miner(Callback):
-    """Searches between steps."""
+    """Searches for hard negatives between steps."""
 
-    def __init__(self, maker: Maker, recipe: DetectorRecipe, bank: Bank) -> None:
+    def __init__(self, maker: SceneMaker, recipe: DetectorRecipe, bank: Bank) -> None:
         self.maker, self.recipe, self.bank = maker, recipe, bank
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: object) -> None:
-        """Search when it is time."""
-        from canthus.train.detection.task import detector_of
-
+        """Search if a search is due after this step."""
         step, settings = trainer.global_step, self.recipe.mining
         if settings.every == 0 or step == 0 or step % settings.every:
             return
@@ -87,13 +94,13 @@ class Miner(Callback):
 
 
 def hardest(pictures: Sequence[Image], found: Sequence[Faces], keep: int, ceiling: float) -> list[Image]:
-    """Pieces around the highest-scoring of what was found in pictures without a face.
+    """Pieces around the false detections with the highest scores.
 
     Args:
-        pictures: Each (H, W, 3).
-        found: Of each picture.
-        keep: Pieces at most.
-        ceiling: What scores higher is left out: it may be a face that nobody has labelled.
+        pictures: Pictures without a face, each (H, W, 3).
+        found: Detections in each picture.
+        keep: Largest number of pieces.
+        ceiling: Maximum score; what scores higher is left out, since it may be an unlabelled face.
 
     Returns:
         Pieces (96, 96, 3).

@@ -1,4 +1,4 @@
-"""Labelled faces in memory, from which pictures for the detector are made."""
+"""Labelled faces in memory, from which the training pictures of detector and face score are made."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +14,17 @@ from canthus.data.sample import Sample
 from canthus.detect.own import open_own
 from canthus.errors import DataError
 from canthus.geometry.crop import box_of, shape_frames, unit_mean
+from canthus.train.memory import reduced, scaled
 from canthus.train.recipe import SetShare
 from canthus.types import Floats, Image
 
 SCHEME = "68"
 HIDDEN = 1.4
-"""Of the box of somebody whom nobody has labelled so much is hidden, in its sides."""
+"""Side of the patch that is blurred out around an unlabelled face, over that of its box."""
 KEPT = 1.2
-"""Of the box of a labelled face so much stays, in its sides."""
+"""Side of the patch around the labelled face that is never blurred out, over that of its box."""
 COARSE = 3
-"""Pixels across that stay of what is hidden."""
+"""Number of pixels across to which a patch is reduced before it is blurred out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +32,10 @@ class FacePool:
     """Faces, arrays aligned by face.
 
     Attributes:
-        images: Pictures, reduced.
-        points: The 68 landmarks in them, pixels. Shape (L, 68, 2).
-        rolls: How far each head is turned: of the mean face's Procrustes fit, degrees clockwise. Shape (L,).
-        chance: How often each is drawn; adds up to 1. Shape (L,).
+        images: Pictures, reduced. L of them.
+        points: The 68 landmarks in pixels of those pictures. Shape (L, 68, 2).
+        rolls: In-plane rotation of each head, by Procrustes fit of the mean face, degrees clockwise. Shape (L,).
+        chance: Probability that a face is drawn; adds up to 1. Shape (L,).
     """
 
     images: Sequence[Image]
@@ -49,14 +50,14 @@ class FacePool:
         return boxes
 
 
-def load_faces(shares: Sequence[SetShare], root: Path, held: int, hide: Path | None = None) -> FacePool:
+def load_faces(shares: Sequence[SetShare], root: Path, memory: int, hide: Path | None = None) -> FacePool:
     """Read faces into memory.
 
     Args:
         shares: The sets and their weights.
         root: Folder of the data sets.
-        held: Longer side of a face's box that is kept at most, in pixels.
-        hide: Bundle of a detector: people whom it sees and nobody has labelled are hidden; None = nobody is.
+        memory: Longer side of a face's box in the pictures in memory at most, in pixels.
+        hide: Bundle of a detector; unlabelled faces that it finds are blurred out; None = they stay.
 
     Raises:
         BundleError: `hide` is no bundle of a detector.
@@ -68,13 +69,16 @@ def load_faces(shares: Sequence[SetShare], root: Path, held: int, hide: Path | N
     for share in shares:
         some = [s for s in open_set(share.name, root, share.split, **share.options) if np.isfinite(s.points).all()]
         if not some or some[0].scheme != SCHEME:
-            raise DataError(f"{share.name} {share.split}: it has no faces with {SCHEME} points to learn from")
+            raise DataError(f"{share.name} {share.split}: no face has all {SCHEME} points; the recipe needs other sets")
         samples += some
         chance.append(np.full(len(some), share.weight / len(some)))
     detector = open_own(bundle=hide) if hide else None
 
     def read(sample: Sample) -> tuple[Image, Floats]:
-        image, points = _reduced(sample, held)
+        image, scale = reduced(sample, memory)
+        points = np.asarray(sample.points[:, :2], np.float32)
+        if (scale != 1).any():
+            points = scaled(points, scale)
         return (without_others(image, box_of(points), detector.detect(image).boxes) if detector else image), points
 
     with ThreadPoolExecutor(4) as threads:
@@ -85,18 +89,18 @@ def load_faces(shares: Sequence[SetShare], root: Path, held: int, hide: Path | N
 
 
 def rolls_of(points: Floats) -> Floats:
-    """In-plane angles of heads, by the similarity from the mean face. (L, 68, 2) -> (L,) degrees."""
+    """In-plane rotations of heads, by the similarity from the mean face. (L, 68, 2) -> (L,) degrees clockwise."""
     frames = shape_frames(points, unit_mean(points))
     return -np.degrees(np.arctan2(frames[:, 1, 0], frames[:, 0, 0])).astype(np.float32)
 
 
 def without_others(image: Image, face: Floats, found: Floats) -> Image:
-    """A picture with everybody hidden but the labelled face: where they are only a smooth patch of colour is left.
+    """A picture in which all faces but the labelled one are blurred out: smooth patches of colour take their places.
 
     Args:
         image: Shape (H, W, 3).
         face: Box of the labelled face, which stays whole. Shape (4,).
-        found: Boxes of all faces; those whose middle lies in `face` are the labelled one. Shape (F, 4).
+        found: Boxes of all faces; one whose centre lies in `face` is the labelled one. Shape (F, 4).
     """
     height, width = image.shape[:2]
     middles = (found[:, :2] + found[:, 2:]) / 2
@@ -115,19 +119,7 @@ def without_others(image: Image, face: Floats, found: Floats) -> Image:
 
 
 def _grown(box: Floats, factor: float, width: int, height: int) -> list[int]:
+    """A box with its sides multiplied, in whole pixels and within the picture."""
     middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * factor / 2
     corners = np.concatenate([middle - half, middle + half]).round()
     return [int(value) for value in np.clip(corners, 0, [width, height, width, height])]
-
-
-def _reduced(sample: Sample, held: int) -> tuple[Image, Floats]:
-    image, points = sample.picture(), np.asarray(sample.points[:, :2], np.float32)
-    box = box_of(points)
-    factor = held / float(max(box[2:] - box[:2]))
-    if factor >= 1:
-        return image, points
-    height, width = image.shape[:2]
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    scale = np.array(size, np.float32) / (width, height)
-    return small, ((points + 0.5) * scale - 0.5).astype(np.float32)

@@ -1,8 +1,8 @@
-"""Pictures for the detector: faces at any rotation and scale, alone or many, pasted onto backdrops.
+"""Training pictures of the detector: faces at any rotation and scale, one or many, pasted onto backdrops.
 
-The truth of a face is the box of its turned landmarks, upright in the picture (the house's boxes), its five points, and
-its roll: the angle it was turned by, plus its own. Of the box of a face at least the share `SEEN` is in the picture;
-what is pasted later does not cover it.
+The truth of a face is the upright box of its rotated landmarks, its five points, and its roll: the angle by which it
+was rotated, plus the roll of its head in the photograph. At least the share `SEEN` of a face's box lies in the picture,
+and faces that are pasted later do not cover it.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from canthus.geometry.crop import box_of, warp
 from canthus.geometry.transform import Matrix, apply, compose, similarity
@@ -25,14 +26,17 @@ from canthus.types import Floats, Image
 Random = np.random.Generator
 
 SEEN = 0.8
+"""Smallest share of the box of a face that lies in the picture."""
 APART = 1.2
-"""Centres of two faces are at least so many mean sides apart."""
+"""Smallest distance of the centres of two faces, in mean sides of their boxes."""
 KEPT = 1.15
-"""Of the box of a face so much, in its sides, stays as it was pasted."""
+"""Side of the patch around a face that later faces do not cover, over that of its box."""
 SHARP = 48
-"""Only faces with a longer side are blurred or shrunk, in pixels."""
+"""Longer side of the smallest box of a face that is blurred or shrunk, in pixels."""
 UPRIGHT = 20.0
+"""Largest rotation of the faces of upright pictures, in degrees."""
 TRIES = 12
+"""Number of positions that are tried for a face before it is given up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +45,9 @@ class Scene:
 
     Attributes:
         image: Shape (S, S, 3).
-        boxes: Shape (F, 4), pixels.
-        points: The five points. Shape (F, 5, 2).
-        rolls: Degrees clockwise. Shape (F,).
+        boxes: Boxes of the landmarks, pixels. Shape (F, 4).
+        points: The five points, pixels. Shape (F, 5, 2).
+        rolls: In-plane rotations of the heads, degrees clockwise. Shape (F,).
     """
 
     image: Image
@@ -53,14 +57,14 @@ class Scene:
 
 
 @dataclass(frozen=True, eq=False)
-class Maker:
+class SceneMaker:
     """Makes scenes.
 
     Attributes:
-        pool: The faces.
-        backdrops: Pictures without one, not smaller than the scenes.
-        settings: How scenes are made.
-        augment: How they vary: occlusion, blur and shrinking of each face, the rest of the whole picture.
+        pool: Labelled faces.
+        backdrops: Pictures without a face, not smaller than the scenes.
+        settings: Settings of the scenes.
+        augment: Augmentation: of each face by occlusion, blur and shrinking, of the whole picture by the rest.
     """
 
     pool: FacePool
@@ -72,10 +76,10 @@ class Maker:
         """Make one.
 
         Args:
-            size: Side of the picture.
+            size: Side of the picture in pixels.
             rng: Randomness.
-            angle: By which every face is turned, degrees; None = by any, or by little, as the settings say.
-            distractors: Small pictures without a face to paste.
+            angle: Rotation of every face in degrees; None = a random one for each, within the settings.
+            distractors: Small pictures without a face that may be pasted in.
         """
         settings = self.settings
         canvas = vary_backdrop(self.backdrops, size, rng)
@@ -112,7 +116,18 @@ class Maker:
     def _paste(
         self, canvas: Image, others: Sequence[tuple[Floats, Floats, float]], turn: float, rng: Random, *, alone: bool
     ) -> tuple[Floats, Floats, float] | None:
-        """Put a face where there is room; None where none was found."""
+        """Paste a random face where there is room.
+
+        Args:
+            canvas: The picture, which is changed. Shape (S, S, 3).
+            others: Box, points and roll of the faces that it shows.
+            turn: Rotation of the face in degrees.
+            rng: Randomness.
+            alone: Whether it is the only face, with all that its photograph shows around it.
+
+        Returns:
+            Its box, points and roll; None = no room was found.
+        """
         pool, size = self.pool, canvas.shape[0]
         index = int(rng.choice(len(pool.images), p=pool.chance))
         image, points, roll = pool.images[index], pool.points[index], float(pool.rolls[index])
@@ -126,20 +141,14 @@ class Maker:
         scale = side / float((box[2:] - box[:2]).max())
         to_origin = similarity(shift=tuple((-(box[:2] + box[2:]) / 2).tolist()))
         linear = compose(similarity(scale, turn), compose(np.array([[stretch, 0, 0], [0, 1 / stretch, 0]]), to_origin))
-        around = apply(linear, points)
-        margin = box_of(around)
-        for _ in range(TRIES):
-            room = 0.5 - SEEN / 2
-            reach = (margin[2:] - margin[:2]) * room
-            centre = rng.uniform(-margin[:2] - reach, np.maximum(size - margin[2:] + reach, -margin[:2] - reach + 1))
-            placed = margin + np.tile(centre, 2)
-            if _seen(placed, size) >= SEEN and all(_apart(placed, other) for other, _, _ in others):
-                break
-        else:
+        boxes = [other for other, _, _ in others]
+        found = _room(box_of(apply(linear, points)), boxes, size, rng)
+        if found is None:
             return None
+        placed, centre = found
         matrix = compose(similarity(shift=tuple(centre.tolist())), linear)
-        reach_of_frame = np.inf if alone else float(rng.uniform(0.7, 1.2))
-        self._blend(canvas, image, matrix, (placed, turn, reach_of_frame), rng, [other for other, _, _ in others])
+        reach = np.inf if alone else float(rng.uniform(0.7, 1.2))
+        self._blend(canvas, image, matrix, (placed, turn, reach), rng, boxes)
         moved = apply(matrix, points)
         final = (roll + turn + 180) % 360 - 180
         return placed.astype(np.float32), convert(moved, SCHEME, "5").astype(np.float32), final
@@ -153,18 +162,25 @@ class Maker:
         rng: Random,
         others: Sequence[Floats],
     ) -> None:
-        """Lay a picture under a map onto the canvas, as far as `reach` sides of the box around its centre.
+        """Draw the photograph of a face onto the canvas.
 
-        The faces in the boxes `others` stay in front.
+        Args:
+            canvas: The picture, which is changed. Shape (S, S, 3).
+            image: The photograph.
+            matrix: Map from the photograph to the canvas.
+            where: Box of the face in the canvas, its rotation in degrees, and half the side of the part of the
+                photograph that is drawn, in sides of the box; infinite = all of it.
+            rng: Randomness.
+            others: Boxes of the faces in the canvas, which stay in front.
         """
-        box, turn, reach = where
+        box, _, reach = where
         size = canvas.shape[0]
         side = float((box[2:] - box[:2]).max())
-        centre = (box[:2] + box[2:]) / 2
         half = min(1.5 * reach * side, 1.0 * size)
-        x0, y0 = (max(0, int(value)) for value in centre - half)
+        x0, y0 = (max(0, int(value)) for value in (box[:2] + box[2:]) / 2 - half)
         length = min(size, int(2 * half) + 2)
-        patch = warp(image, compose(similarity(shift=(-x0, -y0)), matrix), length)
+        to_patch = compose(similarity(shift=(-x0, -y0)), matrix)
+        patch = warp(image, to_patch, length)
         if side > SHARP:
             if rng.random() < self.augment.shrink:
                 patch = shrink(patch, rng)
@@ -178,22 +194,8 @@ class Maker:
         mask = np.zeros((length, length), np.uint8)
         cv2.fillConvexPoly(mask, (apply(matrix, frame) - (x0, y0)).round().astype(np.int32), 255)
         if np.isfinite(reach):
-            limit = np.zeros_like(mask)
-            corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float64) * reach * side
-            middle = centre - (x0, y0)
-            if rng.random() < 0.5:
-                square = apply(similarity(1, turn, tuple(middle.tolist())), corners)
-                cv2.fillConvexPoly(limit, square.round().astype(np.int32), 255)
-            else:
-                radius = round(1.1 * reach * side)
-                cv2.circle(limit, tuple(middle.round().astype(int).tolist()), radius, 255, -1)
-            mask &= limit
-        for front in others:
-            kept = (front[2:] - front[:2]) * KEPT / 2
-            around = (front[:2] + front[2:]) / 2 - (x0, y0)
-            left, top = np.maximum(0, (around - kept).round().astype(int))
-            right, bottom = np.maximum(0, (around + kept).round().astype(int) + 1)
-            mask[top:bottom, left:right] = 0
+            mask &= _limit(length, where, (x0, y0), rng)
+        _spare(mask, others, (x0, y0))
         if rng.random() < 0.5:
             mask = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 3))).astype(np.uint8, copy=False)
         target = canvas[y0 : y0 + length, x0 : x0 + length]
@@ -202,8 +204,61 @@ class Maker:
         target[:] = ((patch * share + target * (255 - share)) // 255).astype(np.uint8)
 
 
+def _room(box: Floats, others: Sequence[Floats], size: int, rng: Random) -> tuple[Floats, NDArray[np.float64]] | None:
+    """A random position at which a face can be seen and is far enough from the others.
+
+    Args:
+        box: Box of the face around the origin. Shape (4,).
+        others: Boxes of the other faces in the picture.
+        size: Side of the picture.
+        rng: Randomness.
+
+    Returns:
+        The box there (4,), and its shift (2,); None = no position was found.
+    """
+    reach = (box[2:] - box[:2]) * (0.5 - SEEN / 2)
+    for _ in range(TRIES):
+        centre = rng.uniform(-box[:2] - reach, np.maximum(size - box[2:] + reach, -box[:2] - reach + 1))
+        placed = box + np.tile(centre, 2)
+        if _seen(placed, size) >= SEEN and all(_apart(placed, other) for other in others):
+            return placed, centre
+    return None
+
+
+def _limit(length: int, where: tuple[Floats, float, float], corner: tuple[int, int], rng: Random) -> Image:
+    """Mask of the part of a patch that is drawn: a rotated square or a disc around the face. (length, length).
+
+    Args:
+        length: Side of the patch.
+        where: Box of the face, its rotation, and half the side of the square in sides of the box.
+        corner: First pixel of the patch in the picture, (x, y).
+        rng: Randomness.
+    """
+    box, turn, reach = where
+    side = float((box[2:] - box[:2]).max())
+    middle = (box[:2] + box[2:]) / 2 - corner
+    mask = np.zeros((length, length), np.uint8)
+    if rng.random() < 0.5:
+        corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float64) * reach * side
+        square = apply(similarity(1, turn, tuple(middle.tolist())), corners)
+        cv2.fillConvexPoly(mask, square.round().astype(np.int32), 255)
+    else:
+        cv2.circle(mask, tuple(middle.round().astype(int).tolist()), round(1.1 * reach * side), 255, -1)
+    return mask
+
+
+def _spare(mask: Image, boxes: Sequence[Floats], corner: tuple[int, int]) -> None:
+    """Take the faces in boxes of the picture out of the mask of a patch, whose first pixel is `corner`, (x, y)."""
+    for box in boxes:
+        kept = (box[2:] - box[:2]) * KEPT / 2
+        around = (box[:2] + box[2:]) / 2 - corner
+        left, top = np.maximum(0, (around - kept).round().astype(int))
+        right, bottom = np.maximum(0, (around + kept).round().astype(int) + 1)
+        mask[top:bottom, left:right] = 0
+
+
 def _covered(patch: Image, box: np.ndarray, rng: Random, other: Image) -> Image:
-    """A patch with a part of the face covered, however small it is in the patch."""
+    """A patch in which a part of the face, whose box is given, is covered, however small the face is."""
     x, y = (max(0, int(value)) for value in box[:2])
     side = min(int(max(box[2:] - box[:2])), patch.shape[0] - x, patch.shape[1] - y)
     if side < 8:
@@ -214,7 +269,7 @@ def _covered(patch: Image, box: np.ndarray, rng: Random, other: Image) -> Image:
 
 
 def _stick(canvas: Image, piece: Image, rng: Random) -> None:
-    """Paste a small picture anywhere, at a random size, turned by right angles."""
+    """Paste a small picture at a random position and size, rotated by right angles."""
     size = canvas.shape[0]
     side = int(np.exp(rng.uniform(np.log(24), np.log(max(25, size / 2)))))
     small = cv2.resize(np.rot90(piece, int(rng.integers(4))), (side, side), interpolation=cv2.INTER_AREA)
@@ -229,6 +284,7 @@ def _seen(box: Floats, size: int) -> float:
 
 
 def _apart(box: Floats, other: Floats) -> bool:
+    """Whether two boxes are at least `APART` mean sides apart."""
     gap = np.abs((box[:2] + box[2:]) - (other[:2] + other[2:])) / 2
     sides = (box[2:] - box[:2]).max() + (other[2:] - other[:2]).max()
     return bool(gap.max() > APART * sides / 2)

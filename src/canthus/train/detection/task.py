@@ -1,4 +1,4 @@
-"""The training steps of the detector and of the face score; validation runs the shipped code over the torch network."""
+"""The training tasks of the detector and of the face score; validation runs the shipped code over the torch network."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,62 +11,57 @@ from torch import Tensor, nn
 
 from canthus.detect.own import OwnDetector
 from canthus.evaluate.detection import best_threshold, match, roc_area
-from canthus.nets import detector as nets_detector
-from canthus.nets import face_score as nets_score
+from canthus.nets.detection.networks import DETECTION
 from canthus.train.checkpoint import TorchBackend, load_start
-from canthus.train.detection import objectives
+from canthus.train.detection.crops import FaceCrop
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.detection.scenes import Scene
-from canthus.train.detection.score_loader import Crop
 from canthus.train.optimiser import optimisers_of
+from canthus.train.recipe import Run
+from canthus.train.task import evaluating, total_of
 from canthus.types import Image
 
 ANGLES = (0, 30, 60, 90, 180)
-"""At which validation tells recall and precision."""
+"""In-plane rotations at which validation measures recall and precision, in degrees."""
 
 
 @contextmanager
 def detector_of(net: nn.Module, threshold: float) -> Iterator[OwnDetector]:
     """The shipped detector over a network, which is in evaluation mode on the CPU meanwhile."""
-    was_training, device = net.training, next(net.parameters()).device
-    net.eval().cpu()
-    (part,) = nets_detector.parts(net)  # type: ignore[arg-type]
-    try:
-        with torch.autocast("cpu", enabled=False):
-            yield OwnDetector(TorchBackend(part.module, part.outputs), threshold=threshold, min_face=1)
-    finally:
-        net.to(device).train(was_training)
+    (part,) = DETECTION["detector"].parts(net)
+    with evaluating(net):
+        yield OwnDetector(TorchBackend(part.module, part.outputs), threshold=threshold, min_face=1)
 
 
 class DetectorTask(lightning.LightningModule):
-    """Trains the detector."""
+    """Trains the detector by one recipe."""
 
     def __init__(
-        self,
-        recipe: DetectorRecipe,
-        config: nets_detector.DetectorConfig,
-        val: Mapping[int, Sequence[Scene]],
-        empty: Sequence[Image],
+        self, recipe: DetectorRecipe, config: Any, val: Mapping[int, Sequence[Scene]], empty: Sequence[Image]
     ) -> None:
-        """Set up a run: scenes of validation by angle, and pictures without a face."""
+        """Set up a run.
+
+        Args:
+            recipe: The recipe.
+            config: Config of the network.
+            val: Scenes of validation by the rotation of their faces.
+            empty: Pictures of validation without a face.
+        """
         super().__init__()
         self.recipe, self.val, self.empty = recipe, val, empty
-        self.net = nets_detector.Detector(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for start in recipe.start:
-            load_start(self.net, start)
+        self.net = _started(recipe, config)
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
         """Loss of one batch of `loader.SceneBatches`."""
-        pictures = batch["pictures"].permute(0, 3, 1, 2).float() / 255 - 0.5
-        found = nets_detector.decode(self.net(pictures))
-        losses = objectives.detector(found, batch, self.recipe.losses)
-        total = torch.stack(list(losses.values())).sum()
-        self.log_dict({f"loss/{name}": value.detach() for name, value in losses.items()})
-        self.log("loss", total.detach(), prog_bar=True)
-        return total
+        maps = self.net(batch["pictures"].permute(0, 3, 1, 2).float() / 255 - 0.5)
+        return total_of(self, DETECTION[self.recipe.network].loss(maps, batch, self.recipe.losses))
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """Average precision (per cent), recall and precision at every angle; false detections a faceless picture."""
+        """Log results on the scenes and pictures of validation.
+
+        `val/ap_ANGLE`, `val/recall_ANGLE` and `val/precision_ANGLE` at each rotation, per cent; `val/ap`, the mean over
+        the rotations, which decides between checkpoints; `val/false`, false detections per picture without a face.
+        """
         values, threshold = {}, self.recipe.threshold
         with detector_of(self.net, 0.05) as detector:
             for angle, scenes in self.val.items():
@@ -80,34 +75,37 @@ class DetectorTask(lightning.LightningModule):
         self.log_dict(values, batch_size=1, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """The recipe's optimiser and its learning rates."""
+        """The recipe's optimiser and learning rates."""
         return optimisers_of(self.net, self.recipe)
 
 
 class FaceScoreTask(lightning.LightningModule):
-    """Trains the third stage."""
+    """Trains the face score by one recipe."""
 
-    def __init__(
-        self, recipe: FaceScoreRecipe, config: nets_score.FaceScoreConfig, val: Mapping[str, Sequence[Crop]]
-    ) -> None:
-        """Set up a run: crops of validation by kind, "around", "beside" and "background"."""
+    def __init__(self, recipe: FaceScoreRecipe, config: Any, val: Mapping[str, Sequence[FaceCrop]]) -> None:
+        """Set up a run.
+
+        Args:
+            recipe: The recipe.
+            config: Config of the network.
+            val: Crops of validation by kind: "around" faces, "beside" them, and of the "background".
+        """
         super().__init__()
         self.recipe, self.val = recipe, val
-        self.net = nets_score.FaceScore(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for start in recipe.start:
-            load_start(self.net, start)
+        self.net = _started(recipe, config)
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
-        """Loss of one batch of `score_loader.CropBatches`."""
-        found = self.net(batch["crops"].permute(0, 3, 1, 2).float() / 255 - 0.5)
-        losses = objectives.face_score(found, batch, self.recipe.losses)
-        total = torch.stack(list(losses.values())).sum()
-        self.log_dict({f"loss/{name}": value.detach() for name, value in losses.items()})
-        self.log("loss", total.detach(), prog_bar=True)
-        return total
+        """Loss of one batch of `loader.CropBatches`."""
+        prediction = self.net(batch["crops"].permute(0, 3, 1, 2).float() / 255 - 0.5)
+        return total_of(self, DETECTION[self.recipe.network].loss(prediction, batch, self.recipe.losses))
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """Areas under the ROC against each kind of negative (per cent), the threshold, errors of points and boxes."""
+        """Log results on the crops of validation.
+
+        `val/auc_KIND`, area under the ROC curve of faces against each kind of negative, per cent; `val/auc`, against
+        all of them, which decides between checkpoints; `val/threshold`, the score that separates them best;
+        `val/point`, mean error of the five points in per cent of the side of the crop.
+        """
         found = {kind: self._scores(crops) for kind, crops in self.val.items()}
         faces = found["around"][0]
         values = {}
@@ -122,17 +120,22 @@ class FaceScoreTask(lightning.LightningModule):
         values["val/point"] = 100 * float(np.linalg.norm(found["around"][1] - truth, axis=-1).mean())
         self.log_dict(values, batch_size=1, sync_dist=True)
 
-    def _scores(self, crops: Sequence[Crop]) -> tuple[np.ndarray, np.ndarray]:
-        """Scores (N,) and points (N, 5, 2) in crops around the middle."""
+    def _scores(self, crops: Sequence[FaceCrop]) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (N,), and points (N, 5, 2) from the centre of the crop in sides of the crop."""
         size = self.net.config.size
-        was_training, device = self.net.training, next(self.net.parameters()).device
-        self.net.eval().cpu()
-        (part,) = nets_score.parts(self.net)
-        with torch.autocast("cpu", enabled=False):
+        (part,) = DETECTION[self.recipe.network].parts(self.net)
+        with evaluating(self.net):
             found = TorchBackend(part.module, part.outputs).run(np.stack([crop.image for crop in crops]))
-        self.net.to(device).train(was_training)
         return found["scores"], (found["points"] - (size - 1) / 2) / size
 
     def configure_optimizers(self) -> Any:
-        """The recipe's optimiser and its learning rates."""
+        """The recipe's optimiser and learning rates."""
         return optimisers_of(self.net, self.recipe)
+
+
+def _started(recipe: Run, config: Any) -> Any:
+    """The network of a recipe before its first step, with the weights that it starts from."""
+    net: Any = DETECTION[recipe.network].build(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for start in recipe.start:
+        load_start(net, start)
+    return net

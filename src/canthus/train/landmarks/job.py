@@ -1,4 +1,4 @@
-"""The run of a network of landmarks, made ready for `fit`."""
+"""Training runs of networks of landmarks, made ready for `fit`."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from canthus.train.recipe import Recipe
 
 
 def landmarks(recipe: Recipe, post: Post) -> Job:
-    """The run of a network of landmarks; the least error in validation wins.
+    """A run of a network of landmarks; its best checkpoint has the smallest error in validation.
 
     Raises:
         DataError: a set is missing or incomplete, or the sets have different schemes and the recipe names none.
@@ -44,6 +44,11 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
 def build(recipe: Recipe, scheme: str, arrays: dict[str, NDArray[Any]]) -> Trained:
     """The network of a recipe before its first step, with the weights that it starts from.
 
+    Args:
+        recipe: The recipe.
+        scheme: Name of the scheme of the network's points.
+        arrays: Constant arrays that its stages need, by name.
+
     Raises:
         InputError: the weights do not fit.
         RecipeError: the network has no such config.
@@ -56,7 +61,7 @@ def build(recipe: Recipe, scheme: str, arrays: dict[str, NDArray[Any]]) -> Train
 
 
 def arrays_of(recipe: Recipe, pool: Pool) -> dict[str, NDArray[Any]]:
-    """The constants of the network, from the labels of the training faces."""
+    """Constant arrays of the network by name, computed from the labels of the training faces."""
     arrays = network_of(recipe.network, recipe.stage).arrays(pool.points)
     if recipe.crop == "shape" and "mean" not in arrays:
         arrays = arrays | {"mean": unit_mean(pool.points).round(4)}
@@ -64,7 +69,7 @@ def arrays_of(recipe: Recipe, pool: Pool) -> dict[str, NDArray[Any]]:
 
 
 def earlier_of(checkpoints: list[Path]) -> System | None:
-    """The stages before those that are trained; None = there are none.
+    """The stages before those of the trained network; None = there are none.
 
     Raises:
         InputError: a checkpoint cannot be used.
@@ -73,7 +78,12 @@ def earlier_of(checkpoints: list[Path]) -> System | None:
 
 
 def facts_of(pool: Pool, recipe: Recipe) -> dict[str, float]:
-    """Number of training faces, shares of them by yaw and occlusion as they are drawn, and the largest rotation."""
+    """Facts about the training faces for the card, from which export derives the limits of a model.
+
+    Returns:
+        "count", the number of faces; the shares of faces as they are drawn whose yaw is known, above 30 and above 60
+        degrees, and of those with labelled hidden points; "rotation, degrees", the largest rotation of augmentation.
+    """
     yaw = np.abs(pool.pose[:, 0])
     known = np.isfinite(yaw)
     hidden = (pool.visible == 0).any(1)

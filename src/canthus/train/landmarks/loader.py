@@ -1,4 +1,4 @@
-"""A mixture of data sets as an endless stream of batches: sample k of the stream depends on the seed and k alone."""
+"""A mixture of data sets as an endless stream of batches: batch k depends on seed, process and k alone."""
 
 from collections.abc import Iterator
 
@@ -18,11 +18,11 @@ Row = dict[str, Image | Floats]
 
 
 class Stream(IterableDataset[dict[str, Tensor]]):
-    """Batches of one process, as mappings of tensors.
+    """Batches of one process, as mappings from names to tensors; NaN = not known.
 
-    `crops` (N, S, S, 3) uint8; in pixels of the crops `points` (N, P, 2) and `depth` (N, P); `visible` (N, P); `pose`
-    (N, 3) in degrees; `trust` (N,); `scheme` (N,) and `group` (N,), the numbers of the annotation scheme and of the
-    crop among those of its face. What is not known is NaN.
+    `crops` (N, S, S, 3) uint8; `points` (N, P, 2) and `depth` (N, P) in pixels of the crops; `visible` (N, P); `pose`
+    (N, 3) in degrees; `trust` (N,), the weight of each face in the losses; `scheme` (N,), the number of its annotation
+    scheme; `group` (N,), the number of the crop among the crops of its face.
     """
 
     def __init__(
@@ -40,12 +40,14 @@ class Stream(IterableDataset[dict[str, Tensor]]):
 
         Args:
             pool: The faces.
-            recipe: How they are drawn and varied.
-            frames: In which the trained stage sees each face, cut by the labels (`pool.frames_of`). Shape (L, G, 2, 3).
+            recipe: The recipe, of which sizes and augmentation are used.
+            frames: Frames in which the trained stage sees each face, by its labels (`pool.frames_of`). Shape
+                (L, G, 2, 3).
             margin: Crop margin.
-            real: The same, cut by what earlier stages find; drawn with the recipe's `real`. Shape (L, G, 2, 3).
+            real: Frames by the points that the earlier stages find; drawn with the probability `recipe.real`; None =
+                there are none. Shape (L, G, 2, 3).
             rank: Number of this process among those of the recipe.
-            first: Step to start at.
+            first: First step.
         """
         self.pool, self.recipe, self.frames, self.margin = pool, recipe, frames, margin
         self.real, self.rank, self.first = real, rank, first

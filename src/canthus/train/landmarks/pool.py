@@ -1,14 +1,11 @@
-"""The faces of a recipe in memory, with the frames in which the trained stage sees them."""
+"""The training faces of a recipe in memory, and the frames in which the trained stage sees them."""
 
 import json
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,19 +15,19 @@ from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.errors import DataError
-from canthus.geometry.crop import box_of
 from canthus.geometry.pose import pose_from_points
 from canthus.geometry.shape import align, mean_shape
 from canthus.geometry.transform import Matrix
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import convert, union_slots
+from canthus.train.memory import reduced, scaled
 from canthus.train.recipe import Recipe, SetShare
 from canthus.types import Floats, Image
 
 Doubles = NDArray[np.float64]
 
 POSED = 24
-"""Number of known points within the jaw line that a face must have for a pose to be fitted to it."""
+"""Number of known points beside those of the jaw line that a face needs for a pose to be fitted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +39,9 @@ class Pool:
         points: Pixels of those pictures; NaN = not known. Shape (L, P, 2).
         depth: Third coordinate in pixels of those pictures; NaN = not known. Shape (L, P).
         visible: 1 where a point can be seen, 0 where it is hidden; NaN = not known. Shape (L, P).
-        given: Points by which the crops are cut: labels, or those of `SetShare.given`. Shape (L, P, 2).
+        given: Points by which the crops are cut: labels, or points read by `SetShare.given`. Shape (L, P, 2).
         pose: Yaw, pitch, roll in degrees; NaN = not known. Shape (L, 3).
-        scheme: Number of the annotation scheme among `schemes`. Shape (L,).
+        scheme: Index of the annotation scheme in `schemes`. Shape (L,).
         schemes: Names of the annotation schemes; the first one is that of the network.
         trust: Weight of the labels in the losses. Shape (L,).
         chance: Probability that a face is drawn; adds up to 1. Shape (L,).
@@ -66,10 +63,10 @@ Parts = Sequence[tuple[SetShare, Sequence[Sample]]]
 
 
 def load_pool(recipe: Recipe, root: Path, margin: float) -> Pool:
-    """Read the mixture of a recipe into memory.
+    """Read the training faces of a recipe into memory.
 
     Args:
-        recipe: Names the sets and their weights.
+        recipe: The recipe.
         root: Folder of the data sets.
         margin: Crop margin of the network.
 
@@ -82,9 +79,9 @@ def load_pool(recipe: Recipe, root: Path, margin: float) -> Pool:
     schemes = schemes_of(recipe, [sample for _, sample in samples])
     side = recipe.memory_for(margin)
     with ThreadPoolExecutor(4) as threads:
-        images, scales = zip(*threads.map(lambda pair: _reduced(pair[1], side), samples), strict=True)
+        images, scales = zip(*threads.map(lambda pair: reduced(pair[1], side), samples), strict=True)
     labels = np.stack([labels_in(sample, schemes[0], share.union) for share, sample in samples])
-    points = _scaled(labels, np.stack(scales))
+    points = scaled(labels, np.stack(scales))
     rarity = shape_distance(points) ** recipe.emphasis
     chance = np.concatenate([np.full(len(some), share.weight / len(some)) for share, some in parts]) * rarity
     return Pool(
@@ -102,14 +99,14 @@ def load_pool(recipe: Recipe, root: Path, margin: float) -> Pool:
 
 
 def schemes_of(recipe: Recipe, samples: Sequence[Sample]) -> tuple[str, ...]:
-    """The annotation schemes of the faces of a recipe, that of the network first.
+    """The annotation schemes of the faces of a recipe, the network's first.
 
     Raises:
-        DataError: the faces have several schemes, and the recipe does not say which one the network has.
+        DataError: the faces have several schemes, and the recipe does not name the network's.
     """
     found = sorted({sample.scheme for sample in samples})
     if recipe.scheme is None and len(found) != 1:
-        raise DataError(f"the sets of the recipe have the schemes {', '.join(found)}; set `scheme` to that of the net")
+        raise DataError(f"the sets of the recipe have the schemes {', '.join(found)}; set `scheme` to the network's")
     own = recipe.scheme or found[0]
     return (own, *(scheme for scheme in found if scheme != own))
 
@@ -119,11 +116,11 @@ def labels_in(sample: Sample, scheme: str, union: bool = False) -> Floats:
 
     Args:
         sample: The face.
-        scheme: Name of the scheme wanted.
-        union: Profile points take the slots of their nearest frontal points (`transfer.union_slots`).
+        scheme: Name of the scheme.
+        union: Whether profile points take the slots of their nearest frontal points (`transfer.union_slots`).
 
     Returns:
-        Points that the sample lacks, and depth where it has none, are NaN. Shape (P, 3).
+        The points, with depth; NaN = not known. Shape (P, 3).
 
     Raises:
         SchemeError: the schemes share no point.
@@ -145,31 +142,31 @@ def frames_of(pool: Pool, stage: Stage, given: Floats) -> Matrix:
     Args:
         pool: The faces.
         stage: The stage; its networks are not needed.
-        given: What the stage starts from. Shape (L, P, 2).
+        given: Points that the stage starts from. Shape (L, P, 2).
 
     Returns:
-        One or several frames a face, from its picture. Shape (L, G, 2, 3).
+        Maps from the picture of each face to its frames, one or several. Shape (L, G, 2, 3).
     """
     view = stage.look(View.of_points(pool.images, given), Estimate.of_points(given))
     return view.frames.reshape(len(pool.images), -1, 2, 3)
 
 
 def real_points(pool: Pool, earlier: System) -> Floats:
-    """What the earlier stages find, from the boxes of the labels. Shape (L, P, 2)."""
+    """Points that the earlier stages find, starting from the boxes of the labels. Shape (L, P, 2)."""
     view, step = View.of_points(pool.images, pool.points), earlier.batch
     return np.concatenate([earlier.run(view[at : at + step]).points[..., :2] for at in range(0, len(view), step)])
 
 
 def shape_distance(points: Floats) -> Doubles:
-    """How far each shape lies from the mean shape over the median of all, within .5 .. 3.
+    """Distance of each shape from the mean shape, over the median distance and clipped to .5 .. 3.
 
     Args:
-        points: Shape (L, P, 2); NaN is left out.
+        points: Labels; NaN = not known, left out. Shape (L, P, 2).
 
     Returns:
         Root mean square distance of the known points after the best similarity, over the median one. Shape (L,).
     """
-    known = np.isfinite(points).all(-1).any(0)  # a point that no face has says nothing
+    known = np.isfinite(points).all(-1).any(0)  # without the points that no face has
     mean = mean_shape(points[:, known])
     aligned, _ = align(points[:, known], mean)
     distance = np.sqrt(np.nanmean(((aligned - mean) ** 2).sum(2), 1))
@@ -178,27 +175,27 @@ def shape_distance(points: Floats) -> Doubles:
 
 
 def _given(parts: Parts, points: Floats, scales: Floats, root: Path, scheme: str) -> Floats:
-    """The points by which crops are cut, in the reduced pictures; the labels where a set gives no others."""
-    gauges, row = points.copy(), 0
+    """Points by which crops are cut, in the reduced pictures; the labels where a set gives no others. (L, P, 2)."""
+    given, row = points.copy(), 0
     for share, some in parts:
         others = open_set(share.name, root, share.split, **(share.options | share.given)) if share.given else ()
         by_image = {sample.image: labels_in(sample, scheme) for sample in others}
         for sample in some:
             if sample.image in by_image:
-                gauges[row] = _scaled(by_image[sample.image], scales[row])
+                given[row] = scaled(by_image[sample.image], scales[row])
             row += 1
-    return gauges
+    return given
 
 
 def _visibility(sample: Sample, scheme: str) -> Floats:
-    """1 = seen, 0 = hidden, NaN = not known. Shape (P,)."""
+    """Visibility of each point: 1 = visible, 0 = hidden, NaN = not known. Shape (P,)."""
     if sample.visible is None or sample.scheme != scheme:
         return np.full(Scheme.open(scheme).count, np.nan, np.float32)
     return sample.visible.astype(np.float32)
 
 
 def _poses(parts: Parts, points: Floats, model: Path | None) -> Floats:
-    """Head poses: those that the data factory wrote, else by fitting a rigid 3D face to 68 points. (L, 3)."""
+    """Head poses: those that the data factory wrote, else fits of a rigid 3D face to 68 points. (L, 3) degrees."""
     unknown = np.full(3, np.nan, np.float32)
     stored = [
         sample.pose if share.name.partition(":")[0] in ("fits", "views") and sample.pose is not None else unknown
@@ -213,7 +210,7 @@ def _poses(parts: Parts, points: Floats, model: Path | None) -> Floats:
 
 
 def _fitted_poses(points: Floats, model: Path) -> Floats:
-    """(L, 68, 2) -> (L, 3); unknown points have no weight, faces with fewer than `POSED` inner ones get NaN."""
+    """Head poses by fits of a rigid face. (L, 68, 2) -> (L, 3) degrees; NaN = fewer than `POSED` inner points."""
     with np.load(model) as arrays:
         vertices = arrays["mean"]
     chosen = json.loads((model.parent / "landmarks.json").read_text())["sets"]["ibug68_3d_adapted"]
@@ -223,20 +220,3 @@ def _fitted_poses(points: Floats, model: Path) -> Floats:
     pose = pose_from_points(points, rigid, weights).astype(np.float32)
     pose[np.isfinite(points[:, 17:]).all(-1).sum(1) < POSED] = np.nan
     return pose
-
-
-def _reduced(sample: Sample, side: int) -> tuple[Image, Floats]:
-    """The picture with a box of at most `side` pixels, and by what x and y were scaled."""
-    image = sample.picture()
-    box = box_of(sample.points)
-    factor = side / float(max(box[2:] - box[:2]))
-    if factor >= 1 or not math.isfinite(factor):
-        return image, np.ones(2, np.float32)
-    height, width = (max(1, round(length * factor)) for length in image.shape[:2])
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    return small, np.array([width / image.shape[1], height / image.shape[0]], np.float32)
-
-
-def _scaled(points: NDArray[Any], scale: Floats) -> Floats:
-    """Points (..., P, 2 or 3) in a picture that was scaled by (..., 2)."""
-    return ((points[..., :2] + 0.5) * scale[..., None, :] - 0.5).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Trained networks as the systems that ship: the same stages as in the product, over torch."""
+"""Trained networks as systems: the stages of `align/`, which also ship, over torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,18 +22,19 @@ from canthus.train.run_card import RunCard
 from canthus.types import Backend
 
 ARRAYS = "arrays.npz"
+"""Name of the file of arrays in the folder of a run."""
 Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A network of a system with all that belongs to it.
+    """A network of a system with its recipe and arrays.
 
     Attributes:
         net: The network; `config` is its config.
-        recipe: What it was, or is, trained by.
+        recipe: Recipe by which it was, or is, trained.
         scheme: Name of the scheme of its points.
-        arrays: Constants that its stages need, by name.
+        arrays: Constant arrays that its stages need, by name.
     """
 
     net: Any
@@ -48,24 +49,24 @@ class Trained:
 
     @property
     def crop(self) -> Crop:
-        """What it sees."""
+        """Size and margin of its crops."""
         return Crop(self.net.config.size, self.net.config.margin)
 
     @property
     def first(self) -> str:
-        """Name of the stage that it begins with."""
+        """Name of its first stage."""
         return self.parts()[0].stage
 
     def parts(self, calibration: float = 0.0) -> tuple[Part, ...]:
-        """What is exported of it."""
+        """The parts in which it is exported; `calibration` is added to its log b."""
         return self.network.parts(self.net, calibration)
 
     def stage_parts(self, engines: Mapping[str, Backend] | None = None, calibration: float = 0.0) -> dict[str, Parts]:
-        """What its stages are made of, by name.
+        """Crop, engines and arrays of each of its stages, by the name of the stage.
 
         Args:
-            engines: What runs each part, by its name; None = torch.
-            calibration: What is added to log b, where torch runs.
+            engines: Engine of each part by the name of the part; None = torch.
+            calibration: Shift of log b, where torch runs.
         """
         stages: dict[str, dict[str, Backend]] = {}
         for part in self.parts(calibration):
@@ -75,11 +76,11 @@ class Trained:
 
 
 def join(trained: Sequence[Trained], parts: Sequence[Mapping[str, Parts]] | None = None) -> System:
-    """The system of networks that were trained apart, in the order of its stages.
+    """The system of networks that were trained separately.
 
     Args:
-        trained: The networks.
-        parts: What the stages of each are made of; None = torch.
+        trained: The networks, in the order of their stages.
+        parts: `Trained.stage_parts` of each; None = over torch.
 
     Raises:
         InputError: the networks belong to different systems.
@@ -110,17 +111,18 @@ def load_trained(checkpoint: Path) -> tuple[Trained, RunCard]:
 
 
 def with_margin(trained: Trained, margin: float | None) -> Trained:
-    """The same network with another crop margin at run time; None = unchanged."""
+    """A network with another crop margin at run time; None = unchanged."""
     if margin is not None:
         trained.net.config = replace(trained.net.config, margin=margin)
     return trained
 
 
 def _arrays(folder: Path, card: RunCard) -> dict[str, NDArray[Any]]:
+    """The arrays of a run by name; empty where its network has none."""
     if card.arrays is None:
         return {}
     try:
         with np.load(folder / ARRAYS, allow_pickle=False) as archive:
             return dict(archive)
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder / ARRAYS}: cannot be read: {error}; it belongs to the checkpoints there") from error
+        raise InputError(f"{folder / ARRAYS} is missing or damaged: {error}; copy it again from the run") from error

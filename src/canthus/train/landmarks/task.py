@@ -1,7 +1,6 @@
-"""The training step of landmarks as a Lightning module; validation runs the shipped system over the torch network."""
+"""The training task of networks of landmarks; validation runs the shipped stages over the torch network."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning
@@ -19,6 +18,7 @@ from canthus.schemes.scheme import Scheme
 from canthus.train.landmarks.pool import labels_in
 from canthus.train.landmarks.system import Trained, join
 from canthus.train.optimiser import optimisers_of
+from canthus.train.task import evaluating, total_of
 
 
 class Task(lightning.LightningModule):
@@ -35,31 +35,28 @@ class Task(lightning.LightningModule):
 
         Args:
             trained: The network, its recipe and its arrays.
-            val: Faces of validation by the name of their set.
-            earlier: The stages before those of the network; None = there are none, or labels stand for them.
-            groups: Number of crops of a face; where there are several, the network is given the number of each.
+            val: Validation faces by the name of their set.
+            earlier: The stages before those of the network; None = there are none, or labels are used in their place.
+            groups: Number of crops of a face; if there are several, the network also takes the number of each.
         """
         super().__init__()
         self.trained, self.val, self.earlier, self.groups = trained, val, earlier, groups
         self.net = trained.net.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
-        """Loss of one batch of `loader.Stream`."""
+        """Loss of one batch of `loader.Stream`: mean over its faces, weighted by `trust`."""
         crops = batch["crops"].permute(0, 3, 1, 2).float() / 255 - 0.5  # channels last in memory
         prediction = self.net(crops, batch["group"]) if self.groups > 1 else self.net(crops)
         losses = self.trained.network.loss(prediction, target_of(batch), self.trained.recipe.losses)
         trust = batch["trust"] / batch["trust"].sum()
-        parts = {name: (trust * value).sum() for name, value in losses.items()}
-        total = torch.stack(list(parts.values())).sum()
-        self.log_dict({f"loss/{name}": value.detach() for name, value in parts.items()})
-        self.log("loss", total.detach(), prog_bar=True)
-        return total
+        return total_of(self, {name: (trust * value).sum() for name, value in losses.items()})
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """NME (per cent) of the network as it stands on every validation set.
+        """Log the normalised mean error on every validation set, in per cent.
 
-        `val/SET` starts from the labels: boxes or points (v_gt of coarse_to_fine, table 1). With earlier stages
-        `val_real/SET` starts from what these find (v_real). The first set decides between checkpoints.
+        `val/SET` starts from the labels: boxes or points (v_gt of coarse_to_fine, table 1). With earlier stages,
+        `val_real/SET` starts from the points that these find (v_real). `val/nme`, the last of these errors on the first
+        set, decides between checkpoints.
         """
         with evaluating(self.net):
             system = join([self.trained])
@@ -73,32 +70,20 @@ class Task(lightning.LightningModule):
                     self.log("val/nme", list(errors.values())[-1], batch_size=len(samples), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """The recipe's optimiser and its learning rates."""
+        """The recipe's optimiser and learning rates."""
         return optimisers_of(self.net, self.trained.recipe)
 
 
-@contextmanager
-def evaluating(net: torch.nn.Module) -> Iterator[None]:
-    """Keep a network in evaluation mode, on the CPU and in full precision."""
-    was_training, device = net.training, next(net.parameters()).device
-    net.eval().cpu()
-    try:
-        with torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        net.to(device).train(was_training)
-
-
 def validate(system: System, samples: Sequence[Sample], measure: Normaliser, given: bool = True) -> float:
-    """Mean error of a system over a measure, in per cent, from true boxes.
+    """Normalised mean error of a system that starts from true boxes, in per cent.
 
-    Points that are not known are left out, and faces whose measure depends on one; NaN where no face is left.
+    Unknown points are left out, and so are faces whose normaliser depends on one; NaN if no face is left.
 
     Args:
         system: The whole system, or its later stages.
-        samples: Labelled faces; labels of another scheme are converted.
+        samples: Labelled faces; labels of another scheme are converted to that of the system.
         measure: Name of the normaliser.
-        given: The first stage also starts from the true points.
+        given: Whether the first stage also starts from the true points.
     """
     truth = np.stack([labels_in(sample, system.scheme)[..., :2] for sample in samples])
     found = []

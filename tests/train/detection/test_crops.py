@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from canthus.geometry.box import overlaps
-from canthus.nets.face_score import FaceScoreConfig
+from canthus.nets.detection.face_score import FaceScoreConfig
 from canthus.train.detection.backdrops import make_backdrops
+from canthus.train.detection.crops import CropMaker
+from canthus.train.detection.loader import CropBatches
 from canthus.train.detection.pool import load_faces
 from canthus.train.detection.recipe import FaceScoreRecipe
-from canthus.train.detection.score_loader import CropBatches, Crops
 
 CONFIG = FaceScoreConfig()
 BOX = np.array([[-0.5, -0.5, 0.5, 0.5]]) / CONFIG.margin
@@ -19,13 +20,13 @@ BOX = np.array([[-0.5, -0.5, 0.5, 0.5]]) / CONFIG.margin
 
 
 @pytest.fixture(scope="module")
-def crops(drawn: Path, small_score: FaceScoreRecipe) -> Crops:
-    pool = load_faces(small_score.sets, drawn, small_score.held)
+def crops(drawn: Path, small_score: FaceScoreRecipe) -> CropMaker:
+    pool = load_faces(small_score.sets, drawn, small_score.memory)
     backdrops = make_backdrops(pool, 5, 150, np.random.default_rng(0))
-    return Crops(pool, backdrops, CONFIG, small_score)
+    return CropMaker(pool, backdrops, CONFIG, small_score)
 
 
-def test_boxes_of_each_kind(crops: Crops) -> None:
+def test_boxes_of_each_kind(crops: CropMaker) -> None:
     rng = np.random.default_rng(1)
     around = [crops.around(rng) for _ in range(60)]
     beside = [crops.beside(rng) for _ in range(60)]
@@ -39,7 +40,7 @@ def test_boxes_of_each_kind(crops: Crops) -> None:
     assert not empty.face and np.isnan(empty.box).all() and empty.image.shape == (48, 48, 3)
 
 
-def test_batches_depend_on_seed_step_and_process(crops: Crops, small_score: FaceScoreRecipe) -> None:
+def test_batches_depend_on_seed_step_and_process(crops: CropMaker, small_score: FaceScoreRecipe) -> None:
     one, again, other = (CropBatches(crops, small_score, process).batch(5) for process in (0, 0, 1))
     assert all(torch.equal(one[name].nan_to_num(), again[name].nan_to_num()) for name in one)
     assert not torch.equal(one["crops"], other["crops"])

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from canthus.geometry.box import overlaps
-from canthus.nets.detector import Found, cells
-from canthus.train.detection.objectives import detector, focal_loss, overlap_loss
-from canthus.train.detection.recipe import DetectorLosses
-from canthus.train.detection.targets import NEAR, assign
+from canthus.nets.detection.cells import NEAR, assign, cells
+from canthus.nets.detection.detector import DetectorLosses, Found, loss_of_cells
+from canthus.nets.detection.losses import focal_loss, overlap_loss
 
 NOTHING = [math.nan] * 4
 
@@ -81,5 +80,5 @@ def test_what_is_right_costs_nothing(faces: int) -> None:
         torch.stack([angle.sin(), angle.cos()], 1)[None],
     )
     batch = {"pictures": torch.zeros(1, 96, 96, 3), "boxes": boxes, "points": points, "rolls": rolls}
-    for name, value in detector(found, batch, DetectorLosses()).items():
+    for name, value in loss_of_cells(found, batch, DetectorLosses()).items():
         assert float(value) == pytest.approx(0, abs=1e-5), name

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from canthus.nets.detector import FIRST_SCORE, STRIDES, Deployed, Detector, DetectorConfig, cells, decode
-from canthus.nets.face_score import FaceScore, FaceScoreConfig
+from canthus.nets.detection.cells import STRIDES, cells
+from canthus.nets.detection.detector import FIRST_SCORE, Deployed, Detector, DetectorConfig, decode
+from canthus.nets.detection.face_score import FaceScore, FaceScoreConfig
 
 TINY = DetectorConfig((8, 8), (8, 16, 16), (1, 1, 1), 16)
 

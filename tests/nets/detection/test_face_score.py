@@ -1,6 +1,6 @@
 import torch
 
-from canthus.nets.face_score import Deployed, FaceScore, FaceScoreConfig
+from canthus.nets.detection.face_score import Deployed, FaceScore, FaceScoreConfig
 
 
 def test_shapes_and_units() -> None:
