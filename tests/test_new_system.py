@@ -48,7 +48,7 @@ def recipe_for(tiny: Recipe, stage: str, size: int, steps: int, **fields: object
 def runs(drawn: Path, tiny: Recipe, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Both stages trained apart; half of the crops of the second one are cut by what the first one finds."""
     out = tmp_path_factory.mktemp("runs")
-    coarse = fit(recipe_for(tiny, "coarse", 32, 250), drawn, out / "coarse")
+    coarse = fit(recipe_for(tiny, "coarse", 32, 120), drawn, out / "coarse")
     later = {"earlier": [str(coarse)], "real": 0.5, "losses": {"gain": 2.0}}
     fine = fit(recipe_for(tiny, "fine", 64, 250, **later), drawn, out / "fine")
     return [coarse, fine]
@@ -85,7 +85,7 @@ def test_the_second_stage_improves_the_first_one(bundle: Path, drawn: Path) -> N
     for depth in (1, 2):
         found = Aligner.open(bundle, depth=depth).align_many(images, boxes)
         errors.append(np.linalg.norm(np.concatenate([some.points for some in found]) - truth, axis=-1).mean())
-    assert errors[1] < errors[0]
+    assert errors[1] < 0.9 * errors[0]
     with pytest.raises(ShapeError, match="two_step has stages 1 to 2; it cannot stop after stage 3"):
         Aligner.open(bundle, depth=3)
 

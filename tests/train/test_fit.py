@@ -124,6 +124,7 @@ def test_a_run_may_start_from_a_module_of_another(run: Path, drawn: Path, tiny: 
             load_start(net, Start(checkpoint=run / "last.ckpt", **wrong))
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_workers_give_the_batches_of_one_process(drawn: Path, tiny: Recipe) -> None:
     short = tiny.model_copy(update={"steps": 5})
     pool = load_pool(short, drawn, 1.3)

@@ -168,9 +168,7 @@ class Bundle:
                 )
             card = Card.model_validate(tree)
         except FileNotFoundError as error:
-            raise BundleError(
-                f"{place}: no such model bundle; omit --model to use the one in the package"
-            ) from error
+            raise BundleError(f"{place}: no such model bundle; omit --model to use the one in the package") from error
         except OSError as error:
             raise BundleError(f"{place}: cannot read the model bundle ({error.strerror})") from error
         except (zipfile.BadZipFile, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
