@@ -1,4 +1,4 @@
-"""Face score: whether a crop still shows a face, for trackers; the network is that of `nets/detection/face_score.py`."""
+"""Face score: whether a crop still shows a face, for trackers; by the network of `nets/detection/face_score.py`."""
 
 from collections.abc import Sequence
 from pathlib import Path
