@@ -10,7 +10,6 @@ from canthus.align.aligner import Aligner
 from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.errors import CanthusError, InputError
-from canthus.export.card import licence_of
 from canthus.export.landmarks import calibrate, export, faces_of, prove, record
 from canthus.export.onnx import fold_norms, halve, part_to_onnx
 from canthus.export.quantise import quantise
@@ -155,16 +154,3 @@ def test_calibrated_reliability_is_the_share_of_near_points(drawn: Path, tiny: R
     unknown = truth.copy()
     unknown[0, 5:] = np.nan
     assert np.isfinite(calibrate(trained, (view, unknown)))
-
-
-@pytest.mark.parametrize(
-    ("names", "use", "reason"),
-    [
-        (["fairface", "csv:london189"], "any use", "fairface: FairFace, CC BY 4.0"),
-        (["views:made/views_wild68"], "research use only", "wild68: iBUG annotations"),
-        (["csv:fairface", "csv:holiday"], "research use only", "holiday: licence not recorded"),
-    ],
-)
-def test_the_licence_comes_from_the_data(names: list[str], use: str, reason: str) -> None:
-    assert f"Weights: {use}" in licence_of(names)
-    assert reason in licence_of(names)

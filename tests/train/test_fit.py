@@ -68,11 +68,19 @@ def test_a_checkpoint_cannot_run_code(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_is_not_overwritten(run: Path, drawn: Path, tiny: Recipe) -> None:
+    before = (run / "card.json").read_bytes()
     with pytest.raises(OutputError, match="already holds a run; add --resume"):
         fit(tiny, drawn, run)
+    assert (run / "card.json").read_bytes() == before
 
 
-def test_resuming_goes_on_where_it_stopped(run: Path, drawn: Path, tiny: Recipe) -> None:
+def test_a_folder_that_cannot_be_made(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file/run cannot be made: Not a directory; choose another folder"):
+        fit(tiny, drawn, tmp_path / "file" / "run")
+
+
+def test_a_run_resumes_where_it_stopped(run: Path, drawn: Path, tiny: Recipe) -> None:
     fit(tiny.model_copy(update={"steps": 45}), drawn, run, resume=True)
     card = json.loads((run / "card.json").read_text())
     assert [entry["first_step"] for entry in card["sessions"]] == [0, 30]

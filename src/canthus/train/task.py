@@ -1,4 +1,4 @@
-"""What the training tasks of all networks share: the sum of the losses, and validation with the weights as they are."""
+"""What the training tasks of all networks share: the sum of the losses, and evaluation mode in validation."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,14 +1,12 @@
-"""Which cells answer for which face, and the losses of what they say."""
+"""Which cells predict which face, and that perfect predictions cost nothing."""
 
 import math
 
 import pytest
 import torch
 
-from canthus.geometry.box import overlaps
 from canthus.nets.detection.cells import NEAR, assign, cells
 from canthus.nets.detection.detector import DetectorLosses, Found, loss_of_cells
-from canthus.nets.detection.losses import focal_loss, overlap_loss
 
 NOTHING = [math.nan] * 4
 
@@ -48,24 +46,8 @@ def test_the_nearer_face_wins() -> None:
     assert torch.equal(found.face[0][chosen], distance[chosen].argmin(1))
 
 
-def test_overlap_loss() -> None:
-    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 4, 4], [0, 0, 2, 2]])
-    truth = torch.tensor([[0.0, 0, 10, 10], [2, 0, 6, 4], [8, 0, 10, 2]])
-    iou = torch.from_numpy(overlaps(boxes.numpy(), truth.numpy()).diagonal().copy()).float()
-    hull = torch.tensor([100.0, 24, 20])
-    union = torch.tensor([100.0, 24, 8])
-    torch.testing.assert_close(overlap_loss(boxes, truth), 1 - iou + (hull - union) / hull)
-
-
-def test_focal_loss_is_the_cross_entropy_where_gamma_is_zero() -> None:
-    logits, truth = torch.randn(50), (torch.rand(50) > 0.5).float()
-    wanted = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") / 2
-    torch.testing.assert_close(focal_loss(logits, truth, 0.5, 0), wanted)
-    assert (focal_loss(logits, truth, 0.5, 2) <= wanted).all()
-
-
 @pytest.mark.parametrize("faces", [0, 2])
-def test_what_is_right_costs_nothing(faces: int) -> None:
+def test_perfect_predictions_cost_nothing(faces: int) -> None:
     centre, stride = cells(96, 96)
     boxes = torch.tensor([[[10.0, 12, 40, 44], [50, 40, 90, 85]]])
     if not faces:

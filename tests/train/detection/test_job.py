@@ -29,11 +29,11 @@ def run(drawn: Path, small: DetectorRecipe, tmp_path_factory: pytest.TempPathFac
     return out
 
 
-def test_a_run_tells_recall_and_precision_at_every_angle(run: Path) -> None:
-    told = json.loads((run / "card.json").read_text())["sessions"][0]["last"]
+def test_a_run_reports_recall_and_precision_at_every_rotation(run: Path) -> None:
+    last = json.loads((run / "card.json").read_text())["sessions"][0]["last"]
     for angle in ANGLES:
-        assert 0 <= told[f"val/recall_{angle}"] <= 100 and 0 <= told[f"val/precision_{angle}"] <= 100
-    assert {"val/ap", "val/false"} <= told.keys()
+        assert 0 <= last[f"val/recall_{angle}"] <= 100 and 0 <= last[f"val/precision_{angle}"] <= 100
+    assert {"val/ap", "val/false"} <= last.keys()
     assert {"best.ckpt", "last.ckpt"} <= {file.name for file in run.iterdir()}
 
 
@@ -43,7 +43,7 @@ def test_false_detections_are_mined(run: Path) -> None:
         assert archive["pieces"].shape[1:] == (96, 96, 3)
 
 
-def test_a_resumed_run_goes_on_where_it_stopped(run: Path, drawn: Path, small: DetectorRecipe, tmp_path: Path) -> None:
+def test_a_run_resumes_where_it_stopped(run: Path, drawn: Path, small: DetectorRecipe, tmp_path: Path) -> None:
     """It goes to the same step, over the steps that it had not seen."""
     fit(small.model_copy(update={"steps": 4}), drawn, tmp_path)
     fit(small, drawn, tmp_path, resume=True)
@@ -58,8 +58,8 @@ def test_the_same_seed_gives_the_same_weights(run: Path, drawn: Path, small: Det
 
 
 def test_scenes_of_validation_are_fixed_and_turned(drawn: Path, small: DetectorRecipe, tmp_path: Path) -> None:
-    place = Post(drawn, tmp_path, 0, 0)
-    (scenes, empty), (again, _) = validation(small, place), validation(small, place._replace(process=1))
+    post = Post(drawn, tmp_path, 0, 0)
+    (scenes, empty), (again, _) = validation(small, post), validation(small, post._replace(process=1))
     assert set(scenes) == set(ANGLES) and len(empty) == small.val_pictures
     for angle in ANGLES:
         for one, other in zip(scenes[angle], again[angle], strict=True):
@@ -70,8 +70,8 @@ def test_scenes_of_validation_are_fixed_and_turned(drawn: Path, small: DetectorR
 
 def test_the_face_score_learns(drawn: Path, small_score: FaceScoreRecipe, tmp_path: Path) -> None:
     fit(small_score, drawn, tmp_path)
-    told = json.loads((tmp_path / "card.json").read_text())["sessions"][0]["last"]
-    assert told["val/auc_background"] > 90 and 0 <= told["val/threshold"] <= 1
+    last = json.loads((tmp_path / "card.json").read_text())["sessions"][0]["last"]
+    assert last["val/auc_background"] > 90 and 0 <= last["val/threshold"] <= 1
     wrong = small_score.model_copy(update={"config": {"size": 64}})
     with pytest.raises(RecipeError, match="crops of 64 pixels"):
         fit(wrong, drawn, tmp_path / "wrong")

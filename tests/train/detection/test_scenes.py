@@ -1,4 +1,4 @@
-"""Pictures that are made: their truth, their randomness, and what is mined from them."""
+"""Training pictures of the detector: their truth, their randomness, and the hard negatives mined from them."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 from canthus.errors import DataError, RecipeError
 from canthus.geometry.box import overlaps
 from canthus.nets.detection.networks import DETECTION
-from canthus.train.detection.backdrops import make_backdrops, vary_backdrop
+from canthus.train.detection.backdrops import make_backdrops, surroundings, vary_backdrop
 from canthus.train.detection.loader import SceneBatches
 from canthus.train.detection.mining import LAG, Bank, hardest
 from canthus.train.detection.pool import FacePool, load_faces, rolls_of, without_others
@@ -32,13 +32,13 @@ def maker(pool: FacePool, small: DetectorRecipe) -> SceneMaker:
     return SceneMaker(pool, backdrops, small.scenes, small.augment)
 
 
-def test_faces_are_held_small(pool: FacePool, drawn: Path) -> None:
+def test_pictures_in_memory_are_reduced(pool: FacePool, drawn: Path) -> None:
     assert (pool.boxes[:, 2:] - pool.boxes[:, :2]).max() < 41
     assert pool.chance.sum() == pytest.approx(1)
 
 
-def test_people_whom_nobody_has_labelled_are_hidden() -> None:
-    """Stripes are left where the labelled face is, and far from everybody; of the other only colour is."""
+def test_unlabelled_faces_are_blurred_out() -> None:
+    """Stripes stay where the labelled face is, and far from both faces; of the other face only colour is left."""
     image = np.zeros((100, 200, 3), np.uint8)
     image[:, ::4] = image[:, 1::4] = 200
     face, other = np.array([20, 30, 60, 70], np.float32), np.array([110, 30, 150, 70], np.float32)
@@ -140,6 +140,23 @@ def test_windows_of_backdrops(maker: SceneMaker) -> None:
     rng = np.random.default_rng(3)
     shapes = {vary_backdrop(maker.backdrops, size, rng).shape for size in (64, 160)}
     assert shapes == {(64, 64, 3), (160, 160, 3)}
+    steps = [np.repeat(np.arange(20, 180, dtype=np.uint8)[:, None, None], 160, 1).repeat(3, 2)]  # brighter by rows
+    windows = [vary_backdrop(steps, 64, rng).astype(int) for _ in range(40)]
+    flat = [[(np.ptp(one, axis=axis) == 0).all() for axis in (0, 1)] for one in windows]
+    assert all(any(axes) for axes in flat) and {tuple(axes) for axes in flat} >= {(True, False), (False, True)}
+    assert len({tuple(one[0, 0]) for one in windows}) > 30, "position and tint are random"
+
+
+def test_surroundings_show_no_face() -> None:
+    """A colourful face on a grey ground: what lies around it is that ground alone."""
+    rng = np.random.default_rng(0)
+    image = np.full((160, 200, 3), 40, np.uint8)
+    image[60:101, 50:91] = rng.integers(0, 256, (41, 41, 3), np.uint8)
+    points = rng.uniform([50, 60], [90, 100], (1, 68, 2)).astype(np.float32)
+    points[0, :2] = [[50, 60], [90, 100]]
+    one = FacePool([image], points, np.zeros(1, np.float32), np.ones(1))
+    found = [surroundings(one, 96, rng) for _ in range(20)]
+    assert all((picture == 40).all() for picture in found)
 
 
 def test_recipes_of_every_kind(tmp_path: Path) -> None:
