@@ -71,8 +71,8 @@ def test_the_loss_of_a_batch_is_weighted_by_trust(trained: Trained, drawn: Path,
         batch["trust"] = torch.tensor(factor * weights, dtype=torch.float32)
         total = task.training_step(batch, 0)
         expected = {name: np.average(value.detach().numpy(), weights=weights) for name, value in each.items()}
-        assert float(total) == pytest.approx(sum(expected.values()), rel=1e-5)
-        assert log["loss"] == float(total)
+        assert total.item() == pytest.approx(sum(expected.values()), rel=1e-5)
+        assert log["loss"] == total.item()
         for name, value in expected.items():
             assert log[f"loss/{name}"] == pytest.approx(value, rel=1e-5)
 
