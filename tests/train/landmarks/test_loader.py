@@ -133,6 +133,15 @@ def test_a_face_box_of_its_own_cuts_the_crops(drawn: Path, tiny: Recipe, monkeyp
     np.testing.assert_allclose(pool.points[:, 17:], whole.points[:, 17:], atol=1e-4)
 
 
+def test_pictures_without_landmarks_teach_none(tmp_path: Path, tiny: Recipe) -> None:
+    (tmp_path / "backdrops/images").mkdir(parents=True)
+    (tmp_path / "backdrops/images/a.png").write_bytes(b"")
+    (tmp_path / "backdrops/train.csv").write_text("image\na.png\n")
+    recipe = tiny.model_copy(update={"sets": [tiny.sets[0].model_copy(update={"name": "backdrops"})]})
+    with pytest.raises(DataError, match="backdrops train: its pictures have no landmarks to learn from"):
+        load_pool(recipe, tmp_path, 1.3)
+
+
 def test_depth_and_visibility_go_with_their_points(drawn: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Depth is scaled as the crop is; both change sides in the mirror image."""
     depth, visible = np.arange(68, dtype=np.float32), np.arange(68) % 3 > 0

@@ -12,7 +12,7 @@ from canthus.align.estimate import Estimate
 from canthus.align.stage import Stage, System
 from canthus.align.view import View
 from canthus.data.catalogue import open_set
-from canthus.data.sample import Sample
+from canthus.data.sample import NO_POINTS, Sample
 from canthus.errors import DataError
 from canthus.face3d.rigid import RigidFace
 from canthus.geometry.crop import box_of
@@ -71,10 +71,14 @@ def load_pool(recipe: Recipe, root: Path, margin: float) -> Pool:
         margin: Crop margin of the network.
 
     Raises:
-        DataError: a set is missing or incomplete, or the sets have different schemes and the recipe names none.
+        DataError: a set is missing or incomplete, or has no landmarks; or the sets have different schemes and the
+            recipe names none.
         ReadError: a picture cannot be read.
     """
     parts = [(share, open_set(share.name, root, share.split, **share.options)) for share in recipe.sets]
+    for share, some in parts:
+        if any(sample.scheme == NO_POINTS for sample in some):
+            raise DataError(f"{share.name} {share.split}: its pictures have no landmarks to learn from")
     samples = [(share, sample) for share, some in parts for sample in some]
     schemes = schemes_of(recipe, [sample for _, sample in samples])
     side = recipe.memory_for(margin)
