@@ -5,7 +5,8 @@ import pytest
 
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
-from canthus.evaluate.measure import protocol_of, sources_of, study_model, study_predictions
+from canthus.errors import DataError
+from canthus.evaluate.measure import labelled_set, protocol_of, sources_of, study_model, study_predictions
 from canthus.evaluate.protocol import PROTOCOLS, Protocol
 from canthus.evaluate.run import Peers, load_peers
 from canthus.evaluate.table import Table, table_of_samples
@@ -102,3 +103,12 @@ def test_other_systems_score_what_was_measured_elsewhere(data_root, name, expect
     assert study.result.caveats == (
         "Whether these predictions were made with the boxes of the protocol (tight) is not known.",
     )
+
+
+def test_pictures_without_landmarks_cannot_be_compared(tmp_path):
+    for name in ("images", ""):
+        (tmp_path / "backdrops" / name).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "backdrops/images/a.png").write_bytes(b"")
+    (tmp_path / "backdrops/train.csv").write_text("image\na.png\n")
+    with pytest.raises(DataError, match="backdrops train: its pictures have no landmarks to compare with"):
+        labelled_set(tmp_path, "backdrops", "train", None, {})

@@ -140,6 +140,15 @@ def test_labels_of_samples(make_faces):
     assert labels.boxes is not None and labels.cuts[0].index.tolist() == [2, 2, 2]
 
 
+def test_faces_that_their_points_do_not_span_have_true_boxes_of_their_own(make_faces):
+    own = np.array([0, 0, 9, 9], np.float32)
+    samples = [Sample(Path("a.jpg"), points, "68", "a", box=own) for points in make_faces(2)]
+    table = table_of_samples(samples, Path(), Scheme.open("68"))
+    assert table.box("truth").tolist() == [[0, 0, 9, 9]] * 2
+    with pytest.raises(DataError, match=r"choose one of truth \("):
+        table.box("jitter")
+
+
 def test_what_only_some_samples_know_is_not_known(make_faces):
     faces = make_faces(2).astype(np.float32)
     some = [*samples(faces[:1], visible=np.ones(68, bool)), *samples(faces[1:])]

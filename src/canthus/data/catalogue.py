@@ -5,7 +5,8 @@ from pathlib import Path
 
 from canthus.data.aflw import read_aflw, read_aflw19
 from canthus.data.cofw import read_cofw, read_cofw68
-from canthus.data.landmarks_csv import read_csv
+from canthus.data.listed.landmarks_csv import read_csv, read_mapped, read_portraits
+from canthus.data.listed.pictures import read_fairface, read_pictures
 from canthus.data.lp300w import read_300w_lp, read_aflw2000
 from canthus.data.menpo2d import read_menpo2d
 from canthus.data.menpo3d import read_menpo3d
@@ -29,13 +30,23 @@ DATASETS: dict[str, Reader] = {
     "aflw": read_aflw,
     "aflw19": read_aflw19,
     "aflw2000-3d": read_aflw2000,
+    "aflw68": read_csv,
+    "backdrops": read_pictures,
     "cofw": read_cofw,
     "cofw68": read_cofw68,
     "csv": read_csv,
+    "fairface": read_fairface,
+    "fgnet68": read_mapped,
     "fits": read_fits,
+    "helen68": read_csv,
+    "infant68": read_csv,
+    "london189": read_mapped,
     "menpo2d": read_menpo2d,
     "menpo3d": read_menpo3d,
+    "pictures": read_pictures,
+    "portraits5": read_portraits,
     "pts": read_pts_folder,
+    "scut86": read_mapped,
     "views": read_views,
     "wflw": read_wflw,
     "wild68": read_csv,

@@ -13,19 +13,24 @@ from canthus.reader.image import read
 from canthus.types import Floats, Image
 
 Key = TypeVar("Key")
+Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+NO_POINTS = "none"
+"""Scheme of samples without landmarks: an unlabelled face where there is a box, else a picture without a face."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sample:
-    """One annotated face.
+    """One annotated face, or a picture of a set without landmarks.
 
     Attributes:
         image: File of the picture; where `pixels` is given, only a name.
-        points: Landmarks in pixels; NaN = not annotated. Shape (P, 2) or (P, 3).
-        scheme: Name of the landmark scheme.
+        points: Landmarks in pixels; NaN = not annotated. Shape (P, 2) or (P, 3); (0, 2) in a set without landmarks.
+        scheme: Name of the landmark scheme; `NO_POINTS` = the set has no landmarks.
         identity: Person or source picture; samples of one identity stay in one part of a split.
         box: Box that a system is given, x0 y0 x1 y1; None = the box of the points. Shape (4,).
-        visible: True where a point is visible; None = not known. Shape (P,).
+        visible: True where a point is visible; False where a thing hides it, or the head itself, where a point is
+            annotated in some sets and NaN in others; None = not known. Shape (P,).
         pose: Yaw, pitch, roll in degrees, with the signs of the set; NaN or None = not known. Shape (3,).
         frame: Number of the frame in a video, from 0; None = not a video.
         groups: Subsets of its set that it belongs to, as "challenging" or "blur".
@@ -38,7 +43,7 @@ class Sample:
     scheme: str
     identity: str
     box: Floats | None = None
-    visible: np.ndarray[tuple[int], np.dtype[np.bool_]] | None = None
+    visible: Mask | None = None
     pose: Floats | None = None
     frame: int | None = None
     groups: frozenset[str] = field(default_factory=frozenset)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from canthus.data.catalogue import open_set
-from canthus.data.sample import Sample
+from canthus.data.sample import NO_POINTS, Sample
+from canthus.errors import DataError
 from canthus.evaluate.pairing import paired
 from canthus.evaluate.protocol import PROTOCOLS, Protocol
 from canthus.evaluate.report.study import Entry, Study
@@ -64,11 +65,13 @@ def labelled_set(root: Path, data: str | None, split: str, protocol: str | None,
 
     Raises:
         ProtocolError: no protocol has this name, or a change contradicts it.
-        DataError: the set is missing or damaged.
+        DataError: the set is missing or damaged, or has no landmarks.
     """
     rules = Protocol.open(protocol) if protocol else Protocol()
     name, part = (data, split) if data else (rules.set, rules.subset)
     samples = open_set(name, root, part, **dict(rules.options))
+    if samples and samples[0].scheme == NO_POINTS:
+        raise DataError(f"{name} {part}: its pictures have no landmarks to compare with")
     rules = rules.changed(set=name, subset=part) if protocol else protocol_of(name, part, samples)
     rules = rules.changed(**changes)
     folder = root / (name.partition(":")[2] or name)

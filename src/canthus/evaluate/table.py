@@ -33,7 +33,7 @@ class Table:
         scores: Reliability of each point, 0..1. Shape (F, P).
         visible: Which points can be seen. Shape (F, P).
         yaw: Yaw of each head in degrees. Shape (F,).
-        boxes: Boxes by name. Each (F, 4), pixels.
+        boxes: Boxes by name; "truth", where the points do not span the faces. Each (F, 4), pixels.
         picture: Function from the index of a face to its picture; None = there are no pictures.
     """
 
@@ -51,7 +51,7 @@ class Table:
         return len(self.points)
 
     def box(self, source: str) -> Floats:
-        """The boxes of this name; "truth" = the tightest boxes of the points. Shape (F, 4), pixels.
+        """The boxes of this name; "truth" = those of the faces, or else of the points. Shape (F, 4), pixels.
 
         Raises:
             DataError: these labels have no boxes of this name.
@@ -59,7 +59,7 @@ class Table:
         if source in self.boxes:
             return self.boxes[source]
         if source != "truth":
-            known = ", ".join(("truth", *sorted(self.boxes)))
+            known = ", ".join(("truth", *sorted(self.boxes.keys() - {"truth"})))
             raise DataError(f"these labels have no boxes {source!r}; choose one of {known} (--box-source)")
         return box_of(self.points)
 
@@ -123,6 +123,10 @@ def table_of_samples(samples: Sequence[Sample], root: Path, scheme: Scheme) -> T
     if other:
         raise DataError(f"the set holds faces of scheme {', '.join(other)} besides {scheme.name}; choose a part of it")
     sources = set.intersection(*(set(sample.boxes) for sample in faces))
+    boxes = {source: np.stack([sample.boxes[source] for sample in faces]) for source in sorted(sources)}
+    own = [sample.box for sample in faces]
+    if _complete(own):  # the known points do not span these faces
+        boxes["truth"] = np.stack([box for box in own if box is not None])
     poses = [sample.pose for sample in faces]
     visible = [sample.visible for sample in faces]
     return Table(
@@ -132,7 +136,7 @@ def table_of_samples(samples: Sequence[Sample], root: Path, scheme: Scheme) -> T
         identities=tuple(sample.identity for sample in faces),
         visible=np.stack([flags for flags in visible if flags is not None]) if _complete(visible) else None,
         yaw=np.array([pose[0] for pose in poses if pose is not None], np.float64) if _complete(poses) else None,
-        boxes={source: np.stack([sample.boxes[source] for sample in faces]) for source in sorted(sources)},
+        boxes=boxes,
         picture=lambda index: faces[index].picture(),
     )
 

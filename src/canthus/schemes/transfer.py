@@ -4,6 +4,7 @@ Laws (tested): converting to the same scheme changes nothing; converting and mir
 commutes with similarities of the plane.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -61,11 +62,25 @@ class IndexMap:
         """
         points = np.asarray(points)
         _check_count(points, self.source)
-        moved = np.full((*points.shape[:-2], len(self.parts), points.shape[-1]), np.nan, _floating(points))
-        for index, part in enumerate(self.parts):
-            if part:
-                moved[..., index, :] = points[..., part, :].mean(-2)
-        return moved
+        return means_of(points, self.parts)
+
+
+def means_of(points: NDArray[Any], parts: Sequence[Indices]) -> NDArray[Any]:
+    """Means of some of the points.
+
+    Args:
+        points: Points. Shape (..., P, D).
+        parts: For each of Q means the points that it is taken of; empty = NaN. Length Q.
+
+    Returns:
+        NaN where one of the points is. Shape (..., Q, D).
+    """
+    points = np.asarray(points)
+    moved = np.full((*points.shape[:-2], len(parts), points.shape[-1]), np.nan, _floating(points))
+    for index, part in enumerate(parts):
+        if part:
+            moved[..., index, :] = points[..., part, :].mean(-2)
+    return moved
 
 
 @cache

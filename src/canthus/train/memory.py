@@ -23,7 +23,7 @@ def reduced(sample: Sample, side: int) -> tuple[Image, Floats]:
         The picture (H, W, 3), and the factors by which x and y were scaled (2,).
     """
     image = sample.picture()
-    box = box_of(sample.points)
+    box = box_of(sample.points) if sample.box is None else sample.box
     factor = side / float(max(box[2:] - box[:2]))
     if factor >= 1 or not math.isfinite(factor):
         return image, np.ones(2, np.float32)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from canthus.data.landmarks_csv import read_csv
+from canthus.data.listed.landmarks_csv import read_csv
 from canthus.errors import DataError, OutputError
 from canthus.face3d.table import Faces2D
 from canthus.synth.relabel.denoise import Cleaned

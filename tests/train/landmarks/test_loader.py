@@ -17,9 +17,7 @@ from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import union_slots
 from canthus.train.landmarks.loader import Stream
 from canthus.train.landmarks.pool import (
-    POSED,
     Pool,
-    _fitted_poses,
     frames_of,
     labels_in,
     load_pool,
@@ -116,18 +114,32 @@ def test_unknown_points_do_not_count(drawn: Path, tiny: Recipe, tmp_path: Path) 
     assert set(unknown[..., 0].sum(1).tolist()) == {0, 1, 48}
 
 
-@pytest.mark.data
-def test_poses_of_faces_with_unknown_points(data_root: Path) -> None:
-    """Half of the inner points give nearly the pose of all; a few give none."""
-    points = np.stack([sample.points for sample in open_set("wild68", data_root, "val")[:40]])
-    model = data_root / "ict_facekit" / "ict_facekit.npz"
-    whole = _fitted_poses(points, model)
-    some = points.copy()
-    some[:20, 17::2] = np.nan
-    some[20:, 17 + POSED - 1 :] = np.nan
-    found = _fitted_poses(some, model)
-    assert np.median(np.abs(found[:20] - whole[:20])) < 3
-    assert np.isnan(found[20:]).all()
+def test_a_face_box_of_its_own_cuts_the_crops(drawn: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a set whose known points do not span the face; a point stays on its dot in the reduced picture."""
+    whole = load_pool(tiny, drawn, 1.3)
+    frames = frames_of(whole, stage_aligned_to(None), whole.given)
+
+    def opened(name: str, root: Path, split: str, **options: str) -> list[Sample]:
+        samples = []
+        for sample in open_set(name, root, split):
+            points = sample.points.copy()
+            points[:17] = np.nan
+            samples.append(replace(sample, points=points, box=box_of(sample.points)))
+        return samples
+
+    monkeypatch.setattr("canthus.train.landmarks.pool.open_set", opened)
+    pool = load_pool(tiny, drawn, 1.3)
+    np.testing.assert_allclose(frames_of(pool, stage_aligned_to(None), pool.given), frames, rtol=1e-5)
+    np.testing.assert_allclose(pool.points[:, 17:], whole.points[:, 17:], atol=1e-4)
+
+
+def test_pictures_without_landmarks_teach_none(tmp_path: Path, tiny: Recipe) -> None:
+    (tmp_path / "backdrops/images").mkdir(parents=True)
+    (tmp_path / "backdrops/images/a.png").write_bytes(b"")
+    (tmp_path / "backdrops/train.csv").write_text("image\na.png\n")
+    recipe = tiny.model_copy(update={"sets": [tiny.sets[0].model_copy(update={"name": "backdrops"})]})
+    with pytest.raises(DataError, match="backdrops train: its pictures have no landmarks to learn from"):
+        load_pool(recipe, tmp_path, 1.3)
 
 
 def test_depth_and_visibility_go_with_their_points(drawn: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +197,7 @@ def test_profile_points_take_the_slots_of_the_union() -> None:
     assert np.isnan(slots[:, 2]).all()
 
 
-def stage_aligned_to(mean: np.ndarray) -> Stage:
+def stage_aligned_to(mean: np.ndarray | None) -> Stage:
     def never(*_: object) -> Estimate:
         raise AssertionError("a stage is not run to cut its crops")
 

@@ -86,7 +86,7 @@ def facts_of(pool: Pool, recipe: Recipe) -> dict[str, float]:
     """
     yaw = np.abs(pool.pose[:, 0])
     known = np.isfinite(yaw)
-    hidden = (pool.visible == 0).any(1)
+    hidden = ((pool.visible == 0) & np.isfinite(pool.points).all(-1)).any(1)
     return {
         "count": float(len(pool.images)),
         "yaw known": float(pool.chance[known].sum()),

@@ -1,6 +1,5 @@
 """The training faces of a recipe in memory, and the frames in which the trained stage sees them."""
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ from canthus.align.estimate import Estimate
 from canthus.align.stage import Stage, System
 from canthus.align.view import View
 from canthus.data.catalogue import open_set
-from canthus.data.sample import Sample
+from canthus.data.sample import NO_POINTS, Sample
 from canthus.errors import DataError
-from canthus.geometry.pose import pose_from_points
+from canthus.face3d.rigid import RigidFace
+from canthus.geometry.crop import box_of
 from canthus.geometry.shape import align, mean_shape
 from canthus.geometry.transform import Matrix
 from canthus.schemes.scheme import Scheme
@@ -25,9 +25,6 @@ from canthus.train.recipe import Recipe, SetShare
 from canthus.types import Floats, Image
 
 Doubles = NDArray[np.float64]
-
-POSED = 24
-"""Number of known points beside those of the jaw line that a face needs for a pose to be fitted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +37,8 @@ class Pool:
         depth: Third coordinate in pixels of those pictures; NaN = not known. Shape (L, P).
         visible: 1 where a point can be seen, 0 where it is hidden; NaN = not known. Shape (L, P).
         given: Points by which the crops are cut: labels, or points read by `SetShare.given`. Shape (L, P, 2).
+        box: Face boxes of sets whose points do not span the face (`Sample.box`); NaN = the box of the points.
+            Shape (L, 4).
         pose: Yaw, pitch, roll in degrees; NaN = not known. Shape (L, 3).
         scheme: Index of the annotation scheme in `schemes`. Shape (L,).
         schemes: Names of the annotation schemes; the first one is that of the network.
@@ -52,6 +51,7 @@ class Pool:
     depth: Floats
     visible: Floats
     given: Floats
+    box: Floats
     pose: Floats
     scheme: NDArray[np.int64]
     schemes: tuple[str, ...]
@@ -71,10 +71,14 @@ def load_pool(recipe: Recipe, root: Path, margin: float) -> Pool:
         margin: Crop margin of the network.
 
     Raises:
-        DataError: a set is missing or incomplete, or the sets have different schemes and the recipe names none.
+        DataError: a set is missing or incomplete, or has no landmarks; or the sets have different schemes and the
+            recipe names none.
         ReadError: a picture cannot be read.
     """
     parts = [(share, open_set(share.name, root, share.split, **share.options)) for share in recipe.sets]
+    for share, some in parts:
+        if any(sample.scheme == NO_POINTS for sample in some):
+            raise DataError(f"{share.name} {share.split}: its pictures have no landmarks to learn from")
     samples = [(share, sample) for share, some in parts for sample in some]
     schemes = schemes_of(recipe, [sample for _, sample in samples])
     side = recipe.memory_for(margin)
@@ -90,6 +94,7 @@ def load_pool(recipe: Recipe, root: Path, margin: float) -> Pool:
         depth=labels[..., 2] * np.sqrt(np.prod(np.stack(scales), 1))[:, None],
         visible=np.stack([_visibility(sample, schemes[0]) for _, sample in samples]),
         given=_given(parts, points, np.stack(scales), root, schemes[0]),
+        box=_boxes([sample for _, sample in samples], np.stack(scales)),
         pose=_poses(parts, points, None if recipe.pose_model is None else root / recipe.pose_model),
         scheme=np.array([schemes.index(sample.scheme) for _, sample in samples]),
         schemes=schemes,
@@ -147,13 +152,13 @@ def frames_of(pool: Pool, stage: Stage, given: Floats) -> Matrix:
     Returns:
         Maps from the picture of each face to its frames, one or several. Shape (L, G, 2, 3).
     """
-    view = stage.look(View.of_points(pool.images, given), Estimate.of_points(given))
+    view = stage.look(View.of_boxes(pool.images, _boxes_by(pool, given)), Estimate.of_points(given))
     return view.frames.reshape(len(pool.images), -1, 2, 3)
 
 
 def real_points(pool: Pool, earlier: System) -> Floats:
     """Points that the earlier stages find, starting from the boxes of the labels. Shape (L, P, 2)."""
-    view, step = View.of_points(pool.images, pool.points), earlier.batch
+    view, step = View.of_boxes(pool.images, _boxes_by(pool, pool.points)), earlier.batch
     return np.concatenate([earlier.run(view[at : at + step]).points[..., :2] for at in range(0, len(view), step)])
 
 
@@ -172,6 +177,18 @@ def shape_distance(points: Floats) -> Doubles:
     distance = np.sqrt(np.nanmean(((aligned - mean) ** 2).sum(2), 1))
     rarity: Doubles = np.clip(distance / np.median(distance), 0.5, 3.0)
     return rarity
+
+
+def _boxes_by(pool: Pool, points: Floats) -> Floats:
+    """The boxes of faces: those that are known, else those of points (L, P, 2). Shape (L, 4)."""
+    return np.where(np.isnan(pool.box), box_of(points), pool.box)
+
+
+def _boxes(samples: Sequence[Sample], scales: Floats) -> Floats:
+    """The boxes that the samples give, in the reduced pictures; NaN where they give none. Shape (L, 4)."""
+    unknown = np.full(4, np.nan, np.float32)
+    boxes = np.stack([unknown if sample.box is None else sample.box for sample in samples])
+    return scaled(boxes.reshape(-1, 2, 2), scales).reshape(-1, 4)
 
 
 def _given(parts: Parts, points: Floats, scales: Floats, root: Path, scheme: str) -> Floats:
@@ -205,18 +222,5 @@ def _poses(parts: Parts, points: Floats, model: Path | None) -> Floats:
     pose = np.stack(stored).astype(np.float32)
     missing = np.isnan(pose).any(1)
     if model is not None and points.shape[1] == 68 and missing.any():
-        pose[missing] = _fitted_poses(points[missing], model)
-    return pose
-
-
-def _fitted_poses(points: Floats, model: Path) -> Floats:
-    """Head poses by fits of a rigid face. (L, 68, 2) -> (L, 3) degrees; NaN = fewer than `POSED` inner points."""
-    with np.load(model) as arrays:
-        vertices = arrays["mean"]
-    chosen = json.loads((model.parent / "landmarks.json").read_text())["sets"]["ibug68_3d_adapted"]
-    rigid = vertices[chosen] * np.array([1.0, -1.0, -1.0])  # image axes: x right, y down, z away
-    weights = np.full(points.shape[:2], 1.0)
-    weights[:, :17] = 0.15  # the jaw line of 2D labels slides
-    pose = pose_from_points(points, rigid, weights).astype(np.float32)
-    pose[np.isfinite(points[:, 17:]).all(-1).sum(1) < POSED] = np.nan
+        pose[missing] = RigidFace.open(model).poses(points[missing])
     return pose

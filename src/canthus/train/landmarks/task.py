@@ -13,6 +13,7 @@ from canthus.align.stage import System
 from canthus.align.view import View
 from canthus.data.sample import Sample
 from canthus.evaluate.metrics import Normaliser, nme, normalisers
+from canthus.geometry.crop import box_of
 from canthus.nets.losses import target_of
 from canthus.schemes.scheme import Scheme
 from canthus.train.landmarks.pool import labels_in
@@ -86,10 +87,11 @@ def validate(system: System, samples: Sequence[Sample], measure: Normaliser, giv
         given: Whether the first stage also starts from the true points.
     """
     truth = np.stack([labels_in(sample, system.scheme)[..., :2] for sample in samples])
+    boxes = np.stack([box_of(x) if s.box is None else s.box for s, x in zip(samples, truth, strict=True)])
     found = []
     for start in range(0, len(samples), system.batch):
         some = slice(start, start + system.batch)
-        view = View.of_points([sample.picture() for sample in samples[some]], truth[some])
+        view = View.of_boxes([sample.picture() for sample in samples[some]], boxes[some])
         found.append(system.run(view, Estimate.of_points(truth[some]) if given else None).points[..., :2])
     scale = normalisers(truth, measure, Scheme.open(system.scheme))
     errors = nme(np.concatenate(found), truth, scale)

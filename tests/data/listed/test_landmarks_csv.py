@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from canthus.data.catalogue import open_set
-from canthus.data.landmarks_csv import read_csv
+from canthus.data.listed.landmarks_csv import read_csv
 from canthus.errors import DataError, InputError
 from canthus.formats.record import Record
 from canthus.formats.table import dump
