@@ -1,5 +1,6 @@
 """All data sets that canthus reads, by name."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from canthus.data.lp300w import read_300w_lp, read_aflw2000
 from canthus.data.menpo2d import read_menpo2d
 from canthus.data.menpo3d import read_menpo3d
 from canthus.data.pts_folder import read_pts_folder
-from canthus.data.sample import Sample
+from canthus.data.sample import Sample, hash_of
 from canthus.data.views import read_fits, read_views
 from canthus.data.vw300 import read_300vw
 from canthus.data.w300 import read_300w, read_300w_private
@@ -21,6 +22,8 @@ from canthus.errors import DataError
 
 Reader = Callable[..., Sequence[Sample]]
 """Reads a split of a set, given the folder of the set, the name of the split, and options."""
+PART = re.compile(r"part-(\d+)-(\d+)")
+"""Name of a part of a split by the hash of the identities, in per cent: part-0-80."""
 
 DATASETS: dict[str, Reader] = {
     "300vw": read_300vw,
@@ -62,7 +65,9 @@ def open_set(name: str, root: Path, split: str, **options: str) -> Sequence[Samp
         name: Name of the set, a key of `DATASETS`, which is also the name of its folder. "reader:folder" gives another
             folder: "pts:my_faces" reads the .pts files in `root / "my_faces"`.
         root: The folder that contains the folders of the sets.
-        split: Name of a split, as "test". "split/group" selects the samples of one group: "test/blur".
+        split: Name of a split, as "test". "split/group" selects the samples of one group: "test/blur";
+            "split/part-A-B" those whose identity has a hash from A to B per cent: "train/part-0-80". Several of them
+            follow each other: "train/profile/part-0-80".
         options: Options of the reader, as `labels="reannotated"`.
 
     Raises:
@@ -71,9 +76,11 @@ def open_set(name: str, root: Path, split: str, **options: str) -> Sequence[Samp
     reader = name.partition(":")[0]
     if reader not in DATASETS:
         raise DataError(f"no data set is called {reader!r}; canthus reads {', '.join(DATASETS)}")
-    split, _, group = split.partition("/")
+    split, *groups = split.split("/")
     samples = DATASETS[reader](folder_of(name, root), split, **options)
-    return subset(samples, group) if group else samples
+    for group in filter(None, groups):
+        samples = subset(samples, group)
+    return samples
 
 
 def folder_of(name: str, root: Path) -> Path:
@@ -83,12 +90,15 @@ def folder_of(name: str, root: Path) -> Path:
 
 
 def subset(samples: Sequence[Sample], group: str) -> list[Sample]:
-    """The samples of a group.
+    """The samples of a group, or of a part by the hash of their identities.
 
     Raises:
         DataError: no sample is in the group; the message lists the groups of the set.
     """
     read = list(samples)
+    if part := PART.fullmatch(group):
+        low, high = (int(limit) / 100 for limit in part.groups())
+        return [sample for sample in read if low <= hash_of(sample.identity) < high]
     chosen = [sample for sample in read if group in sample.groups]
     if not chosen:
         known = ", ".join(sorted(set().union(*(sample.groups for sample in read)))) or "no groups"

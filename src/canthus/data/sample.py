@@ -118,6 +118,11 @@ def split_by_identity(samples: Iterable[Sample], shares: Sequence[float]) -> lis
         raise ShapeError(f"shares are fractions that add up to 1, not {list(shares)}")
     parts: list[list[Sample]] = [[] for _ in shares]
     for sample in samples:
-        place = crc32(sample.identity.encode()) / 2**32
+        place = hash_of(sample.identity)
         parts[min(int(np.searchsorted(limits, place, side="right")), len(shares) - 1)].append(sample)
     return parts
+
+
+def hash_of(identity: str) -> float:
+    """A number from 0 to 1 that only depends on the identity."""
+    return crc32(identity.encode()) / 2**32

@@ -164,7 +164,7 @@ def loss_of_cells(found: Found, batch: Mapping[str, Tensor], losses: DetectorLos
     Args:
         found: Predictions of all cells.
         batch: `pictures` (N, H, W, 3), `boxes` (N, K, 4) and `points` (N, K, 5, 2) in pixels, `rolls` (N, K) in
-            degrees; NaN = no face.
+            degrees; a NaN among the boxes = no face, elsewhere = not known.
         losses: Weights and scales.
     """
     height, width = batch["pictures"].shape[1:3]
@@ -175,19 +175,22 @@ def loss_of_cells(found: Found, batch: Mapping[str, Tensor], losses: DetectorLos
     row, cell = assigned.positive.nonzero(as_tuple=True)
     boxes, points, rolls = (_of(batch[name], assigned, row, cell) for name in ("boxes", "points", "rolls"))
     side = (boxes[:, 2:] - boxes[:, :2]).amax(1)[:, None, None]
-    position = functional.smooth_l1_loss(
-        found.points[row, cell] / side, points / side, beta=losses.beta, reduction="none"
-    ).mean((1, 2))
+    position = _known_mean(found.points[row, cell] / side, points / side, losses.beta)
     angle = torch.deg2rad(rolls)
-    turn = functional.smooth_l1_loss(
-        found.turn[row, cell], torch.stack([angle.sin(), angle.cos()], 1), beta=0.1, reduction="none"
-    ).sum(1)
+    turn = 2 * _known_mean(found.turn[row, cell], torch.stack([angle.sin(), angle.cos()], 1), 0.1)
     return {
         "score": losses.score * (focal * assigned.counted).sum() / count,
         "box": losses.box * overlap_loss(found.box[row, cell], boxes).sum() / count,
         "point": losses.point * position.sum() / losses.beta / count,
         "turn": losses.turn * turn.sum() / count,
     }
+
+
+def _known_mean(found: Tensor, truth: Tensor, beta: float) -> Tensor:
+    """Smooth L1 loss of each row (M, ...), mean over the values that are known; NaN = not known. Shape (M,)."""
+    known = truth.isfinite()
+    error = functional.smooth_l1_loss(found, torch.where(known, truth, found.detach()), beta=beta, reduction="none")
+    return error.flatten(1).sum(1) / known.flatten(1).sum(1).clamp(min=1)
 
 
 def _of(truth: Tensor, assigned: Assigned, row: Tensor, cell: Tensor) -> Tensor:

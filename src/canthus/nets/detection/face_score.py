@@ -128,7 +128,8 @@ def loss(prediction: Prediction, batch: Mapping[str, Tensor], losses: FaceScoreL
     count = known.sum().clamp(min=1)
 
     def distance(predicted: Tensor, truth: Tensor) -> Tensor:
-        error = functional.smooth_l1_loss(predicted[known], truth[known], beta=0.05, reduction="none")
+        aim = torch.where(truth.isfinite(), truth, predicted.detach())
+        error = functional.smooth_l1_loss(predicted[known], aim[known], beta=0.05, reduction="none")
         return error.flatten(1).mean(1).sum() / 0.1 / count
 
     return {

@@ -1,13 +1,17 @@
-"""Pictures without a face: surroundings of faces, noise, patterns, and shuffled pieces of photographs."""
+"""Pictures without a face: photographs, surroundings of faces, noise, patterns, shuffled pieces of photographs."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from canthus.data.catalogue import open_set
 from canthus.detect.opencv import OpenCVDetector
+from canthus.geometry.transform import compose, similarity
 from canthus.train.detection.pool import FacePool
+from canthus.train.recipe import SetShare
 from canthus.types import Image
 
 Random = np.random.Generator
@@ -16,6 +20,10 @@ MARGIN = 0.25
 """Distance from a face's box at which its surroundings begin, in sides of the box; hair and ears lie nearer."""
 LEAST = 24
 """Shortest side of a piece of the surroundings, in pixels."""
+LONGEST = 512
+"""Longest side of a photograph without a face in memory, in pixels."""
+NEAREST = 0.3
+"""Smallest side of the part of a photograph that becomes a background, over its longer side."""
 
 
 def make_backdrops(pool: FacePool, count: int, side: int, rng: Random) -> list[Image]:
@@ -128,6 +136,38 @@ def vary_backdrop(backdrops: Sequence[Image], size: int, rng: Random) -> Image:
     ramp = np.arange(256, dtype=np.float32)[:, None]
     table = np.clip(ramp * rng.uniform(0.6, 1.3, 3) + rng.uniform(-25, 25, 3), 0, 255).astype(np.uint8)
     return cv2.LUT(np.ascontiguousarray(window), table[None]).astype(np.uint8, copy=False)
+
+
+def load_faceless(shares: Sequence[SetShare], root: Path) -> list[Image]:
+    """Photographs without a face, reduced.
+
+    Raises:
+        DataError: a set is missing or incomplete.
+        ReadError: a picture cannot be read.
+    """
+    pictures = []
+    for share in shares:
+        for sample in open_set(share.name, root, share.split, **share.options):
+            picture = sample.picture()
+            factor = min(1.0, LONGEST / max(picture.shape[:2]))
+            size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
+            pictures.append(cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False))
+    return pictures
+
+
+def scenery(photograph: Image, size: int, rng: Random) -> Image:
+    """A part of a photograph at a random scale, half of them rotated by any angle, and mirrored. (size, size, 3)."""
+    height, width = photograph.shape[:2]
+    side = max(height, width) * float(np.exp(rng.uniform(np.log(NEAREST), 0)))
+    room = np.maximum(0, np.array([width, height]) - side) / 2
+    middle = np.array([width, height]) / 2 + rng.uniform(-room, room)
+    angle = float(rng.uniform(-180, 180)) if rng.random() < 0.5 else 0.0
+    to_origin = similarity(shift=tuple((-middle).tolist()))
+    matrix = compose(similarity(size / side, angle, (size / 2, size / 2)), to_origin)
+    part = cv2.warpAffine(photograph, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    if rng.random() < 0.5:
+        part = part[:, ::-1]
+    return np.ascontiguousarray(part.astype(np.uint8, copy=False))
 
 
 @cache

@@ -13,10 +13,10 @@ from canthus.geometry.crop import box_frames, box_of
 from canthus.geometry.transform import Matrix, compose, similarity
 from canthus.nets.detection.face_score import FaceScoreConfig
 from canthus.schemes.scheme import Scheme
-from canthus.schemes.transfer import convert
 from canthus.train.augment import Random, cut, jitter_matrix, vary
 from canthus.train.detection.backdrops import vary_backdrop
-from canthus.train.detection.pool import SCHEME, FacePool
+from canthus.train.detection.outline import FIVE, OUTLINE
+from canthus.train.detection.pool import FacePool
 from canthus.train.detection.recipe import FaceScoreRecipe
 from canthus.train.recipe import Augment
 from canthus.types import Floats, Image
@@ -97,11 +97,14 @@ class CropMaker:
 
     def _cut(self, matrix: Matrix, index: int, rng: Random, *, face: bool) -> FaceCrop:
         size = self.config.size
-        image, points = cut(self.pool.images[index], matrix, size, self.pool.points[index])
+        both = np.concatenate([self.pool.points[index], self.pool.five[index]])
+        image, moved = cut(self.pool.images[index], matrix, size, both)
+        points, five = np.split(moved, [len(self.pool.points[index])])
         if rng.random() < self.recipe.augment.flip:
             image = np.ascontiguousarray(image[:, ::-1])
-            points = Scheme.open(SCHEME).mirrored(points, size).astype(np.float32)
+            points = Scheme.open(OUTLINE).mirrored(points, size).astype(np.float32)
+            five = Scheme.open(FIVE).mirrored(five, size).astype(np.float32)
         settings = self.recipe.augment
         image = vary(image, settings, rng, self.backdrops[int(rng.integers(len(self.backdrops)))])
-        unit = (points - (size - 1) / 2) / size
-        return FaceCrop(image, face, box_of(unit), convert(unit, SCHEME, "5").astype(np.float32))
+        unit, points = ((one - (size - 1) / 2) / size for one in (points, five))
+        return FaceCrop(image, face, box_of(unit), points)

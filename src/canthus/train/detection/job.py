@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from canthus.errors import RecipeError
+from canthus.face3d.rigid import RigidFace
 from canthus.nets.detection.networks import configure
-from canthus.train.detection.backdrops import make_backdrops
+from canthus.runtime.bundle import open_system
+from canthus.train.detection.backdrops import load_faceless, make_backdrops
 from canthus.train.detection.crops import CropMaker
 from canthus.train.detection.loader import CropBatches, Endless, SceneBatches
 from canthus.train.detection.mining import Bank, Miner
@@ -15,6 +17,7 @@ from canthus.train.detection.pool import load_faces
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.detection.scenes import Scene, SceneMaker
 from canthus.train.detection.task import ANGLES, DetectorTask, FaceScoreTask
+from canthus.train.detection.unfold import unfold
 from canthus.train.job import Job, Post
 from canthus.train.recipe import Augment
 from canthus.types import Image
@@ -35,30 +38,41 @@ def detector(recipe: DetectorRecipe, post: Post) -> Job:
     """
     side = max(phase.size for phase in recipe.phases)
     config = configure(recipe.network, recipe.preset, recipe.config)
-    pool = load_faces(recipe.sets, post.root, recipe.scenes.memory, recipe.hide)
+    pool = load_faces(recipe.sets, post.root, recipe.scenes.memory, recipe.hide, _solid(recipe, post))
     rng = np.random.default_rng((recipe.seed, BUILD, post.process))
     backdrops = make_backdrops(pool, recipe.scenes.backdrops, side + side // 8, rng)
-    maker = SceneMaker(pool, backdrops, recipe.scenes, recipe.augment)
+    maker = SceneMaker(pool, backdrops, recipe.scenes, recipe.augment, load_faceless(recipe.faceless, post.root))
     bank = Bank(post.out, post.process, recipe.mining.every)
     batches = SceneBatches(maker, recipe, post.process, bank)
     task = DetectorTask(recipe, config, *validation(recipe, post))
+    if recipe.weights and not post.first:
+        first = batches.batch(0)["pictures"]
+        unfold(task.net, open_system("detector", recipe.weights).network("detector"), first)
     stream = Endless(batches, post.first)
     return Job(task, stream, "val/ap", "max", "5", callbacks=[Miner(maker, recipe, bank)])
 
 
 def validation(recipe: DetectorRecipe, post: Post) -> tuple[Mapping[int, list[Scene]], list[Image]]:
-    """The same mosaics of the validation sets at every rotation, and pictures without a face."""
+    """The same mosaics of the validation sets at every rotation, and pictures without a face.
+
+    The latter are the photographs of `val_faceless` as they are, or else backdrops of the photographs of faces.
+    """
     side = recipe.phases[-1].size
-    pool = load_faces(recipe.val, post.root, recipe.scenes.memory, recipe.hide)
+    pool = load_faces(recipe.val, post.root, recipe.scenes.memory, recipe.hide, _solid(recipe, post))
     count = recipe.val_pictures
     backdrops = make_backdrops(pool, max(count, 8), side + side // 8, np.random.default_rng((recipe.seed, VALIDATION)))
-    maker = SceneMaker(pool, backdrops, recipe.scenes, PLAIN)
+    photographs = load_faceless(recipe.val_faceless, post.root)
+    maker = SceneMaker(pool, backdrops, recipe.scenes, PLAIN, photographs)
     scenes = {}
     for angle in ANGLES:
         rng = np.random.default_rng((recipe.seed, VALIDATION, 1))
         scenes[angle] = [maker.scene(side, rng, angle) for _ in range(count)]
     rng = np.random.default_rng((recipe.seed, VALIDATION, 2))
-    return scenes, [maker.empty(side, rng) for _ in range(count)]
+    return scenes, photographs or [maker.empty(side, rng) for _ in range(count)]
+
+
+def _solid(recipe: DetectorRecipe, post: Post) -> RigidFace | None:
+    return RigidFace.open(post.root / recipe.face_model) if recipe.face_model else None
 
 
 def face_score(recipe: FaceScoreRecipe, post: Post) -> Job:

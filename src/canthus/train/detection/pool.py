@@ -13,12 +13,13 @@ from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.detect.own import open_own
 from canthus.errors import DataError
+from canthus.face3d.rigid import RigidFace
 from canthus.geometry.crop import box_of, shape_frames, unit_mean
+from canthus.train.detection.outline import Outliner, shape_in, usable
 from canthus.train.memory import reduced, scaled
 from canthus.train.recipe import SetShare
 from canthus.types import Floats, Image
 
-SCHEME = "68"
 HIDDEN = 1.4
 """Side of the patch that is blurred out around an unlabelled face, over that of its box."""
 KEPT = 1.2
@@ -33,13 +34,17 @@ class FacePool:
 
     Attributes:
         images: Pictures, reduced. L of them.
-        points: The 68 landmarks in pixels of those pictures. Shape (L, 68, 2).
-        rolls: In-plane rotation of each head, by Procrustes fit of the mean face, degrees clockwise. Shape (L,).
+        points: Outline of each face: the 68 landmarks in pixels of those pictures, or an estimate of them
+            (`outline.py`); NaN = not known. Shape (L, 68, 2).
+        five: The five points that the detector learns; NaN = not known. Shape (L, 5, 2).
+        rolls: In-plane rotation of each head, by Procrustes fit of the mean face, degrees clockwise; NaN = not known.
+            Shape (L,).
         chance: Probability that a face is drawn; adds up to 1. Shape (L,).
     """
 
     images: Sequence[Image]
     points: Floats
+    five: Floats
     rolls: Floats
     chance: NDArray[np.float64]
 
@@ -50,7 +55,9 @@ class FacePool:
         return boxes
 
 
-def load_faces(shares: Sequence[SetShare], root: Path, memory: int, hide: Path | None = None) -> FacePool:
+def load_faces(
+    shares: Sequence[SetShare], root: Path, memory: int, hide: Path | None = None, solid: RigidFace | None = None
+) -> FacePool:
     """Read faces into memory.
 
     Args:
@@ -58,34 +65,56 @@ def load_faces(shares: Sequence[SetShare], root: Path, memory: int, hide: Path |
         root: Folder of the data sets.
         memory: Longer side of a face's box in the pictures in memory at most, in pixels.
         hide: Bundle of a detector; unlabelled faces that it finds are blurred out; None = they stay.
+        solid: The mean 3D face, for sets with five points.
 
     Raises:
         BundleError: `hide` is no bundle of a detector.
-        DataError: a set is missing or incomplete, or does not have the 68 points.
+        DataError: a set is missing or incomplete, or its labels do not determine faces.
         ReadError: a picture cannot be read.
+    """
+    outliner = Outliner(solid)
+    samples, weights = _drawn_from(shares, root)
+    detector = open_own(bundle=hide) if hide else None
+
+    def read(sample: Sample) -> tuple[Image, Floats, Floats, Floats]:
+        sample = outliner.boxed(sample)
+        image, scale = reduced(sample, memory)
+        points, five = (scaled(one, scale) for one in outliner.labels(sample))
+        assert sample.box is not None
+        box = scaled(sample.box.reshape(2, 2), scale).reshape(4)
+        return (without_others(image, box, detector.detect(image).boxes) if detector else image), points, five, box
+
+    with ThreadPoolExecutor(4) as threads:
+        images, *labels = zip(*threads.map(read, samples), strict=True)
+    points, five, boxes = (np.stack(column) for column in labels)
+    outlined = np.isfinite(points).any((1, 2))
+    if not outlined.any():
+        raise DataError("no set of the recipe has 68 points; the outlines of other faces follow from them")
+    rolls = np.full(len(points), np.nan, np.float32)
+    rolls[outlined] = rolls_of(points[outlined])
+    mean = unit_mean(points[outlined])
+    for face in np.flatnonzero(~outlined):
+        points[face] = shape_in(boxes[face], mean)
+    return FacePool(list(images), points, five, rolls, weights / weights.sum())
+
+
+def _drawn_from(shares: Sequence[SetShare], root: Path) -> tuple[list[Sample], NDArray[np.float64]]:
+    """The faces of several sets, and the weight of each.
+
+    Raises:
+        DataError: a set is missing or incomplete, or its labels do not determine faces.
     """
     samples: list[Sample] = []
     chance = []
     for share in shares:
-        some = [s for s in open_set(share.name, root, share.split, **share.options) if np.isfinite(s.points).all()]
-        if not some or some[0].scheme != SCHEME:
-            raise DataError(f"{share.name} {share.split}: no face has all {SCHEME} points; the recipe needs other sets")
+        some = [sample for sample in open_set(share.name, root, share.split, **share.options) if usable(sample)]
+        if not some:
+            raise DataError(
+                f"{share.name} {share.split}: no face has 68 or five points or a box; the recipe needs other sets"
+            )
         samples += some
         chance.append(np.full(len(some), share.weight / len(some)))
-    detector = open_own(bundle=hide) if hide else None
-
-    def read(sample: Sample) -> tuple[Image, Floats]:
-        image, scale = reduced(sample, memory)
-        points = np.asarray(sample.points[:, :2], np.float32)
-        if (scale != 1).any():
-            points = scaled(points, scale)
-        return (without_others(image, box_of(points), detector.detect(image).boxes) if detector else image), points
-
-    with ThreadPoolExecutor(4) as threads:
-        stored = list(threads.map(read, samples))
-    points = np.stack([points for _, points in stored])
-    weights = np.concatenate(chance)
-    return FacePool([image for image, _ in stored], points, rolls_of(points), weights / weights.sum())
+    return samples, np.concatenate(chance)
 
 
 def rolls_of(points: Floats) -> Floats:

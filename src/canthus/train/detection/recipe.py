@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from canthus.nets.detection.detector import DetectorLosses
 from canthus.nets.detection.face_score import FaceScoreLosses
 from canthus.nets.settings import Number, Strict
-from canthus.train.recipe import Phase, Run, check_recipe, check_run, read_tree
+from canthus.train.recipe import Phase, Run, SetShare, check_recipe, check_run, read_tree
 
 
 class Scenes(Strict):
@@ -17,25 +17,31 @@ class Scenes(Strict):
 
     Attributes:
         empty: Share of pictures without a face.
+        close: Share of pictures that one face fills, often cut off by the border of the picture.
         single: Share of pictures with one face and all that its photograph shows around it; the rest are mosaics of
             several faces.
         most: Largest number of faces of a mosaic.
         smallest: Longer side of the smallest box, in pixels.
         largest: Longer side of the largest box, over the side of the picture.
+        enlarged: Largest factor by which a face is enlarged, so that coarse pictures become small faces.
         upright: Share of pictures whose faces are rotated by at most 20 degrees; the others by any angle.
         distractors: Largest number of mined false detections that are pasted into a picture.
         backdrops: Number of backgrounds that are made at the start of a run and varied.
+        photographs: Share of the backgrounds that are photographs of the recipe's `faceless` sets.
         memory: Longer side of a face's box in the pictures in memory, in pixels.
     """
 
     empty: Number = Field(0.12, ge=0, le=1)
+    close: Number = Field(0.0, ge=0, le=1)
     single: Number = Field(0.3, ge=0, le=1)
     most: int = Field(10, ge=1)
     smallest: Number = Field(18.0, gt=0)
     largest: Number = Field(0.95, gt=0, le=1)
+    enlarged: Number = Field(16.0, gt=0)
     upright: Number = Field(0.35, ge=0, le=1)
     distractors: int = Field(4, ge=0)
     backdrops: int = Field(256, ge=1)
+    photographs: Number = Field(0.7, ge=0, le=1)
     memory: int = Field(128, gt=16)
 
 
@@ -66,6 +72,11 @@ class DetectorRecipe(Run):
         losses: Weights and scales of the losses.
         hide: Bundle of a detector; unlabelled faces that it finds in the photographs are blurred out, so that they are
             not learnt as background; None = they stay.
+        weights: Bundle of a detector from whose weights the run starts; None = random weights.
+        faceless: Sets of photographs without a face: backgrounds, and pictures that are searched for hard negatives.
+        val_faceless: The same for validation; none = made backdrops.
+        face_model: File of the face model, under the folder of the data sets, whose mean gives the outlines of faces
+            with five points; None = no such sets.
         val_pictures: Number of mosaics in validation, the same at every rotation.
         threshold: Minimum score of the detections of which validation reports recall and precision.
     """
@@ -75,6 +86,10 @@ class DetectorRecipe(Run):
     mining: Mining = Mining()
     losses: DetectorLosses = DetectorLosses()
     hide: Path | None = None
+    weights: Path | None = None
+    faceless: list[SetShare] = Field(default_factory=list)
+    val_faceless: list[SetShare] = Field(default_factory=list)
+    face_model: str | None = None
     val_pictures: int = Field(48, gt=0)
     threshold: Number = Field(0.5, ge=0, le=1)
 

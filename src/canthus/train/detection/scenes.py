@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from canthus.geometry.crop import box_of, warp
 from canthus.geometry.transform import Matrix, apply, compose, similarity
 from canthus.schemes.scheme import Scheme
-from canthus.schemes.transfer import convert
 from canthus.train.augment import blur, occlude, shrink, vary
-from canthus.train.detection.backdrops import vary_backdrop
-from canthus.train.detection.pool import SCHEME, FacePool
+from canthus.train.detection.backdrops import scenery, vary_backdrop
+from canthus.train.detection.outline import FIVE, OUTLINE
+from canthus.train.detection.pool import FacePool
 from canthus.train.detection.recipe import Scenes
 from canthus.train.recipe import Augment
 from canthus.types import Floats, Image
@@ -35,6 +35,8 @@ SHARP = 48
 """Longer side of the smallest box of a face that is blurred or shrunk, in pixels."""
 UPRIGHT = 20.0
 """Largest rotation of the faces of upright pictures, in degrees."""
+CLOSE = (0.5, 1.08)
+"""Smallest and largest side of a face that fills its picture, over the side of the picture."""
 TRIES = 12
 """Number of positions that are tried for a face before it is given up."""
 
@@ -46,8 +48,8 @@ class Scene:
     Attributes:
         image: Shape (S, S, 3).
         boxes: Boxes of the landmarks, pixels. Shape (F, 4).
-        points: The five points, pixels. Shape (F, 5, 2).
-        rolls: In-plane rotations of the heads, degrees clockwise. Shape (F,).
+        points: The five points, pixels; NaN = not known. Shape (F, 5, 2).
+        rolls: In-plane rotations of the heads, degrees clockwise; NaN = not known. Shape (F,).
     """
 
     image: Image
@@ -65,12 +67,15 @@ class SceneMaker:
         backdrops: Pictures without a face, not smaller than the scenes.
         settings: Settings of the scenes.
         augment: Augmentation: of each face by occlusion, blur and shrinking, of the whole picture by the rest.
+        faceless: Photographs without a face, of any size; they replace the share `settings.photographs` of the
+            backdrops.
     """
 
     pool: FacePool
     backdrops: Sequence[Image]
     settings: Scenes
     augment: Augment
+    faceless: Sequence[Image] = ()
 
     def scene(self, size: int, rng: Random, angle: float | None = None, distractors: Sequence[Image] = ()) -> Scene:
         """Make one.
@@ -82,21 +87,23 @@ class SceneMaker:
             distractors: Small pictures without a face that may be pasted in.
         """
         settings = self.settings
-        canvas = vary_backdrop(self.backdrops, size, rng)
+        canvas = self._background(size, rng)
         for _ in range(int(rng.integers(settings.distractors + 1)) if distractors else 0):
             _stick(canvas, distractors[int(rng.integers(len(distractors)))], rng)
         kind, upright = rng.random(), rng.random() < settings.upright
         faces: list[tuple[Floats, Floats, float]] = []
         if kind < settings.empty and angle is None:
             wanted = 0
-        elif kind < settings.empty + settings.single:
+        elif kind < settings.empty + settings.close + settings.single:
             wanted = 1
         else:
             wanted = int(rng.integers(1, settings.most + 1))
         spread = UPRIGHT if upright else 180.0
+        close = settings.empty <= kind < settings.empty + settings.close
+        sides = CLOSE if close else (settings.smallest / size, settings.largest * (1.0 if wanted == 1 else 0.6))
         for _ in range(wanted):
             turn = float(rng.uniform(-spread, spread)) if angle is None else angle
-            face = self._paste(canvas, faces, turn, rng, alone=wanted == 1)
+            face = self._paste(canvas, faces, turn, rng, sides, alone=wanted == 1)
             if face is not None:
                 faces.append(face)
         whole = self.augment.model_copy(update={"occlude": 0.0, "blur": 0.0, "shrink": 0.0})
@@ -111,10 +118,23 @@ class SceneMaker:
     def empty(self, size: int, rng: Random) -> Image:
         """A picture without a face."""
         settings = self.augment.model_copy(update={"occlude": 0.0})
-        return vary(vary_backdrop(self.backdrops, size, rng), settings, rng, self.backdrops[0])
+        return vary(self._background(size, rng), settings, rng, self.backdrops[0])
+
+    def _background(self, size: int, rng: Random) -> Image:
+        """A part of a photograph without a face, or of a backdrop. (size, size, 3)."""
+        if self.faceless and rng.random() < self.settings.photographs:
+            return scenery(self.faceless[int(rng.integers(len(self.faceless)))], size, rng)
+        return vary_backdrop(self.backdrops, size, rng)
 
     def _paste(
-        self, canvas: Image, others: Sequence[tuple[Floats, Floats, float]], turn: float, rng: Random, *, alone: bool
+        self,
+        canvas: Image,
+        others: Sequence[tuple[Floats, Floats, float]],
+        turn: float,
+        rng: Random,
+        sides: tuple[float, float],
+        *,
+        alone: bool,
     ) -> tuple[Floats, Floats, float] | None:
         """Paste a random face where there is room.
 
@@ -123,6 +143,7 @@ class SceneMaker:
             others: Box, points and roll of the faces that it shows.
             turn: Rotation of the face in degrees.
             rng: Randomness.
+            sides: Smallest and largest side of its box, over the side of the picture.
             alone: Whether it is the only face, with all that its photograph shows around it.
 
         Returns:
@@ -130,12 +151,14 @@ class SceneMaker:
         """
         pool, size = self.pool, canvas.shape[0]
         index = int(rng.choice(len(pool.images), p=pool.chance))
-        image, points, roll = pool.images[index], pool.points[index], float(pool.rolls[index])
+        image, points, five = pool.images[index], pool.points[index], pool.five[index]
+        roll = float(pool.rolls[index])
         if rng.random() < self.augment.flip:
             image = np.ascontiguousarray(image[:, ::-1])
-            points, roll = Scheme.open(SCHEME).mirrored(points, image.shape[1]), -roll
+            points = Scheme.open(OUTLINE).mirrored(points, image.shape[1])
+            five, roll = Scheme.open(FIVE).mirrored(five, image.shape[1]), -roll
         box = box_of(points)
-        low, high = self.settings.smallest, self.settings.largest * size * (1.0 if alone else 0.6)
+        low, high = sides[0] * size, min(sides[1] * size, self.settings.enlarged * float((box[2:] - box[:2]).max()))
         side = float(np.exp(rng.uniform(np.log(low), np.log(max(high, low * 1.01)))))
         stretch = float(np.exp(rng.uniform(-1, 1) * np.log(self.augment.stretch)))
         scale = side / float((box[2:] - box[:2]).max())
@@ -149,9 +172,8 @@ class SceneMaker:
         matrix = compose(similarity(shift=tuple(centre.tolist())), linear)
         reach = np.inf if alone else float(rng.uniform(0.7, 1.2))
         self._blend(canvas, image, matrix, (placed, turn, reach), rng, boxes)
-        moved = apply(matrix, points)
         final = (roll + turn + 180) % 360 - 180
-        return placed.astype(np.float32), convert(moved, SCHEME, "5").astype(np.float32), final
+        return placed.astype(np.float32), apply(matrix, five).astype(np.float32), final
 
     def _blend(
         self,
