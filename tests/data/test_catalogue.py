@@ -33,6 +33,18 @@ def test_a_group_of_a_split(tmp_path, labelled_face):
         open_set("300w", tmp_path, "test/blur")
 
 
+def test_parts_of_a_split_by_hash(tmp_path, labelled_face):
+    """Two parts make the whole; a group and a part follow each other."""
+    for index in range(30):
+        labelled_face(tmp_path / f"300w/helen/testset/{index}_1.jpg")
+    labelled_face(tmp_path / "300w/lfpw/testset/image_0001.png")
+    labelled_face(tmp_path / "300w/ibug/image_003_1.jpg")
+    low, high = (
+        [s.image.name for s in open_set("300w", tmp_path, f"test/helen/part-{part}")] for part in ("0-80", "80-100")
+    )
+    assert sorted(low + high) == sorted(f"{index}_1.jpg" for index in range(30)) and len(low) > len(high) > 0
+
+
 def test_options_reach_the_reader(tmp_path):
     with pytest.raises(DataError, match="AFLW2000-3D has no yaw 'guess'"):
         open_set("aflw2000-3d", tmp_path, "test", yaw="guess")

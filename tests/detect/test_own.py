@@ -105,6 +105,27 @@ def test_options() -> None:
     assert engine.shapes[0][1:3] == (224, 224)
 
 
+def test_the_first_level_shows_the_smallest_faces_with_20_pixels() -> None:
+    """By default these have 3 % of the longer side; smaller ones are found on request."""
+    image = picture(720, 1280, [(300, 200, 22), (900, 300, 150), (1000, 650, 5)])
+    engine = Discs()
+    assert len(OwnDetector(engine).detect(image)) == 2
+    assert [shape[1:3] for shape in engine.shapes] == [(384, 672), (128, 224)]
+    assert len(OwnDetector(engine := Discs(), min_face=8).detect(image)) == 3
+    assert engine.shapes[0][1:3] == (736, 1280)
+    OwnDetector(engine := Discs()).detect(picture(600, 640, []))
+    assert engine.shapes[0][1:3] == (608, 640), "3 % of a small image are less than 20 pixels"
+
+
+def test_reduced_images_keep_their_positions() -> None:
+    """A ramp of brightness stays the same ramp, whether the image is halved first or not."""
+    ramp = np.repeat(np.linspace(0, 255, 960)[None, :, None], 540, 0).repeat(3, 2).astype(np.uint8)
+    for width in (900, 480, 333, 101):
+        small = own._reduced(ramp, (width, 60)).astype(float)
+        wanted = np.interp((np.arange(width) + 0.5) * 960 / width - 0.5, np.arange(960), ramp[0, :, 0])
+        assert small.shape == (60, width, 3) and np.abs(small[30, 3:-3, 0] - wanted[3:-3]).max() < 2
+
+
 @pytest.mark.parametrize(
     "options", [{"min_face": 0}, {"threshold": 1.1}, {"overlap": 0}, {"max_side": 5}, {"max_faces": 0}]
 )

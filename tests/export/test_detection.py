@@ -15,6 +15,7 @@ from canthus.export.onnx import fold_norms, halve
 from canthus.geometry.box import overlaps
 from canthus.nets.detection import detector as nets
 from canthus.runtime.bundle import Bundle
+from canthus.runtime.session import Session
 from canthus.train.checkpoint import TorchBackend
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.run_card import RunCard
@@ -77,6 +78,19 @@ def test_the_shipped_detector_finds_what_the_trained_one_finds(bundle: Path, net
     assert compared > 3
     card = Bundle.open(bundle).card
     assert (card.system, card.scheme, card.stages[0].crop) == ("detector", "5", None)
+
+
+def test_an_int8_variant_finds_the_same(drawn: Path, net: nets.Detector, tmp_path: Path) -> None:
+    tree = {**SHARED, "name": "d", "network": "detector", "config": CONFIG, "phases": [{"share": 1, "size": 96}]}
+    tree |= {"val": [{"name": "wild68", "split": "val"}], "val_pictures": 2, "scenes": {"memory": 40, "most": 3}}
+    recipe = DetectorRecipe.model_validate(tree)
+    card = export_faces(checkpoint(tmp_path / "run", net, recipe), tmp_path / "d.canthus", calibration=drawn)
+    assert card.precisions == ("fp32", "int8") or sorted(card.precisions) == ["fp32", "int8"]
+    image = np.random.default_rng(0).integers(0, 256, (1, 96, 128, 3), np.uint8)
+    files = Bundle.open(tmp_path / "d.canthus")
+    exact, coarse = (Session(files.network("detector", kind), "cpu", 1).run(image) for kind in card.precisions)
+    for name, values in exact.items():
+        assert np.corrcoef(values.ravel(), coarse[name].ravel())[0, 1] > 0.98
 
 
 def test_the_default_network_is_small_enough() -> None:

@@ -56,7 +56,7 @@ def detect(
         float | None,
         typer.Option(
             min=1,
-            show_default="own: 20",
+            show_default="own: 3 % of the longer side, at least 20",
             help="Smallest face to find: longer side of its box in pixels.",
             rich_help_panel=DETECTION,
         ),

@@ -31,8 +31,8 @@ def export(
     """Make a bundle of checkpoints, and check that ONNX Runtime gives the same points as torch.
 
     Landmark models need the data sets they were trained on, for calibration and for this check.
-    A checkpoint of the detector or of the face score needs none, and has no int8 variant and no
-    crop margin.
+    A checkpoint of the detector or of the face score needs none and has no crop margin; the
+    detector gets an int8 variant where its data sets are given.
 
     Example: canthus export runs/compact/best.ckpt --root data -o compact.canthus
     """
@@ -48,7 +48,7 @@ def export(
         raise need("export") from error
     figures = json.loads(measured.read_text()) if measured else []
     if checkpoints[0].is_file() and kind_of(checkpoints[0]) in DETECTION:
-        card = export_faces(checkpoints[0], out, figures)
+        card = export_faces(checkpoints[0], out, figures, root if int8 else None)
         key, unit = "parity", ""
     else:
         if root is None:

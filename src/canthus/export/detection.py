@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from canthus.errors import CanthusError
 from canthus.export.card import licence_of
 from canthus.export.onnx import fold_norms, halve, part_to_onnx
+from canthus.export.quantise import quantise
 from canthus.geometry.crop import Crop
 from canthus.nets.detection.networks import DETECTION, configure
 from canthus.nets.part import Part
 from canthus.runtime.bundle import Card, Checkpoint, StageCard, member_of, write_bundle
 from canthus.runtime.session import Session
 from canthus.train.checkpoint import TorchBackend, weights_of
-from canthus.train.detection.recipe import RECIPES
+from canthus.train.detection.job import validation
+from canthus.train.detection.recipe import RECIPES, DetectorRecipe
+from canthus.train.job import Post
 from canthus.train.recipe import SetShare, check_run
 from canthus.train.run_card import RunCard
 from canthus.work.files import replace_whole
@@ -36,18 +39,23 @@ def kind_of(checkpoint: Path) -> str:
     return str(RunCard.beside(checkpoint).recipe["network"])
 
 
-def export_faces(checkpoint: Path, out: Path, measured: Sequence[dict[str, Any]] = ()) -> Card:
+def export_faces(
+    checkpoint: Path, out: Path, measured: Sequence[dict[str, Any]] = (), calibration: Path | None = None
+) -> Card:
     """Make a bundle of a checkpoint.
 
     Args:
         checkpoint: `best.ckpt` or `last.ckpt` of a run; the run's `card.json` lies beside it.
         out: The bundle to write, whole or not at all.
         measured: Figures for the card, each with its protocol.
+        calibration: Folder of the data sets: the int8 variant of the detector is calibrated on the pictures of
+            validation; None = no int8 variant. The face score has none.
 
     Returns:
         The card.
 
     Raises:
+        DataError: a set of validation is missing.
         InputError: no checkpoint or run card.
         CanthusError: ONNX Runtime does not give what torch gives.
     """
@@ -60,15 +68,21 @@ def export_faces(checkpoint: Path, out: Path, measured: Sequence[dict[str, Any]]
     size = recipe.phases[-1].size
     model = halve(to_onnx(part, size, open_size=network.open_size))
     gap = prove(part, model, [(size, size), (size, size + 32)] if network.open_size else [(size, size)])
-    file = f"{part.name}-fp32.onnx"
+    models = {"fp32": model}
+    if calibration and isinstance(recipe, DetectorRecipe):
+        scenes, _ = validation(recipe, Post(calibration, out.parent, 0, 0))
+        pictures = np.stack([scene.image for some in scenes.values() for scene in some])
+        models["int8"] = quantise(model, {part.inputs[0]: pictures})
+    files = {f"{part.name}-{kind}.onnx": data for kind, data in models.items()}
     config: Any = net.config
+    shares = [*recipe.sets, *(recipe.faceless if isinstance(recipe, DetectorRecipe) else [])]
     facts = {name: value for name, value in run.lineage().items() if name != "recipe"} | {"parity": round(gap, 5)}
     stage = StageCard(
         name=part.name,
         scheme="5",
         points=5,
         crop=None if network.open_size else Crop(config.size, config.margin),
-        parts={part.name: {"fp32": member_of(file, model)}},
+        parts={part.name: {kind: member_of(f"{part.name}-{kind}.onnx", data) for kind, data in models.items()}},
         checkpoint=recipe.network,
     )
     sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
@@ -78,18 +92,20 @@ def export_faces(checkpoint: Path, out: Path, measured: Sequence[dict[str, Any]]
         stages=[stage],
         checkpoints={recipe.network: Checkpoint(sha256=sha256, recipe=run.recipe, training=facts)},
         paper=network.paper,
-        data=[f"{share.name} {share.split}" for share in recipe.sets],
+        data=[f"{share.name} {share.split}" for share in shares],
         measured=list(measured),
-        licence=licence_of([share.name for share in recipe.sets]),
+        licence=licence_of([share.name for share in shares]),
         limits=["faces with a box below 20 pixels", _profiles(recipe.sets)],
     )
     with replace_whole(out) as temporary:
-        write_bundle(temporary, card, {file: model})
+        write_bundle(temporary, card, files)
     return card
 
 
 def _profiles(shares: Sequence[SetShare]) -> str:
     """Limit of a card: where the profile faces of the training data come from."""
+    if any(share.split.startswith("train/profile") for share in shares):
+        return "profiles in the training data are portraits with five points"
     made = any(share.name.startswith("views:") for share in shares)
     return f"profiles in the training data are {'views that the data factory rotated' if made else 'scarce'}"
 

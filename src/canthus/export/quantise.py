@@ -26,14 +26,16 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantise(model: bytes, inputs: Mapping[str, NDArray[Any]]) -> bytes:
-    """An int8 variant of a network; what follows its last convolution stays in float.
+    """An int8 variant of a network; convolutions that give an output, and what follows the last one, stay in float.
 
     Args:
         model: ONNX bytes.
         inputs: Inputs by name, on which activations are calibrated.
     """
     graph = onnx.load_from_string(model)
-    convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
+    convolutions = [node for node in graph.graph.node if node.op_type == "Conv"]
+    outputs = {output.name for output in graph.graph.output}
+    answers = [node.name for node in convolutions if outputs & set(node.output)]
     with TemporaryDirectory() as folder, quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(graph, source)
@@ -43,7 +45,7 @@ def quantise(model: bytes, inputs: Mapping[str, NDArray[Any]]) -> bytes:
             _Batches(inputs),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Relu", "Add", "Resize"],
-            nodes_to_exclude=_after_last(graph, convolutions[-1]),
+            nodes_to_exclude=[*answers, *_after_last(graph, convolutions[-1].name)],
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

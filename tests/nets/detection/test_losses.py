@@ -109,6 +109,21 @@ def test_cells_without_a_face_train_nothing_but_their_score() -> None:
         assert (gradient[~assigned.positive] == 0).all() and (gradient[assigned.positive] > 0).all()
 
 
+def test_unknown_points_and_rolls_cost_nothing() -> None:
+    """The mean goes over the points that are known; a face with neither trains score and box alone."""
+    found, batch = scene()
+    batch["points"][0, 0, 1:] = math.nan
+    batch["points"][0, 1] = batch["rolls"][0, 1] = math.nan
+    losses = loss_of_cells(found, batch, DetectorLosses())
+    sum(losses.values()).backward()
+    assigned = assign(*cells(SIDE, SIDE), batch["boxes"])
+    first, second = (assigned.positive[0] & (assigned.face[0] == face) for face in (0, 1))
+    assert all(value.isfinite() for value in losses.values()) and first.any() and second.any()
+    assert (found.points.grad[0, first, 0] != 0).all() and (found.points.grad[0, first, 1:] == 0).all()
+    assert (found.points.grad[0, second] == 0).all() and (found.turn.grad[0, second] == 0).all()
+    assert (found.box.grad[0, second].abs().sum(-1) > 0).all()
+
+
 @pytest.mark.parametrize("name", ["score", "box", "point", "turn"])
 def test_weights_of_the_detector_scale_their_losses(name: str) -> None:
     found, batch = scene()

@@ -154,7 +154,7 @@ def test_surroundings_show_no_face() -> None:
     image[60:101, 50:91] = rng.integers(0, 256, (41, 41, 3), np.uint8)
     points = rng.uniform([50, 60], [90, 100], (1, 68, 2)).astype(np.float32)
     points[0, :2] = [[50, 60], [90, 100]]
-    one = FacePool([image], points, np.zeros(1, np.float32), np.ones(1))
+    one = FacePool([image], points, points[:, :5], np.zeros(1, np.float32), np.ones(1))
     found = [surroundings(one, 96, rng) for _ in range(20)]
     assert all((picture == 40).all() for picture in found)
 

@@ -99,12 +99,12 @@ class CropMaker:
         size = self.config.size
         both = np.concatenate([self.pool.points[index], self.pool.five[index]])
         image, moved = cut(self.pool.images[index], matrix, size, both)
-        points, five = np.split(moved, [len(self.pool.points[index])])
+        points, five = moved[:-5], moved[-5:]
         if rng.random() < self.recipe.augment.flip:
             image = np.ascontiguousarray(image[:, ::-1])
             points = Scheme.open(OUTLINE).mirrored(points, size).astype(np.float32)
             five = Scheme.open(FIVE).mirrored(five, size).astype(np.float32)
         settings = self.recipe.augment
         image = vary(image, settings, rng, self.backdrops[int(rng.integers(len(self.backdrops)))])
-        unit, points = ((one - (size - 1) / 2) / size for one in (points, five))
-        return FaceCrop(image, face, box_of(unit), points)
+        box = box_of((points - (size - 1) / 2) / size)
+        return FaceCrop(image, face, box, ((five - (size - 1) / 2) / size).astype(np.float32))

@@ -45,7 +45,8 @@ def unfold(net: nn.Module, model: bytes, pictures: Tensor) -> None:
             for name, module in net.named_modules():
                 if isinstance(module, nn.Conv2d):
                     module.weight.copy_(weights[f"{name}.weight"])
-                    (module if module.bias is not None else folded[name]).bias.copy_(weights[f"{name}.bias"])
+                    bias = folded[name].bias if module.bias is None else module.bias
+                    bias.copy_(weights[f"{name}.bias"])
     except (KeyError, RuntimeError) as error:
         raise BundleError(f"the weights of the bundle do not fit the config of the network: {error}") from error
     _measure(net, list(folded.values()), pictures)
