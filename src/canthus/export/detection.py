@@ -70,9 +70,7 @@ def export_faces(
     gap = prove(part, model, [(size, size), (size, size + 32)] if network.open_size else [(size, size)])
     models = {"fp32": model}
     if calibration and isinstance(recipe, DetectorRecipe):
-        scenes, _ = validation(recipe, Post(calibration, out.parent, 0, 0))
-        pictures = np.stack([scene.image for some in scenes.values() for scene in some])
-        models["int8"] = quantise(model, {part.inputs[0]: pictures})
+        models["int8"] = quantise(model, {part.inputs[0]: _calibration(recipe, calibration)})
     files = {f"{part.name}-{kind}.onnx": data for kind, data in models.items()}
     config: Any = net.config
     shares = [*recipe.sets, *(recipe.faceless if isinstance(recipe, DetectorRecipe) else [])]
@@ -100,6 +98,12 @@ def export_faces(
     with replace_whole(out) as temporary:
         write_bundle(temporary, card, files)
     return card
+
+
+def _calibration(recipe: DetectorRecipe, root: Path) -> NDArray[np.uint8]:
+    """The mosaics of validation at all angles. Shape (N, S, S, 3)."""
+    scenes, _ = validation(recipe, Post(root, Path(), 0, 0))
+    return np.stack([scene.image for some in scenes.values() for scene in some])
 
 
 def _profiles(shares: Sequence[SetShare]) -> str:

@@ -139,7 +139,7 @@ def test_scenes_of_faces_with_boxes_alone(mixed: Path) -> None:
 def test_parts_of_photographs() -> None:
     """Any part at any scale, rotated or not, fills the background; nothing but the photograph is in it."""
     rng = np.random.default_rng(0)
-    photograph = np.full((120, 300, 3), 200, np.uint8)
+    photograph = np.full((40, 300, 3), 200, np.uint8)
     parts = [scenery(photograph, 64, rng) for _ in range(20)]
     assert all(part.shape == (64, 64, 3) and (part == 200).all() for part in parts)
     rows = np.repeat(np.arange(120, dtype=np.uint8)[:, None, None], 300, 1).repeat(3, 2)

@@ -22,8 +22,9 @@ LEAST = 24
 """Shortest side of a piece of the surroundings, in pixels."""
 LONGEST = 512
 """Longest side of a photograph without a face in memory, in pixels."""
-NEAREST = 0.3
-"""Smallest side of the part of a photograph that becomes a background, over its longer side."""
+SCALES = (0.4, 1.8)
+"""Smallest and largest scale of a photograph that becomes a background: the runtime shows pictures as they are, and
+those over 448 pixels also smaller."""
 
 
 def make_backdrops(pool: FacePool, count: int, side: int, rng: Random) -> list[Image]:
@@ -156,14 +157,17 @@ def load_faceless(shares: Sequence[SetShare], root: Path) -> list[Image]:
 
 
 def scenery(photograph: Image, size: int, rng: Random) -> Image:
-    """A part of a photograph at a random scale, half of them rotated by any angle, and mirrored. (size, size, 3)."""
+    """A part of a photograph at a random scale, half of them rotated by any angle and mirrored. (size, size, 3).
+
+    What lies outside the photograph is its mirror image.
+    """
     height, width = photograph.shape[:2]
-    side = max(height, width) * float(np.exp(rng.uniform(np.log(NEAREST), 0)))
-    room = np.maximum(0, np.array([width, height]) - side) / 2
+    scale = float(np.exp(rng.uniform(*np.log(SCALES))))
+    room = np.maximum(0, np.array([width, height]) - size / scale) / 2
     middle = np.array([width, height]) / 2 + rng.uniform(-room, room)
     angle = float(rng.uniform(-180, 180)) if rng.random() < 0.5 else 0.0
     to_origin = similarity(shift=tuple((-middle).tolist()))
-    matrix = compose(similarity(size / side, angle, (size / 2, size / 2)), to_origin)
+    matrix = compose(similarity(scale, angle, (size / 2, size / 2)), to_origin)
     part = cv2.warpAffine(photograph, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     if rng.random() < 0.5:
         part = part[:, ::-1]
