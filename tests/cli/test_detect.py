@@ -19,6 +19,7 @@ from canthus.formats.table import load
 from canthus.geometry.crop import Crop
 from canthus.reader.image import read
 from canthus.runtime.bundle import write_bundle
+from canthus.writer import OVERLAY_FACE
 from toy_card import toy_card
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
@@ -123,7 +124,8 @@ def test_portrait(detect, tmp_path: Path) -> None:  # type: ignore[no-untyped-de
     np.testing.assert_allclose((points.min(0) + points.max(0)) / 2, [(x0 + x1) / 2, (y0 + y1) / 2], atol=5)
     assert np.ptp(points[:, 0]) == pytest.approx(max(x1 - x0, y1 - y0), abs=1)
     np.testing.assert_allclose(load(tmp_path / "astronaut_0.pts")[0].points, points, atol=1e-4)
-    assert read(tmp_path / "astronaut.jpg").shape == (1536, 1536, 3)
+    side = 512 * round(OVERLAY_FACE / max(x1 - x0, y1 - y0))
+    assert read(tmp_path / "astronaut.jpg").shape == (side, side, 3) and side > 512
 
 
 def test_every_bad_input(detect, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

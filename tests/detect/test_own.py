@@ -105,16 +105,16 @@ def test_options() -> None:
     assert engine.shapes[0][1:3] == (224, 224)
 
 
-def test_the_first_level_shows_the_smallest_faces_with_20_pixels() -> None:
+def test_the_first_level_follows_from_the_smallest_faces() -> None:
     """By default these have 3 % of the longer side; smaller ones are found on request."""
     image = picture(720, 1280, [(300, 200, 22), (900, 300, 150), (1000, 650, 5)])
     engine = Discs()
     assert len(OwnDetector(engine).detect(image)) == 2
-    assert [shape[1:3] for shape in engine.shapes] == [(384, 672), (128, 224)]
+    assert [shape[1:3] for shape in engine.shapes] == [(480, 800), (128, 224)]
     assert len(OwnDetector(engine := Discs(), min_face=8).detect(image)) == 3
     assert engine.shapes[0][1:3] == (736, 1280)
-    OwnDetector(engine := Discs()).detect(picture(600, 640, []))
-    assert engine.shapes[0][1:3] == (608, 640), "3 % of a small image are less than 20 pixels"
+    OwnDetector(engine := Discs()).detect(picture(600, 800, []))
+    assert engine.shapes[0][1:3] == (608, 800), "3 % of a small image are at most 24 pixels"
 
 
 def test_reduced_images_keep_their_positions() -> None:

@@ -1,9 +1,8 @@
 """The default detector: faces at any rotation, by the network of `nets/detection/detector.py`.
 
-The network runs on an image pyramid. The first level shows the smallest faces that are searched for with `SMALLEST`
-pixels; the levels differ by the factor `STEP`; large levels are split into overlapping tiles. A face that crosses the
-inner border of a tile is found in the neighbouring tile, and one that is larger than the overlap of tiles in the next
-level.
+The network runs on an image pyramid, whose first level follows from the smallest faces that are searched for. Levels
+differ by at most the factor `STEP`; large ones are split into overlapping tiles. A face that crosses the inner border
+of a tile is found in the neighbouring tile, and one that is larger than the overlap of tiles in the next level.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,8 +21,9 @@ from canthus.types import Backend, FaceDetector, Faces, Floats, Image, as_image
 
 SMALLEST = 20
 """Longer side of the smallest box that the network finds, in pixels of its input."""
-SHARE = 0.03
-"""Longer side of the smallest box that is searched for by default, over the longer side of the image."""
+SHARE, SHOWN = 0.03, 24
+"""Longer side of the smallest box that is searched for by default: over the longer side of the image, and in pixels of
+the network's input, where it is larger than `SMALLEST` because the smallest faces are found less often."""
 STRIDES = (8, 16, 32)
 """Strides of the maps of the network, in pixels of its input."""
 UNIT = 32
@@ -141,7 +141,8 @@ class OwnDetector(FaceDetector):
         """The tiles of the pyramid of an image, from the largest level."""
         height, width = image.shape[:2]
         longer = max(height, width)
-        factor = min(1.0, self.max_side / longer, SMALLEST / (self.min_face or SHARE * longer))
+        first = SMALLEST / self.min_face if self.min_face else SHOWN / (SHARE * longer)
+        factor = min(1.0, self.max_side / longer, first)
         level = image
         while True:
             size = max(1, round(width * factor)), max(1, round(height * factor))
