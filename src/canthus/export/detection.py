@@ -66,11 +66,12 @@ def export_faces(
     net.load_state_dict(weights_of(checkpoint))
     (part,) = network.parts(fold_norms(net).eval())
     size = recipe.phases[-1].size
-    model = halve(to_onnx(part, size, open_size=network.open_size))
+    exact = to_onnx(part, size, open_size=network.open_size)
+    model = halve(exact)
     gap = prove(part, model, [(size, size), (size, size + 32)] if network.open_size else [(size, size)])
     models = {"fp32": model}
     if calibration and isinstance(recipe, DetectorRecipe):
-        models["int8"] = quantise(model, {part.inputs[0]: _calibration(recipe, calibration)})
+        models["int8"] = quantise(exact, {part.inputs[0]: _calibration(recipe, calibration)})
     files = {f"{part.name}-{kind}.onnx": data for kind, data in models.items()}
     config: Any = net.config
     shares = [*recipe.sets, *(recipe.faceless if isinstance(recipe, DetectorRecipe) else [])]
