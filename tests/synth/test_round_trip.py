@@ -9,7 +9,7 @@ from canthus.face3d.fit import Fitter
 from canthus.face3d.labels import points_of
 from canthus.geometry.pose import rotation
 from canthus.schemes.scheme import Scheme
-from canthus.synth.video.render import View, framing, light_from, render, unused
+from canthus.synth.video.render import HeadState, framing, light_from, render, unused
 from canthus.synth.video.skin import random_person
 
 SIZE, SCALE = 48, 2.5
@@ -27,7 +27,7 @@ def drawn(model, pose, seed):
     weights = rng.uniform(0, 0.8, len(model.expression)) * (rng.random(len(model.expression)) < 0.1)
     weights[unused(model)] = 0
     weights[[name.startswith(model.landmarks.dropped) for name in model.expression_names]] = 0
-    view = View(weights, pose, SCALE, framing(pose, SCALE, np.full(2, SIZE / 2)), np.zeros(2))
+    view = HeadState(weights, pose, SCALE, framing(pose, SCALE, np.full(2, SIZE / 2)), np.zeros(2))
     return render(model, random_person(model, rng), view, light_from(20, 30, 0.7, 0.4, 0), GREY), view
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from canthus.data.aflw import read_aflw, read_aflw19
 from canthus.data.cofw import read_cofw, read_cofw68
 from canthus.data.listed.landmarks_csv import read_csv, read_mapped, read_portraits
-from canthus.data.listed.pictures import read_fairface, read_pictures
+from canthus.data.listed.pictures import read_backdrops, read_fairface, read_pictures
 from canthus.data.lp300w import read_300w_lp, read_aflw2000
 from canthus.data.menpo2d import read_menpo2d
 from canthus.data.menpo3d import read_menpo3d
@@ -34,7 +34,7 @@ DATASETS: dict[str, Reader] = {
     "aflw19": read_aflw19,
     "aflw2000-3d": read_aflw2000,
     "aflw68": read_csv,
-    "backdrops": read_pictures,
+    "backdrops": read_backdrops,
     "cofw": read_cofw,
     "cofw68": read_cofw68,
     "csv": read_csv,

@@ -64,10 +64,15 @@ class Target(NamedTuple):
     size: int
 
 
+def in_crop(points: Tensor, size: int) -> Tensor:
+    """Whether points (N, P, 2) are known and lie in their crop of `size` pixels. Shape (N, P), bool."""
+    return points.isfinite().all(-1) & (points > -0.5).all(-1) & (points < size - 0.5).all(-1)
+
+
 def target_of(batch: Mapping[str, Tensor]) -> Target:
     """The truth of a batch of the loader of landmarks."""
     points, size = batch["points"], batch["crops"].shape[1]
-    known = points.isfinite().all(-1) & (points > -0.5).all(-1) & (points < size - 0.5).all(-1)
+    known = in_crop(points, size)
     return Target(
         torch.where(known[..., None], points, torch.zeros_like(points)),
         known.float(),

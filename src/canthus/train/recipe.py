@@ -198,6 +198,20 @@ class Run(Strict):
         return self.phases[-1].size
 
 
+class Distillation(Strict):
+    """A trained network from whose answers the network learns, beside the labels.
+
+    Attributes:
+        checkpoint: Checkpoint of the teacher: a network of landmarks with the same scheme and crop margin.
+        weight: Weight of the losses against the teacher's points; those against labels have the rest, 1 - weight.
+        spread: Weight of the loss between the log spreads of the two networks.
+    """
+
+    checkpoint: Path
+    weight: Number = Field(0.5, gt=0, le=1)
+    spread: Number = Field(0.05, ge=0)
+
+
 class Recipe(Run):
     """Recipe of a network of landmarks; the sizes of its phases are those of its crops.
 
@@ -208,6 +222,8 @@ class Recipe(Run):
             scheme that all sets share.
         earlier: Checkpoints of the earlier stages, in order, for a network that begins with a later stage.
         real: Share of the crops that are cut by the points that the earlier stages find; the others are cut by labels.
+        teacher: Trained network from whose answers this one learns, also on pictures without landmarks; None = labels
+            alone.
         measure: Normaliser of the errors in validation: "inter-ocular", or "box" = sqrt(w h) of the labels.
         crop: How crops are cut where the stage leaves it open: around the "box" of the points, or by the similarity
             that brings the points nearest to their mean "shape" (local_global, section 3.4).
@@ -224,6 +240,7 @@ class Recipe(Run):
     scheme: str | None = None
     earlier: list[Path] = Field(default_factory=list)
     real: Number = Field(0.0, ge=0, le=1)
+    teacher: Distillation | None = None
     measure: Literal["inter-ocular", "box"] = "inter-ocular"
     crop: Literal["box", "shape"] = "box"
     emphasis: Number = Field(0.0, ge=0)

@@ -18,6 +18,8 @@ from canthus.work.files import replace_whole
 
 CARD = "card.json"
 """Name of the card in the folder of a run."""
+KIN = ("start", "earlier", "teacher")
+"""Fields of a card with the cards of other runs."""
 PACKAGES = ("canthus", "torch", "lightning", "numpy", "opencv-python-headless")
 """Packages whose versions a card records."""
 _COPY = "copy it again from the folder of the run"
@@ -56,6 +58,7 @@ class RunCard(BaseModel):
         sessions: Starts of the training command on the run, in order.
         start: Cards of the runs whose weights this one started from; None where a card was lost.
         earlier: Cards of the runs of the earlier stages; None where a card was lost.
+        teacher: Card of the run of the teacher; None where it was lost, empty without a teacher.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -71,6 +74,7 @@ class RunCard(BaseModel):
     sessions: list[Session]
     start: list["RunCard | None"] = []
     earlier: list["RunCard | None"] = []
+    teacher: list["RunCard | None"] = []
 
     @classmethod
     def beside(cls, checkpoint: Path) -> "RunCard":
@@ -113,6 +117,7 @@ class RunCard(BaseModel):
             sessions=[],
             start=[_beside(start.checkpoint) for start in recipe.start],
             earlier=[_beside(path) for path in getattr(recipe, "earlier", [])],
+            teacher=[_beside(teacher.checkpoint)] if (teacher := getattr(recipe, "teacher", None)) else [],
         )
 
     @property
@@ -134,7 +139,7 @@ class RunCard(BaseModel):
     def lineage(self) -> dict[str, Any]:
         """The part of the card that goes into a bundle, with the same of the runs that this one started from."""
         kept = self.model_dump(mode="json", include={"recipe", "packages", "machine", "sessions", "faces"})
-        kin = {name: [card and card.lineage() for card in getattr(self, name)] for name in ("start", "earlier")}
+        kin = {name: [card and card.lineage() for card in getattr(self, name)] for name in KIN}
         return kept | {name: cards for name, cards in kin.items() if cards}
 
 

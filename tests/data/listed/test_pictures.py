@@ -23,7 +23,7 @@ def unlabelled(tmp_path, picture):
 
 def test_a_backdrop_is_a_picture_and_nothing_else(unlabelled):
     (sample,) = open_set("backdrops", unlabelled, "train")
-    assert (sample.scheme, sample.points.shape, sample.box, sample.groups) == (NO_POINTS, (0, 2), None, frozenset())
+    assert (sample.scheme, sample.points.shape, sample.box, sample.groups) == (NO_POINTS, (0, 2), None, {"empty"})
     assert sample.picture().shape == (40, 60, 3)
     assert list(audit([sample])) == []
 
@@ -40,7 +40,7 @@ def test_an_unlabelled_face_has_a_box_and_groups(unlabelled):
 
 def test_any_list_of_pictures(unlabelled):
     (sample,) = open_set("pictures:backdrops", unlabelled, "train")
-    assert sample.identity == "bsds_1.png"
+    assert (sample.identity, sample.groups) == ("bsds_1.png", frozenset())
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,8 @@ def test_the_shared_sets(data_root):
     assert len(open_set("fairface", data_root, "list")) == 4000
     assert len(open_set("fairface", data_root, "list/age-10-19")) == 462
     assert [len(open_set("backdrops", data_root, split)) for split in ("train", "test")] == [604, 300]
+    people = [len(open_set("backdrops", data_root, f"{split}/people")) for split in ("train", "test")]
+    assert people == [39, 19]
     portraits = open_set("portraits5", data_root, "train")
     assert len(portraits) == 1391
     assert sum("profile" in sample.groups for sample in portraits) == 291

@@ -3,8 +3,8 @@ import pytest
 
 from canthus.errors import ShapeError
 from canthus.synth.occlusion.layers import (
+    CoveredFace,
     Frame,
-    Scene,
     cloth,
     fill,
     frame_of,
@@ -31,7 +31,7 @@ def scene(rng):
     image = np.full((100, 120, 3), 90, np.uint8)
     other = np.zeros((40, 80, 3), np.uint8)
     other[..., 1] = 200
-    return Scene(image, face(), "68", frame_of(face(), "68"), (other,), rng)
+    return CoveredFace(image, face(), "68", frame_of(face(), "68"), (other,), rng)
 
 
 def test_the_axes_of_a_face_turn_with_it():

@@ -11,8 +11,8 @@ from canthus.face3d.labels import points_of
 from canthus.geometry.pose import WeakPerspective, rotation
 from canthus.synth.video.render import (
     CENTRE,
+    HeadState,
     Light,
-    View,
     backdrop,
     framing,
     light_from,
@@ -30,7 +30,7 @@ GREY = np.full((SIZE, SIZE, 3), 90, np.uint8)
 def view_of(model, pose=(0.0, 0.0, 0.0), scale=3.5, gaze=(0.0, 0.0), expression=None):
     weights = np.zeros(len(model.expression)) if expression is None else np.asarray(expression, float)
     pose = np.asarray(pose, float)
-    return View(weights, pose, scale, framing(pose, scale, np.full(2, SIZE / 2)), np.asarray(gaze, float))
+    return HeadState(weights, pose, scale, framing(pose, scale, np.full(2, SIZE / 2)), np.asarray(gaze, float))
 
 
 def test_points_are_those_that_labels_tells_of_the_same_head(toy, rng):
@@ -97,7 +97,7 @@ def test_highlights_and_ambient_light_add(toy, rng):
 
 def test_the_background_stays_where_there_is_no_head(toy):
     behind = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
-    view = View(np.zeros(4), np.zeros(3), 1.0, np.array([32.0, 32.0]), np.zeros(2))
+    view = HeadState(np.zeros(4), np.zeros(3), 1.0, np.array([32.0, 32.0]), np.zeros(2))
     kept = behind.copy()
     image = render(
         toy.model, random_person(toy.model, np.random.default_rng(2)), view, light_from(0, 0, 1, 0.2, 0), behind
@@ -162,7 +162,7 @@ def test_pupils_are_drawn_where_their_points_are(face_model):
     shift = framing(np.zeros(3), 14.0, np.full(2, 128.0))
     places = {}
     for gaze in ((0.0, 0.0), (14.0, 0.0), (-14.0, 0.0)):
-        drawn = render(face_model, person, View(wide, np.zeros(3), 14.0, shift, np.array(gaze)), light, behind)
+        drawn = render(face_model, person, HeadState(wide, np.zeros(3), 14.0, shift, np.array(gaze)), light, behind)
         eyes = drawn.points["81"][[23, 68]]
         places[gaze] = eyes
         assert drawn.visible["81"][[23, 68]].all()

@@ -138,7 +138,7 @@ def test_pictures_without_landmarks_teach_none(tmp_path: Path, tiny: Recipe) -> 
     (tmp_path / "backdrops/images/a.png").write_bytes(b"")
     (tmp_path / "backdrops/train.csv").write_text("image\na.png\n")
     recipe = tiny.model_copy(update={"sets": [tiny.sets[0].model_copy(update={"name": "backdrops"})]})
-    with pytest.raises(DataError, match="backdrops train: its pictures have no landmarks to learn from"):
+    with pytest.raises(DataError, match="backdrops: its pictures have no landmarks to learn from; name a `teacher`"):
         load_pool(recipe, tmp_path, 1.3)
 
 

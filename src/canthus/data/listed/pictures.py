@@ -1,6 +1,7 @@
 """Lists of pictures without landmarks: faces that nobody has annotated, and pictures without a face."""
 
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,28 @@ def read_pictures(folder: Path, split: str) -> list[Sample]:
         DataError: the list or a picture is missing, or a row has the wrong number of cells.
     """
     return _pictures(folder, split, TREE)
+
+
+def read_backdrops(folder: Path, split: str) -> list[Sample]:
+    """Everyday pictures that were chosen for having no face.
+
+    Args:
+        folder: The folder of the set.
+        split: "train" or "test".
+
+    Returns:
+        Samples without points, as of `read_pictures`; group "people" where people are to be seen all the same, as
+        listed in backdrops_with_people.txt after a look at thumbnails of all, else "empty".
+
+    Raises:
+        DataError: the list or a picture is missing, or a row has the wrong number of cells.
+    """
+    text = files("canthus.data.listed").joinpath("backdrops_with_people.txt").read_text(encoding="utf-8")
+    shown = frozenset(text.split())
+    return [
+        replace(sample, groups=frozenset({"people" if sample.image.stem in shown else "empty"}))
+        for sample in _pictures(folder, split, TREE)
+    ]
 
 
 def read_fairface(folder: Path, split: str) -> Lazy[Sample]:

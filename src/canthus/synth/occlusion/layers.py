@@ -47,7 +47,7 @@ class Frame:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class CoveredFace:
     """The face that is to be occluded.
 
     Attributes:
@@ -122,15 +122,15 @@ def frame_of(points: Doubles, scheme: str) -> Frame:
     return Frame(origin, np.array([down[1], -down[0]]), down, unit)
 
 
-def somewhere(scene: Scene) -> Doubles:
+def somewhere(face: CoveredFace) -> Doubles:
     """A random position near one of the points, in the axes of the face."""
-    known = scene.known
-    return scene.frame.find(known[scene.rng.integers(len(known))]) + scene.rng.normal(0, 0.15, 2)
+    known = face.known
+    return face.frame.find(known[face.rng.integers(len(known))]) + face.rng.normal(0, 0.15, 2)
 
 
-def random_shape(scene: Scene) -> Doubles:
+def random_shape(face: CoveredFace) -> Doubles:
     """The outline (N, 2) in pixels of a blob, an ellipse, a rectangle or a polygon on the face."""
-    rng = scene.rng
+    rng = face.rng
     kind = rng.integers(4)
     if kind == 0:
         around = np.linspace(0, 2 * np.pi, 60, endpoint=False)
@@ -143,8 +143,8 @@ def random_shape(scene: Scene) -> Doubles:
     else:
         turns = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(4, 9)))
         outline = rays(turns) * rng.uniform(0.6, 1.2, (len(turns), 1))
-    outline = rotated(outline * rng.uniform(0.25, 0.85, 2), rng.uniform(0, np.pi)) + somewhere(scene)
-    return scene.frame.place(outline)
+    outline = rotated(outline * rng.uniform(0.25, 0.85, 2), rng.uniform(0, np.pi)) + somewhere(face)
+    return face.frame.place(outline)
 
 
 def rays(angles: Doubles) -> Doubles:
@@ -183,9 +183,9 @@ def fixed(points: Doubles) -> NDArray[np.int32]:
     return fixed
 
 
-def fill(scene: Scene, outline: Doubles) -> Floats:
+def fill(face: CoveredFace, outline: Doubles) -> Floats:
     """Opacity 1 inside an outline (N, 2) in pixels. Shape (H, W)."""
-    canvas = np.zeros(scene.size, np.uint8)
+    canvas = np.zeros(face.size, np.uint8)
     cv2.fillPoly(canvas, [fixed(outline)], 255, cv2.LINE_AA, BITS)
     return opacity_of(canvas)
 
@@ -196,16 +196,16 @@ def opacity_of(canvas: NDArray[np.uint8]) -> Floats:
     return opacity
 
 
-def strokes(scene: Scene, lines: list[Doubles], wide: int) -> Floats:
+def strokes(face: CoveredFace, lines: list[Doubles], wide: int) -> Floats:
     """Opacity 1 on lines, each (N, 2) in pixels; OpenCV adds a soft pixel to either side. Shape (H, W)."""
-    canvas = np.zeros(scene.size, np.uint8)
+    canvas = np.zeros(face.size, np.uint8)
     cv2.polylines(canvas, [fixed(line) for line in lines], False, 255, wide, cv2.LINE_AA, BITS)
     return opacity_of(canvas)
 
 
-def soft(alpha: Floats, scene: Scene) -> Floats:
+def soft(alpha: Floats, face: CoveredFace) -> Floats:
     """The opacity with edges about as sharp as those of the picture."""
-    sigma = max(0.4, 0.012 * scene.frame.unit * scene.rng.uniform(0.3, 1.5))
+    sigma = max(0.4, 0.012 * face.frame.unit * face.rng.uniform(0.3, 1.5))
     return cv2.GaussianBlur(alpha, (0, 0), sigma).astype(np.float32, copy=False)
 
 
@@ -223,10 +223,10 @@ def lit(colour: Floats, alpha: Floats, strength: float) -> Floats:
     return lit
 
 
-def piece(scene: Scene) -> Floats:
+def piece(face: CoveredFace) -> Floats:
     """Another picture, rotated, scaled and mirrored at its borders so that it fills this one. Shape (H, W, 3)."""
-    rng, (height, width) = scene.rng, scene.size
-    other = scene.others[rng.integers(len(scene.others))]
+    rng, (height, width) = face.rng, face.size
+    other = face.others[rng.integers(len(face.others))]
     turn = cv2.getRotationMatrix2D(
         (0, 0), rng.uniform(0, 360), max(height, width) / max(other.shape) * rng.uniform(0.6, 2)
     )
@@ -242,16 +242,16 @@ def random_colour(rng: np.random.Generator) -> Doubles:
     return colour
 
 
-def skin_of(scene: Scene) -> Doubles:
+def skin_of(face: CoveredFace) -> Doubles:
     """The median colour along nose and cheeks, where no brow or lip is. Shape (3,)."""
-    place = scene.frame.place(np.stack(np.meshgrid(np.linspace(-0.35, 0.35, 9), np.linspace(0.3, 0.7, 9)), -1))
-    median: Doubles = np.median(scene.image[nearest(place.reshape(-1, 2), scene.size)].astype(np.float64), axis=0)
+    place = face.frame.place(np.stack(np.meshgrid(np.linspace(-0.35, 0.35, 9), np.linspace(0.3, 0.7, 9)), -1))
+    median: Doubles = np.median(face.image[nearest(place.reshape(-1, 2), face.size)].astype(np.float64), axis=0)
     return median
 
 
-def cloth(scene: Scene, colour: Doubles) -> Floats:
+def cloth(face: CoveredFace, colour: Doubles) -> Floats:
     """One colour with the unevenness of real surfaces. Shape (H, W, 3)."""
-    rng, (height, width) = scene.rng, scene.size
+    rng, (height, width) = face.rng, face.size
     coarse = rng.normal(1, 0.06, (6, 6, 1)) * rng.normal(1, 0.015, (6, 6, 3))
     uneven = cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     grain = rng.normal(0, 4, (height, width, 1)).astype(np.float32)
@@ -259,17 +259,17 @@ def cloth(scene: Scene, colour: Doubles) -> Floats:
     return cloth
 
 
-def pattern(scene: Scene) -> Floats:
+def pattern(face: CoveredFace) -> Floats:
     """Stripes, checks, dots or speckles of two colours, or one colour. Shape (H, W, 3)."""
-    rng, (height, width) = scene.rng, scene.size
+    rng, (height, width) = face.rng, face.size
     y, x = np.indices((height, width)).astype(np.float32)
-    angle, period = rng.uniform(0, np.pi), scene.frame.unit * rng.uniform(0.08, 0.5)
+    angle, period = rng.uniform(0, np.pi), face.frame.unit * rng.uniform(0.08, 0.5)
     along = (x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period
     across = (y * np.cos(angle) - x * np.sin(angle)) * 2 * np.pi / period
     speckle = cv2.GaussianBlur(rng.normal(0, 1, (height, width)), (0, 0), max(period / 8, 0.5))
     waves = (np.sin(along), np.sin(along) * np.sin(across), np.sin(along) + np.sin(across) - 0.8, speckle, np.ones(1))
     share = (0.5 + 4 * np.broadcast_to(waves[rng.integers(5)], (height, width))).clip(0, 1)[..., None]
-    one, other = cloth(scene, random_colour(rng)), cloth(scene, random_colour(rng))
+    one, other = cloth(face, random_colour(rng)), cloth(face, random_colour(rng))
     return (share * one + (1 - share) * other).astype(np.float32)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from canthus.errors import ShapeError
 from canthus.geometry.pixels import inside, nearest
 from canthus.schemes.scheme import Scheme
-from canthus.synth.occlusion.layers import BITS, Layer, Scene, fixed, frame_of
+from canthus.synth.occlusion.layers import BITS, CoveredFace, Layer, fixed, frame_of
 from canthus.synth.occlusion.occluders import CUT, OCCLUDERS
 from canthus.types import Floats, Image, as_image
 
@@ -85,38 +85,38 @@ def occlude(
         raise ShapeError(f"no occluder {kind!r}; there are {', '.join(KINDS)}")
     if kind in CUT and not others:
         raise ShapeError(f"{kind!r} is cut from other pictures: give `others`")
-    scene = Scene(image, places, scheme, frame_of(places, scheme), tuple(others), rng)
-    within = inside(places, scene.size)
+    face = CoveredFace(image, places, scheme, frame_of(places, scheme), tuple(others), rng)
+    within = inside(places, face.size)
     if kind == "blur":
-        return Occluded(_move(scene), within, kind, np.zeros(scene.size, np.float32))
-    layer = OCCLUDERS[kind](scene)
-    made = Occluded(_compose(scene, layer), within, kind, layer.alpha)
+        return Occluded(_move(face), within, kind, np.zeros(face.size, np.float32))
+    layer = OCCLUDERS[kind](face)
+    made = Occluded(_compose(face, layer), within, kind, layer.alpha)
     return replace(made, visible=within & ~made.hides(places))
 
 
-def _compose(scene: Scene, layer: Layer) -> Image:
+def _compose(face: CoveredFace, layer: Layer) -> Image:
     """The picture with the shadow of the layer and the layer over it."""
-    picture = scene.image.astype(np.float32)
+    picture = face.image.astype(np.float32)
     if layer.shadow > 0:
-        reach = 0.08 * scene.frame.unit
+        reach = 0.08 * face.frame.unit
         shift = np.array([[1, 0, reach * layer.light[0]], [0, 1, reach * layer.light[1]]])
         moved = cv2.warpAffine(layer.alpha, shift, layer.alpha.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
         dark = cv2.GaussianBlur(moved, (0, 0), max(reach, 0.5), borderType=cv2.BORDER_REPLICATE)
         picture *= 1 - layer.shadow * dark[..., None]
     alpha, colour = layer.alpha[..., None], layer.colour
-    if np.ptp(scene.image, axis=2).mean() < COLOURLESS:
+    if np.ptp(face.image, axis=2).mean() < COLOURLESS:
         colour = colour @ np.array([[0.299], [0.587], [0.114]], np.float32)
     return (picture * (1 - alpha) + colour * alpha).round().clip(0, 255).astype(np.uint8)
 
 
-def _move(scene: Scene) -> Image:
+def _move(face: CoveredFace) -> Image:
     """The picture blurred along a centred line of an odd number of pixels, so that nothing is shifted."""
-    length = 2 * max(1, round(scene.frame.unit * scene.rng.uniform(0.03, 0.12))) + 1
-    angle = scene.rng.uniform(0, np.pi)
+    length = 2 * max(1, round(face.frame.unit * face.rng.uniform(0.03, 0.12))) + 1
+    angle = face.rng.uniform(0, np.pi)
     half = (length - 1) / 2 * np.array([np.cos(angle), np.sin(angle)])
     kernel = np.zeros((length, length), np.uint8)
     ends = fixed((length - 1) / 2 + np.stack([-half, half])).tolist()
     cv2.line(kernel, ends[0], ends[1], 255, 1, cv2.LINE_AA, BITS)
     weights = np.maximum(kernel, kernel[::-1, ::-1]).astype(np.float32)
     weights /= weights.sum()
-    return cv2.filter2D(scene.image, -1, weights, borderType=cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+    return cv2.filter2D(face.image, -1, weights, borderType=cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)

@@ -105,7 +105,7 @@ class Relief:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class RotatedView:
     """A rotated face.
 
     Attributes:
@@ -208,7 +208,7 @@ def choose_turn(azimuth: float, rng: np.random.Generator, cap: float = 90.0) -> 
     return float(sign * max(0.0, min(turn, cap - sign * azimuth)))
 
 
-def view(relief: Relief, model: MorphableModel, turn: float) -> View:
+def view(relief: Relief, model: MorphableModel, turn: float) -> RotatedView:
     """The face rotated about the axis of its head.
 
     Args:
@@ -230,7 +230,7 @@ def view(relief: Relief, model: MorphableModel, turn: float) -> View:
     visible = seen(head, skin, model.normals @ now.T, SLACK * relief.scale)
     points = model.landmarks.points
     labelled = model.landmarks.lines if abs(relief.azimuth + turn) <= OUTLINES_TO else {}
-    return View(
+    return RotatedView(
         image=image.astype(np.uint8, copy=False),
         points={name: head[vertices].astype(np.float32) for name, vertices in points.items()},
         outlines={name: head[model.on_view(name, now[None])[0]].astype(np.float32) for name in labelled},

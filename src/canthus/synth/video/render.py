@@ -40,7 +40,7 @@ GAMMA = 2.2
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class HeadState:
     """Expression, pose and position of a head.
 
     Attributes:
@@ -92,7 +92,7 @@ class Rendering:
     pose: Floats
 
 
-def render(model: MorphableModel, person: Person, view: View, light: Light, background: Image) -> Rendering:
+def render(model: MorphableModel, person: Person, view: HeadState, light: Light, background: Image) -> Rendering:
     """Draw a face.
 
     Args:
@@ -141,7 +141,7 @@ def portrait(model: MorphableModel, seed: int, size: int = 256, background: Imag
     pose = rng.uniform((-90, -25, -25), (90, 25, 25))
     scale = size * rng.uniform(0.45, 0.7) / BREADTH
     shift = framing(pose, scale, size / 2 + rng.normal(0, size / 25, 2))
-    view = View(expression, pose, scale, shift, rng.normal(0, 10, 2).clip(-25, 25))
+    view = HeadState(expression, pose, scale, shift, rng.normal(0, 10, 2).clip(-25, 25))
     behind = backdrop(size, rng) if background is None else square(background, size)
     return render(model, person, view, random_light(rng), behind)
 
@@ -207,7 +207,7 @@ class _Surface:
     raster: Raster
 
 
-def _shaded(model: MorphableModel, person: Person, view: View, light: Light, surface: _Surface) -> Floats:
+def _shaded(model: MorphableModel, person: Person, view: HeadState, light: Light, surface: _Surface) -> Floats:
     """Linear colour of the covered pixels. Shape (N, 3)."""
     skin = model.region_mask(SKIN)
     front = (skin * np.clip(-2.5 * model.normals[:, 2] - 0.25, 0, 1))[:, None]
@@ -257,7 +257,7 @@ def _looking(gaze: Doubles) -> Doubles:
     return rotation(np.array([gaze[0], -gaze[1], 0.0]))
 
 
-def _turn_eyes(model: MorphableModel, view: View, placed: Doubles) -> None:
+def _turn_eyes(model: MorphableModel, view: HeadState, placed: Doubles) -> None:
     """Rotate the eyeballs of a head (V, 3) in the picture: their landmarks then lie where the pupils were drawn."""
     turned = rotation(view.pose)
     for side in ("left", "right"):

@@ -32,9 +32,9 @@ from canthus.formats.table import dump
 from canthus.reader.image import read
 from canthus.synth.video.render import (
     BREADTH,
+    HeadState,
     Light,
     Rendering,
-    View,
     backdrop,
     framing,
     light_from,
@@ -96,7 +96,7 @@ class Motion:
         pan: Position of the picture in the background, 0..1 across and down. Shape (N, 2).
     """
 
-    views: Sequence[View]
+    views: Sequence[HeadState]
     lights: Sequence[Light]
     pan: Doubles
 
@@ -141,7 +141,7 @@ def random_motion(model: MorphableModel, rng: np.random.Generator, frames: int, 
     first = rng.uniform((-60, 0, 0.6, 0.2, -1), (60, 45, 1.2, 0.5, 1))
     light = first + np.array([35, 15, 0.25, 0.1, 0.3]) * drift(rng, frames, 5, 0.25)
     return Motion(
-        [View(expression[at], pose[at], float(scale[at]), shift[at], gaze[at]) for at in range(frames)],
+        [HeadState(expression[at], pose[at], float(scale[at]), shift[at], gaze[at]) for at in range(frames)],
         [light_from(*row) for row in light.tolist()],
         0.5 + 0.5 * drift(rng, frames, 2, 0.15),
     )

@@ -17,6 +17,7 @@ from canthus.train.landmarks.loader import Stream
 from canthus.train.landmarks.pool import Pool, frames_of, load_pool, real_points
 from canthus.train.landmarks.system import Trained, join, load_trained
 from canthus.train.landmarks.task import Task
+from canthus.train.landmarks.teacher import Teacher
 from canthus.train.recipe import Recipe
 
 
@@ -26,11 +27,12 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
     Raises:
         DataError: a set is missing or incomplete, or the sets have different schemes and the recipe names none.
         InputError: a checkpoint that the recipe names cannot be used.
-        RecipeError: the network has no such config.
+        RecipeError: the network has no such config, or its teacher does not fit it.
     """
     val = {share.name: open_set(share.name, post.root, share.split, **share.options) for share in recipe.val}
     margin = configure(recipe.network, recipe.preset, recipe.config, 1, recipe.stage).margin
-    pool = load_pool(recipe, post.root, margin)
+    teacher = None if recipe.teacher is None else load_trained(recipe.teacher.checkpoint)[0]
+    pool = load_pool(recipe, post.root, margin, None if teacher is None else join([teacher]))
     trained = build(recipe, pool.schemes[0], arrays_of(recipe, pool))
     earlier = earlier_of(recipe.earlier)
     stage = join([trained]).stages[0]
@@ -38,6 +40,8 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
     real = frames_of(pool, stage, real_points(pool, earlier)) if earlier is not None and recipe.real > 0 else None
     stream = Stream(pool, recipe, frames, margin, real=real, rank=post.process, first=post.first)
     task = Task(trained, val, earlier, groups=frames.shape[1])
+    if teacher is not None and recipe.teacher is not None:
+        task.teacher = Teacher(teacher, recipe.teacher, trained.scheme, margin)
     return Job(task, stream, "val/nme", "min", trained.scheme, trained.arrays, facts_of(pool, recipe))
 
 

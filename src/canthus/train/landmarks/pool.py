@@ -12,7 +12,7 @@ from canthus.align.estimate import Estimate
 from canthus.align.stage import Stage, System
 from canthus.align.view import View
 from canthus.data.catalogue import open_set
-from canthus.data.sample import NO_POINTS, Sample
+from canthus.data.sample import Sample
 from canthus.errors import DataError
 from canthus.face3d.rigid import RigidFace
 from canthus.geometry.crop import box_of
@@ -20,6 +20,7 @@ from canthus.geometry.shape import align, mean_shape
 from canthus.geometry.transform import Matrix
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import convert, union_slots
+from canthus.train.landmarks.teacher import boxed_by
 from canthus.train.memory import reduced, scaled
 from canthus.train.recipe import Recipe, SetShare
 from canthus.types import Floats, Image
@@ -62,23 +63,24 @@ class Pool:
 Parts = Sequence[tuple[SetShare, Sequence[Sample]]]
 
 
-def load_pool(recipe: Recipe, root: Path, margin: float) -> Pool:
+def load_pool(recipe: Recipe, root: Path, margin: float, teacher: System | None = None) -> Pool:
     """Read the training faces of a recipe into memory.
 
     Args:
         recipe: The recipe.
         root: Folder of the data sets.
         margin: Crop margin of the network.
+        teacher: System that finds the boxes of faces in pictures without landmarks; None = all have landmarks.
 
     Raises:
         DataError: a set is missing or incomplete, or has no landmarks; or the sets have different schemes and the
             recipe names none.
         ReadError: a picture cannot be read.
     """
-    parts = [(share, open_set(share.name, root, share.split, **share.options)) for share in recipe.sets]
-    for share, some in parts:
-        if any(sample.scheme == NO_POINTS for sample in some):
-            raise DataError(f"{share.name} {share.split}: its pictures have no landmarks to learn from")
+    parts = [
+        (share, boxed_by(open_set(share.name, root, share.split, **share.options), teacher, share.name))
+        for share in recipe.sets
+    ]
     samples = [(share, sample) for share, some in parts for sample in some]
     schemes = schemes_of(recipe, [sample for _, sample in samples])
     side = recipe.memory_for(margin)
@@ -169,19 +171,28 @@ def shape_distance(points: Floats) -> Doubles:
         points: Labels; NaN = not known, left out. Shape (L, P, 2).
 
     Returns:
-        Root mean square distance of the known points after the best similarity, over the median one. Shape (L,).
+        Root mean square distance of the known points after the best similarity, over the median one; 1 for a face
+        without labels. Shape (L,).
     """
-    known = np.isfinite(points).all(-1).any(0)  # without the points that no face has
-    mean = mean_shape(points[:, known])
-    aligned, _ = align(points[:, known], mean)
+    finite = np.isfinite(points).all(-1)
+    faces, known = finite.sum(1) > 1, finite.any(0)  # without faces and points of which nothing is known
+    if not faces.any():
+        return np.ones(len(points))
+    some = points[faces][:, known]
+    mean = mean_shape(some)
+    aligned, _ = align(some, mean)
     distance = np.sqrt(np.nanmean(((aligned - mean) ** 2).sum(2), 1))
-    rarity: Doubles = np.clip(distance / np.median(distance), 0.5, 3.0)
+    rarity = np.ones(len(points))
+    rarity[faces] = np.clip(distance / np.median(distance), 0.5, 3.0)
     return rarity
 
 
 def _boxes_by(pool: Pool, points: Floats) -> Floats:
     """The boxes of faces: those that are known, else those of points (L, P, 2). Shape (L, 4)."""
-    return np.where(np.isnan(pool.box), box_of(points), pool.box)
+    boxes = pool.box.copy()
+    unknown = np.isnan(boxes).any(1)
+    boxes[unknown] = box_of(points[unknown])
+    return boxes
 
 
 def _boxes(samples: Sequence[Sample], scales: Floats) -> Floats:
