@@ -148,7 +148,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     root = Path(os.environ["CANTHUS_DATA"])
-    share = SetShare(name="backdrops", split="test" if options.split == "test" else "train/part-85-100")
+    share = SetShare(name="backdrops", split="test/empty" if options.split == "test" else "train/empty/part-85-100")
     every = {
         "cases": dict(cases(root, options.count, options.split)),
         "small": little(root, options.count // 2, options.split),
