@@ -162,6 +162,7 @@ def test_surroundings_show_no_face() -> None:
 def test_recipes_of_every_kind(tmp_path: Path) -> None:
     assert isinstance(load_run(SHIPPED / "detector.yaml"), DetectorRecipe)
     assert isinstance(load_run(SHIPPED / "detector_hard.yaml"), DetectorRecipe)
+    assert isinstance(load_run(SHIPPED / "detector_last.yaml"), DetectorRecipe)
     assert isinstance(load_run(SHIPPED / "face_score.yaml"), FaceScoreRecipe)
     assert isinstance(load_run(SHIPPED / "compact.yaml"), Recipe)
     with pytest.raises(RecipeError, match=r"scenes\.faces"):
