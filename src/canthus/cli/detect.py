@@ -73,7 +73,7 @@ def detect(
     min_confidence: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, show_default="own: 0.6", help="Minimum detection confidence.", rich_help_panel=DETECTION
+            min=0, max=1, show_default="own: 0.5", help="Minimum detection confidence.", rich_help_panel=DETECTION
         ),
     ] = None,
     overlap: Annotated[

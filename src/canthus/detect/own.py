@@ -86,7 +86,7 @@ class OwnDetector(FaceDetector):
         network: Backend,
         *,
         min_face: float | None = None,
-        threshold: float = 0.6,
+        threshold: float = 0.5,
         max_faces: int | None = None,
         max_side: int = 1920,
         overlap: float = 0.4,
