@@ -15,7 +15,7 @@ MODELS = Path(__file__).parents[2] / "models"
 
 
 def run(*words: object) -> Result:
-    return CliRunner(env={"COLUMNS": "400"}).invoke(cli.app, ["info", *map(str, words)])
+    return CliRunner(env={"COLUMNS": "900"}).invoke(cli.app, ["info", *map(str, words)])
 
 
 @pytest.mark.parametrize("path", [None, *sorted(MODELS.glob("*.canthus")), default_bundle("detector")], ids=str)

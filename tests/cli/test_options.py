@@ -12,7 +12,7 @@ from typer.models import OptionInfo
 from typer.testing import CliRunner
 
 from canthus import cli
-from canthus.detect.own import OwnDetector
+from canthus.detect.own import SHARE, SMALLEST, OwnDetector
 
 ROOT = Path(__file__).parents[2]
 DIFFERENT_HELP = {"--out": "each verb writes another kind of file or folder"}
@@ -134,7 +134,8 @@ def test_the_example_runs(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_help_names_the_defaults_of_the_detector() -> None:
     defaults = {name: option.default for name, option in inspect.signature(OwnDetector).parameters.items()}
     named = {option.name: option.info.show_default for option in options_of(VERBS["detect"])}
-    names = {"min_face": "min_face", "min_confidence": "threshold", "overlap": "overlap", "max_side": "max_side"}
+    names = {"min_confidence": "threshold", "overlap": "overlap", "max_side": "max_side"}
+    assert named["min_face"] == f"own: {100 * SHARE:g} % of the longer side, at least {SMALLEST}"
     assert {name: named[name] for name in names} == {name: f"own: {defaults[of]:g}" for name, of in names.items()}
 
 
