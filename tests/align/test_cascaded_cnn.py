@@ -64,8 +64,8 @@ def cascade(networks: Mapping[str, Any], units: int = DEPTHS) -> System:
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_units_run_in_order_as_far_as_wanted(networks: dict[str, Any], depth: int) -> None:
     found = cascade(networks).prefix(depth).run(whole_view(CROPS)[0])
-    np.testing.assert_allclose(found.points[:, 0, 0], [12 + depth, 22 + depth], atol=1e-3)
-    assert found.points[0, 0, 1] == pytest.approx(int("1234"[:depth]), abs=1e-3)
+    np.testing.assert_allclose(found.points[:, 0, 0], [12 + depth, 22 + depth], atol=1e-5)
+    assert found.points[0, 0, 1] == pytest.approx(int("1234"[:depth]), abs=1e-5)
     assert found.scores[0, 0] == pytest.approx(depth / 10)
     assert np.isnan(found.pose).all()
     assert not found.state
@@ -74,7 +74,7 @@ def test_units_run_in_order_as_far_as_wanted(networks: dict[str, Any], depth: in
 
 def test_a_shorter_cascade(networks: dict[str, Any]) -> None:
     short = cascade(networks, 2)
-    assert short.run(whole_view(CROPS)[0]).points[0, 0, 1] == pytest.approx(12, abs=1e-3)
+    assert short.run(whole_view(CROPS)[0]).points[0, 0, 1] == pytest.approx(12, abs=1e-5)
     with pytest.raises(ShapeError, match="stages 1 to 2; it cannot stop after stage 3"):
         short.prefix(3)
 

@@ -270,7 +270,7 @@ def test_parts_in_turn_are_the_network(name: str) -> None:
     view, crop = whole_view(crops.numpy(), net.config.margin)
     system = system_of("cascaded_cnn", "68", {name: Parts(crop, networks) for name in ("unit1", "unit2")})
     for depth in (1, 2):
-        assert_allclose(system.prefix(depth).run(view).points, whole.points_by_depth[depth - 1], atol=1e-3)
+        assert_allclose(system.prefix(depth).run(view).points, whole.points_by_depth[depth - 1], atol=1e-4)
     scores = system.run(view).scores
     q = net.config.near / net.config.margin * np.exp(-whole.log_spread.numpy())
     assert_allclose(scores, 1 - (1 + q) * np.exp(-q), atol=1e-5)
