@@ -51,6 +51,9 @@ def test_schemes_depth_and_outlines(folder):
     assert np.array_equal(samples[2].visible, index["visible_29"][2])
     (outlined,) = open_set("views", root, "train", labels="outline")
     assert np.array_equal(outlined.points, index["outline_68"][0, :, :2])
+    wide = [sample.points for sample in open_set("views", root, "train", labels="wide")]
+    expected = [index["outline_68"][0, :, :2], *index["points_68"][1:, :, :2]]
+    assert np.array_equal(np.stack(wide), np.stack(expected))
 
 
 def test_one_person_stays_on_one_side(folder):
@@ -62,7 +65,7 @@ def test_what_does_not_fit_is_told(folder):
     root, index = folder
     with pytest.raises(DataError, match="has no scheme '84'; it has 68, 29"):
         open_set("views", root, "train", scheme="84")
-    with pytest.raises(DataError, match="views has no labels '4d'; it has 2d, 3d, outline"):
+    with pytest.raises(DataError, match="views has no labels '4d'; it has 2d, 3d, outline, wide"):
         open_set("views", root, "train", labels="4d")
     (root / "views" / "train" / index["images"][1]).unlink()
     with pytest.raises(DataError, match=r"000001\.png does not exist; were pictures moved"):

@@ -24,7 +24,7 @@ FITS = """\
 
 BANDS = {"front": (0, 30), "half": (30, 60), "profile": (60, 181)}
 """Groups of samples, and their range of azimuth in degrees."""
-LABELS = {"2d": "points_", "3d": "points_", "outline": "outline_"}
+LABELS = {"2d": "points_", "3d": "points_", "outline": "outline_", "wide": "outline_"}
 """Kinds of labels, and the prefix of their arrays."""
 
 
@@ -36,7 +36,8 @@ def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d")
         split: Name of the folder of the run in it, as "train".
         scheme: A landmark scheme of the index, as "68", "84", "39_left".
         labels: "2d" = x and y, jaw points on the 3D jaw line; "3d" = the same with depth in pixels; "outline" = jaw
-            points on the visible outline, as in 2D annotation, for faces of up to 60 degrees of azimuth.
+            points on the visible outline, as in 2D annotation, for faces of up to 60 degrees of azimuth; "wide" = the
+            same up to 60 degrees, and "2d" beyond.
 
     Returns:
         One sample per picture with visibility (that of the points on the 3D jaw line) and pose; groups "front", "half",
@@ -48,7 +49,8 @@ def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d")
     """
     path = expect(folder / split / "index.npz", folder, TREE)
     index = _read(path, ("azimuth", "kind"))
-    return _samples(path, index, path.parent, scheme, choose(LABELS, labels, "views", "labels"), labels == "3d")
+    prefix = choose(LABELS, labels, "views", "labels")
+    return _samples(path, index, path.parent, scheme, prefix, labels == "3d", filled=labels == "wide")
 
 
 def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") -> list[Sample]:
@@ -86,9 +88,30 @@ def _read(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
     return index
 
 
-def _samples(path: Path, index: dict[str, Any], pictures: Path, scheme: str, prefix: str, depth: bool) -> list[Sample]:
+def _samples(
+    path: Path,
+    index: dict[str, Any],
+    pictures: Path,
+    scheme: str,
+    prefix: str,
+    depth: bool,
+    filled: bool = False,
+) -> list[Sample]:
+    """The faces of an index that have labels.
+
+    Args:
+        path: The index, for errors.
+        index: Its arrays.
+        pictures: Folder of the pictures.
+        scheme: Scheme of the points.
+        prefix: Prefix of the arrays of the labels.
+        depth: Whether samples have depth.
+        filled: Whether faces without such labels have those on the 3D jaw line.
+    """
     known = {name.removeprefix(prefix): name for name in index if name.startswith(prefix)}
     points = index[choose(known, scheme, str(path), "scheme")]
+    if filled:
+        points = np.where(np.isfinite(points).all((1, 2), keepdims=True), points, index[f"points_{scheme}"])
     visible = index[f"visible_{scheme}"]
     names, people, pose, azimuth, kinds = (index[name] for name in ("images", "identities", "pose", "azimuth", "kind"))
     samples = []

@@ -4,10 +4,10 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
+from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 
 from canthus.errors import RecipeError
 from canthus.nets.losses import Losses
@@ -15,6 +15,8 @@ from canthus.nets.settings import Number, Strict
 from canthus.nets.systems import SYSTEMS, network_of
 
 Checked = TypeVar("Checked", bound=BaseModel)
+BUNDLE = ".canthus"
+"""End of the name of a bundle."""
 
 
 class SetShare(Strict):
@@ -45,7 +47,7 @@ class Start(Strict):
     """Weights of an earlier run from which a run starts.
 
     Attributes:
-        checkpoint: `best.ckpt` or `last.ckpt` of the earlier run.
+        checkpoint: `best.ckpt` or `last.ckpt` of the earlier run, or a bundle (.canthus) whose system is this network.
         source: Module of the earlier network whose weights are taken, as "trunk"; empty = the whole network.
         target: Module of this network that they are loaded into; empty = the whole network.
     """
@@ -53,6 +55,12 @@ class Start(Strict):
     checkpoint: Path
     source: str = ""
     target: str = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.checkpoint.suffix == BUNDLE and (self.source or self.target):
+            raise ValueError("a bundle gives the weights of the whole network; leave out source and target")
+        return self
 
 
 class Augment(Strict):
@@ -202,14 +210,12 @@ class Distillation(Strict):
     """A trained network from whose answers the network learns, beside the labels.
 
     Attributes:
-        checkpoint: Checkpoint of the teacher: a network of landmarks with the same scheme and crop margin.
-        weight: Weight of the losses against the teacher's points; those against labels have the rest, 1 - weight.
-        spread: Weight of the loss between the log spreads of the two networks.
+        checkpoint: Checkpoint of the teacher: a network of landmarks with the same scheme.
+        weight: Weight of the losses against the teacher's answers; those against labels have the rest, 1 - weight.
     """
 
     checkpoint: Path
     weight: Number = Field(0.5, gt=0, le=1)
-    spread: Number = Field(0.05, ge=0)
 
 
 class Recipe(Run):

@@ -9,12 +9,14 @@ from canthus.data.catalogue import open_set
 from canthus.data.sample import NO_POINTS, Sample
 from canthus.errors import DataError, RecipeError
 from canthus.geometry.crop import box_of
+from canthus.nets.compact import Prediction
 from canthus.nets.losses import target_of
+from canthus.schemes.scheme import Scheme
 from canthus.train.fit import fit
-from canthus.train.landmarks.job import build
+from canthus.train.landmarks.job import build, teacher_of
 from canthus.train.landmarks.pool import load_pool
 from canthus.train.landmarks.system import Trained, join, load_trained
-from canthus.train.landmarks.teacher import Teacher, boxed_by
+from canthus.train.landmarks.teacher import Answers, boxed_by, distilled
 from canthus.train.recipe import Distillation, Recipe
 from canthus.train.run_card import RunCard
 
@@ -50,60 +52,87 @@ def settings(checkpoint: Path, **fields: float) -> Distillation:
     return Distillation.model_validate({"checkpoint": checkpoint, **fields})
 
 
-def batch_of(size: int, points: torch.Tensor) -> dict[str, torch.Tensor]:
+def shifted(samples: list[Sample], factor: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """The pictures of faces, enlarged, and the boxes of the faces in them."""
+    images = [np.repeat(np.repeat(sample.picture(), factor, 0), factor, 1) for sample in samples]
+    boxes = np.stack([box_of(sample.points) for sample in samples])
+    return images, ((boxes + 0.5) * factor - 0.5).astype(np.float32)
+
+
+@pytest.mark.parametrize("factor", [1, 3])
+def test_answers_are_in_pixels_of_the_pictures(known: Trained, drawn: Path, factor: int) -> None:
+    """A picture three times as large has points and spreads three times as far, near the labels."""
+    samples = list(open_set("wild68", drawn, "train"))
+    found = Answers.of(known, *shifted(samples, factor))
+    truth = np.stack([sample.points for sample in samples])
+    error = np.abs((found.points + 0.5) / factor - 0.5 - truth).mean()
+    assert error < 0.06 * (box_of(truth)[:, 2:] - box_of(truth)[:, :2]).mean()
+    once = Answers.of(known, *shifted(samples, 1))
+    assert np.median(found.spread / once.spread) == pytest.approx(factor, rel=0.15)
+
+
+def test_answers_of_mirrored_faces_are_mirrored(known: Trained, drawn: Path) -> None:
+    images, boxes = shifted(list(open_set("wild68", drawn, "train")), 1)
+    width = images[0].shape[1]
+    there = Answers.of(known, images, boxes)
+    turned = boxes[:, [2, 1, 0, 3]] * np.float32([-1, 1, -1, 1]) + np.float32([width - 1, 0, width - 1, 0])
+    back = Answers.of(known, [image[:, ::-1] for image in images], turned)
+    mirror = Scheme.open("68").mirror
+    np.testing.assert_allclose(
+        back.points[:, mirror] * np.float32([-1, 1]) + np.float32([width - 1, 0]), there.points, atol=1.0
+    )
+    np.testing.assert_allclose(back.spread[:, mirror], there.spread, rtol=0.1)
+
+
+def batch_of(points: torch.Tensor, taught: torch.Tensor, spread: float) -> dict[str, torch.Tensor]:
     count = len(points)
     unknown = torch.full((count, 68), torch.nan)
     zeros = torch.zeros(count, dtype=torch.int64)
-    crops = torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8)
+    crops = torch.randint(0, 256, (count, 32, 32, 3), dtype=torch.uint8)
     rest = {"depth": unknown, "visible": unknown, "pose": torch.full((count, 3), torch.nan)}
-    return {"crops": crops, "points": points, "scheme": zeros, "group": zeros, **rest}
+    answers = {"taught": taught, "taught_spread": torch.full((count, 68), spread)}
+    return {"crops": crops, "points": points, "scheme": zeros, "group": zeros, **rest, **answers}
 
 
-@pytest.mark.parametrize("size", [32, 64])
-def test_answers_are_in_pixels_of_the_crops_given(known: Trained, checkpoint: Path, size: int) -> None:
-    """The teacher sees its own size, whatever the crop's; the same picture twice as large has points twice as far."""
-    teacher = Teacher(known, settings(checkpoint), "68", 1.3)
-    torch.manual_seed(0)
-    small = torch.nn.functional.interpolate(torch.rand(2, 3, 4, 4), (32, 32), mode="bicubic").clamp(0, 1) - 0.5
-    with torch.no_grad():
-        direct = known.net(small).points
-    crops = small if size == 32 else torch.nn.functional.interpolate(small, (64, 64), mode="bilinear")
-    found = teacher.answer(crops).points
-    assert (((found + 0.5) * 32 / size - 0.5) - direct).abs().mean() < 0.5
-    if size == 32:
-        torch.testing.assert_close(found, direct)
+@pytest.mark.parametrize("weight", [0.3, 1.0])
+def test_the_teacher_takes_the_place_of_unknown_labels(tiny: Recipe, weight: float) -> None:
+    """Without labels the losses come from the teacher alone; with weight 1 labels count for nothing."""
+    student, losses = build(tiny, "68", {}), tiny.losses
+    taught = torch.rand(3, 68, 2) * 30
+    for labels in (torch.full((3, 68, 2), torch.nan), torch.rand(3, 68, 2) * 30):
+        batch = batch_of(labels, taught, 0.4)
+        prediction = student.net(batch["crops"].permute(0, 3, 1, 2).float() / 255 - 0.5)
+        own = student.network.loss(prediction, target_of(batch), losses)
+        both = distilled(own, prediction, batch, student.network, losses, weight)
+        theirs = student.network.loss(prediction, target_of(batch | {"points": taught}), losses)
+        for name in ("point", "heat"):
+            torch.testing.assert_close(both[name], (1 - weight) * own[name])
+            torch.testing.assert_close(both[f"teacher_{name}"], weight * theirs[name])
+        assert torch.equal(both["pose"], own["pose"]) and "teacher_pose" not in both
 
 
-def test_the_teacher_takes_the_place_of_unknown_labels(known: Trained, checkpoint: Path, tiny: Recipe) -> None:
-    """Without labels the gradient comes from the teacher alone; with weight 1 labels count for the spread alone."""
-    student = build(tiny.model_copy(update={"seed": 5}), "68", {})
-    batch = batch_of(32, torch.full((3, 68, 2), torch.nan))
-    crops = batch["crops"].permute(0, 3, 1, 2).float() / 255 - 0.5
-    prediction, target = student.net(crops), target_of(batch)
-    own = student.network.loss(prediction, target, tiny.losses)
-    assert float(own["point"].detach().sum()) == 0
-    both = Teacher(known, settings(checkpoint), "68", 1.3).add(
-        own, crops, prediction, target, student.network, tiny.losses
-    )
-    assert {"point", "teacher_point", "teacher_heat", "teacher_spread"} <= both.keys()
-    assert float(both["teacher_point"].detach().min()) > 0
-    torch.stack([value.mean() for value in both.values()]).sum().backward()
-    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in student.net.parameters())
-    assert all(p.grad is None or not p.grad.abs().sum() > 0 for p in known.net.parameters())
+def test_the_spread_of_the_teacher_is_learnt_where_the_points_agree(tiny: Recipe) -> None:
+    """The loss is least at the teacher's spread where the points are the teacher's, and at a larger one elsewhere."""
+    student, losses = build(tiny, "68", {}), tiny.losses
+    taught = torch.rand(1, 68, 2) * 20 + 5
+    batch = batch_of(torch.full((1, 68, 2), torch.nan), taught, 0.8)
+    spreads = torch.linspace(-5, 0, 400)
 
-    labelled = batch_of(32, torch.rand(3, 68, 2) * 30)
-    target = target_of(labelled)
-    own = student.network.loss(prediction, target, tiny.losses)
-    alone = Teacher(known, settings(checkpoint, weight=1.0), "68", 1.3).add(
-        own, crops, prediction, target, student.network, tiny.losses
-    )
-    assert float(alone["point"].detach().sum()) == float(alone["heat"].detach().sum()) == 0
-    assert torch.equal(alone["spread"], own["spread"])
+    def best(points: torch.Tensor) -> float:
+        values = []
+        for spread in spreads:
+            prediction = Prediction(torch.zeros(1, 68, 8, 8), points, spread.expand(1, 68), torch.zeros(1, 3))
+            own = student.network.loss(prediction, target_of(batch), losses)
+            values.append(distilled(own, prediction, batch, student.network, losses, 1.0)["teacher_spread"])
+        return float(spreads[torch.stack(values).argmin()].exp() * 32)
+
+    assert best(taught) == pytest.approx(0.8, rel=0.02)
+    assert best(taught + torch.tensor([3.0, 0.0])) == pytest.approx(np.hypot(3.0, 1.6) / 2, rel=0.02)
 
 
-def test_a_teacher_that_does_not_fit_is_refused(known: Trained, checkpoint: Path) -> None:
-    with pytest.raises(RecipeError, match=r"scheme 68 and crop margin 1\.3, the network has 68 and 1\.5"):
-        Teacher(known, settings(checkpoint), "68", 1.5)
+def test_a_teacher_of_another_scheme_is_refused(checkpoint: Path, tiny: Recipe) -> None:
+    with pytest.raises(RecipeError, match=r"has the scheme 68; set `scheme` to the same"):
+        teacher_of(tiny.model_copy(update={"teacher": settings(checkpoint), "scheme": "51"}))
 
 
 def test_pictures_without_landmarks_get_boxes(known: Trained, drawn: Path) -> None:
@@ -134,7 +163,13 @@ def test_a_network_learns_from_a_teacher_alone(
 
     for module in ("pool", "job"):
         monkeypatch.setattr(f"canthus.train.landmarks.{module}.open_set", opened)
-    update = {"teacher": settings(checkpoint, weight=1.0), "steps": 250, "validate_every": 250, "seed": 3}
+    update = {
+        "teacher": settings(checkpoint, weight=1.0),
+        "scheme": "68",
+        "steps": 250,
+        "validate_every": 250,
+        "seed": 3,
+    }
     best = fit(tiny.model_copy(update=update), drawn, tmp_path)
     learnt, taught = (RunCard.beside(path).sessions[-1].last["val/wild68"] for path in (best, checkpoint))
     assert learnt < max(1.5 * taught, taught + 3)
@@ -150,6 +185,7 @@ def test_faces_without_labels_are_drawn_like_usual_ones(
         return [*list(open_set(name, root, split))[:4], *unlabelled(drawn, split)[4:]]
 
     monkeypatch.setattr("canthus.train.landmarks.pool.open_set", opened)
-    pool = load_pool(tiny.model_copy(update={"emphasis": 1.0}), drawn, 1.3, join([known]))
+    pool = load_pool(tiny.model_copy(update={"emphasis": 1.0}), drawn, 1.3, known)
+    assert pool.taught is not None and np.isfinite(pool.taught.points).all()
     assert np.isfinite(pool.chance).all() and pool.schemes == ("68",)
     assert np.isnan(pool.points).all((1, 2)).tolist() == [False] * 4 + [True] * 4

@@ -8,7 +8,6 @@ import numpy as np
 from canthus.errors import RecipeError
 from canthus.face3d.rigid import RigidFace
 from canthus.nets.detection.networks import configure
-from canthus.runtime.bundle import open_system
 from canthus.train.detection.backdrops import load_faceless, make_backdrops
 from canthus.train.detection.crops import CropMaker
 from canthus.train.detection.loader import CropBatches, Endless, SceneBatches
@@ -17,9 +16,9 @@ from canthus.train.detection.pool import load_faces
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.detection.scenes import Scene, SceneMaker
 from canthus.train.detection.task import ANGLES, DetectorTask, FaceScoreTask
-from canthus.train.detection.unfold import unfold
 from canthus.train.job import Job, Post
 from canthus.train.recipe import Augment
+from canthus.train.start import begin
 from canthus.types import Image
 
 BUILD, VALIDATION = 2**31, 2**31 + 1
@@ -45,9 +44,8 @@ def detector(recipe: DetectorRecipe, post: Post) -> Job:
     bank = Bank(post.out, post.process, recipe.mining.every)
     batches = SceneBatches(maker, recipe, post.process, bank)
     task = DetectorTask(recipe, config, *validation(recipe, post))
-    if recipe.weights and not post.first:
-        first = batches.batch(0)["pictures"]
-        unfold(task.net, open_system("detector", recipe.weights).network("detector"), first)
+    if recipe.start and not post.first:
+        begin(task.net, recipe.start, "detector", "detector", batches.batch(0)["pictures"])
     stream = Endless(batches, post.first)
     return Job(task, stream, "val/ap", "max", "5", callbacks=[Miner(maker, recipe, bank)])
 
@@ -93,6 +91,8 @@ def face_score(recipe: FaceScoreRecipe, post: Post) -> Job:
     makers = {"around": other.around, "beside": other.beside, "background": other.background}
     val = {kind: [make(rng) for _ in range(recipe.val_crops)] for kind, make in makers.items()}
     task = FaceScoreTask(recipe, config, val)
+    if recipe.start and not post.first:
+        begin(task.net, recipe.start, "face_score", "face_score", batches.batch(0)["crops"])
     return Job(task, Endless(batches, post.first), "val/auc", "max", "5")
 
 

@@ -72,7 +72,6 @@ class DetectorRecipe(Run):
         losses: Weights and scales of the losses.
         hide: Bundle of a detector; unlabelled faces that it finds in the photographs are blurred out, so that they are
             not learnt as background; None = they stay.
-        weights: Bundle of a detector from whose weights the run starts; None = random weights.
         faceless: Sets of photographs without a face: backgrounds, and pictures that are searched for hard negatives.
         val_faceless: The same for validation; none = made backdrops.
         face_model: File of the face model, under the folder of the data sets, whose mean gives the outlines of faces
@@ -86,7 +85,6 @@ class DetectorRecipe(Run):
     mining: Mining = Mining()
     losses: DetectorLosses = DetectorLosses()
     hide: Path | None = None
-    weights: Path | None = None
     faceless: list[SetShare] = Field(default_factory=list)
     val_faceless: list[SetShare] = Field(default_factory=list)
     face_model: str | None = None

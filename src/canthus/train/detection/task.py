@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from canthus.detect.own import OwnDetector
 from canthus.evaluate.detection import best_threshold, match, roc_area
 from canthus.nets.detection.networks import DETECTION
-from canthus.train.checkpoint import TorchBackend, load_start
+from canthus.train.checkpoint import TorchBackend
 from canthus.train.detection.crops import FaceCrop
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.detection.scenes import Scene
@@ -49,7 +49,7 @@ class DetectorTask(lightning.LightningModule):
         """
         super().__init__()
         self.recipe, self.val, self.empty = recipe, val, empty
-        self.net = _started(recipe, config)
+        self.net = _network(recipe, config)
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
         """Loss of one batch of `loader.SceneBatches`."""
@@ -92,7 +92,7 @@ class FaceScoreTask(lightning.LightningModule):
         """
         super().__init__()
         self.recipe, self.val = recipe, val
-        self.net = _started(recipe, config)
+        self.net = _network(recipe, config)
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
         """Loss of one batch of `loader.CropBatches`."""
@@ -133,9 +133,6 @@ class FaceScoreTask(lightning.LightningModule):
         return optimisers_of(self.net, self.recipe)
 
 
-def _started(recipe: Run, config: Any) -> Any:
-    """The network of a recipe before its first step, with the weights that it starts from."""
-    net: Any = DETECTION[recipe.network].build(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for start in recipe.start:
-        load_start(net, start)
-    return net
+def _network(recipe: Run, config: Any) -> Any:
+    """The network of a recipe with random weights."""
+    return DETECTION[recipe.network].build(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 
 from canthus.align.stage import System
 from canthus.data.catalogue import open_set
+from canthus.errors import RecipeError
 from canthus.geometry.crop import unit_mean
 from canthus.nets.systems import configure, network_of
 from canthus.schemes.scheme import Scheme
-from canthus.train.checkpoint import load_start
 from canthus.train.job import Job, Post
 from canthus.train.landmarks.loader import Stream
 from canthus.train.landmarks.pool import Pool, frames_of, load_pool, real_points
 from canthus.train.landmarks.system import Trained, join, load_trained
 from canthus.train.landmarks.task import Task
-from canthus.train.landmarks.teacher import Teacher
 from canthus.train.recipe import Recipe
+from canthus.train.start import begin
 
 
 def landmarks(recipe: Recipe, post: Post) -> Job:
@@ -26,27 +26,27 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
 
     Raises:
         DataError: a set is missing or incomplete, or the sets have different schemes and the recipe names none.
+        BundleError: a bundle that it starts from cannot be used.
         InputError: a checkpoint that the recipe names cannot be used.
         RecipeError: the network has no such config, or its teacher does not fit it.
     """
     val = {share.name: open_set(share.name, post.root, share.split, **share.options) for share in recipe.val}
     margin = configure(recipe.network, recipe.preset, recipe.config, 1, recipe.stage).margin
-    teacher = None if recipe.teacher is None else load_trained(recipe.teacher.checkpoint)[0]
-    pool = load_pool(recipe, post.root, margin, None if teacher is None else join([teacher]))
+    pool = load_pool(recipe, post.root, margin, teacher_of(recipe))
     trained = build(recipe, pool.schemes[0], arrays_of(recipe, pool))
     earlier = earlier_of(recipe.earlier)
     stage = join([trained]).stages[0]
     frames = frames_of(pool, stage, pool.given)
     real = frames_of(pool, stage, real_points(pool, earlier)) if earlier is not None and recipe.real > 0 else None
     stream = Stream(pool, recipe, frames, margin, real=real, rank=post.process, first=post.first)
+    if recipe.start and not post.first:
+        begin(trained.net, recipe.start, recipe.network, trained.parts()[0].name, stream.batch(0)["crops"])
     task = Task(trained, val, earlier, groups=frames.shape[1])
-    if teacher is not None and recipe.teacher is not None:
-        task.teacher = Teacher(teacher, recipe.teacher, trained.scheme, margin)
     return Job(task, stream, "val/nme", "min", trained.scheme, trained.arrays, facts_of(pool, recipe))
 
 
 def build(recipe: Recipe, scheme: str, arrays: dict[str, NDArray[Any]]) -> Trained:
-    """The network of a recipe before its first step, with the weights that it starts from.
+    """The network of a recipe with random weights.
 
     Args:
         recipe: The recipe.
@@ -54,14 +54,27 @@ def build(recipe: Recipe, scheme: str, arrays: dict[str, NDArray[Any]]) -> Train
         arrays: Constant arrays that its stages need, by name.
 
     Raises:
-        InputError: the weights do not fit.
         RecipeError: the network has no such config.
     """
     config = configure(recipe.network, recipe.preset, recipe.config, Scheme.open(scheme).count, recipe.stage)
-    net = network_of(recipe.network, recipe.stage).build(config)
-    for start in recipe.start:
-        load_start(net, start)
-    return Trained(net, recipe, scheme, arrays)
+    return Trained(network_of(recipe.network, recipe.stage).build(config), recipe, scheme, arrays)
+
+
+def teacher_of(recipe: Recipe) -> Trained | None:
+    """The teacher of a recipe; None = there is none.
+
+    Raises:
+        InputError: its checkpoint cannot be used.
+        RecipeError: it has another scheme than the recipe.
+    """
+    if recipe.teacher is None:
+        return None
+    teacher = load_trained(recipe.teacher.checkpoint)[0]
+    if teacher.scheme != recipe.scheme:
+        raise RecipeError(
+            f"teacher: {recipe.teacher.checkpoint} has the scheme {teacher.scheme}; set `scheme` to the same"
+        )
+    return teacher
 
 
 def arrays_of(recipe: Recipe, pool: Pool) -> dict[str, NDArray[Any]]:

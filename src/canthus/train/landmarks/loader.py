@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from canthus.geometry.transform import Matrix
+from canthus.geometry.transform import Matrix, apply, scale_of
 from canthus.schemes.scheme import Scheme
 from canthus.train.augment import cut, jitter_matrix, vary
 from canthus.train.landmarks.pool import Pool
@@ -22,7 +22,8 @@ class Stream(IterableDataset[dict[str, Tensor]]):
 
     `crops` (N, S, S, 3) uint8; `points` (N, P, 2) and `depth` (N, P) in pixels of the crops; `visible` (N, P); `pose`
     (N, 3) in degrees; `trust` (N,), the weight of each face in the losses; `scheme` (N,), the number of its annotation
-    scheme; `group` (N,), the number of the crop among the crops of its face.
+    scheme; `group` (N,), the number of the crop among the crops of its face; with a teacher its points `taught` (N, P,
+    2) and their spread `taught_spread` (N, P) in pixels of the crops.
     """
 
     def __init__(
@@ -85,13 +86,13 @@ class Stream(IterableDataset[dict[str, Tensor]]):
         frame, group = self._frame(index, rng)
         matrix, angle = jitter_matrix(frame, size, self.margin, settings, rng)
         crop, points = cut(pool.images[index], matrix, size, pool.points[index])
-        depth = pool.depth[index] * np.float32(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+        depth = pool.depth[index] * np.float32(scale_of(matrix))
         visible, scheme = pool.visible[index], int(pool.scheme[index])
         pose = pool.pose[index] + np.array([0, 0, angle], np.float32)
-        if rng.random() < settings.flip:
+        flip = rng.random() < settings.flip
+        if flip:
             crop = np.ascontiguousarray(crop[:, ::-1])
-            points = points[self.mirror] * np.array([-1, 1], np.float32)
-            points += np.array([size - 1, 0], np.float32)
+            points = self._mirrored(points, size)
             depth, visible, scheme = depth[self.mirror], visible[self.mirror], self.mirrored[scheme]
             pose = pose * np.array([-1, 1, -1], np.float32)
         other = pool.images[int(rng.integers(len(pool.images)))]
@@ -103,4 +104,20 @@ class Stream(IterableDataset[dict[str, Tensor]]):
             "pose": pose.astype(np.float32),
             "scheme": np.int64(scheme),
             "group": np.int64(group),
+            **self._taught(index, matrix, size if flip else None),
         }
+
+    def _mirrored(self, points: Floats, size: int) -> Floats:
+        """Points (P, 2) of the mirror image of a crop of `size` pixels."""
+        return points[self.mirror] * np.array([-1, 1], np.float32) + np.array([size - 1, 0], np.float32)
+
+    def _taught(self, index: int, matrix: Matrix, flip: int | None) -> Row:
+        """Answers of the teacher in a crop, mirrored where its size in pixels is given as `flip`."""
+        taught = self.pool.taught
+        if taught is None:
+            return {}
+        points = apply(matrix, taught.points[index]).astype(np.float32)
+        spread = taught.spread[index] * np.float32(scale_of(matrix))
+        if flip is not None:
+            points, spread = self._mirrored(points, flip), spread[self.mirror]
+        return {"taught": points, "taught_spread": spread}

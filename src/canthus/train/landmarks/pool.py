@@ -20,7 +20,8 @@ from canthus.geometry.shape import align, mean_shape
 from canthus.geometry.transform import Matrix
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import convert, union_slots
-from canthus.train.landmarks.teacher import boxed_by
+from canthus.train.landmarks.system import Trained, join
+from canthus.train.landmarks.teacher import Answers, boxed_by
 from canthus.train.memory import reduced, scaled
 from canthus.train.recipe import Recipe, SetShare
 from canthus.types import Floats, Image
@@ -45,6 +46,7 @@ class Pool:
         schemes: Names of the annotation schemes; the first one is that of the network.
         trust: Weight of the labels in the losses. Shape (L,).
         chance: Probability that a face is drawn; adds up to 1. Shape (L,).
+        taught: What the teacher found; None = there is no teacher.
     """
 
     images: Sequence[Image]
@@ -58,27 +60,30 @@ class Pool:
     schemes: tuple[str, ...]
     trust: Floats
     chance: Doubles
+    taught: Answers | None = None
 
 
 Parts = Sequence[tuple[SetShare, Sequence[Sample]]]
 
 
-def load_pool(recipe: Recipe, root: Path, margin: float, teacher: System | None = None) -> Pool:
+def load_pool(recipe: Recipe, root: Path, margin: float, teacher: Trained | None = None) -> Pool:
     """Read the training faces of a recipe into memory.
 
     Args:
         recipe: The recipe.
         root: Folder of the data sets.
         margin: Crop margin of the network.
-        teacher: System that finds the boxes of faces in pictures without landmarks; None = all have landmarks.
+        teacher: Network from whose answers the trained one learns; it also finds the boxes of faces in pictures
+            without landmarks. None = there is none.
 
     Raises:
         DataError: a set is missing or incomplete, or has no landmarks; or the sets have different schemes and the
             recipe names none.
         ReadError: a picture cannot be read.
     """
+    finder = None if teacher is None else join([teacher])
     parts = [
-        (share, boxed_by(open_set(share.name, root, share.split, **share.options), teacher, share.name))
+        (share, boxed_by(open_set(share.name, root, share.split, **share.options), finder, share.name))
         for share in recipe.sets
     ]
     samples = [(share, sample) for share, some in parts for sample in some]
@@ -88,20 +93,24 @@ def load_pool(recipe: Recipe, root: Path, margin: float, teacher: System | None 
         images, scales = zip(*threads.map(lambda pair: reduced(pair[1], side), samples), strict=True)
     labels = np.stack([labels_in(sample, schemes[0], share.union) for share, sample in samples])
     points = scaled(labels, np.stack(scales))
-    rarity = shape_distance(points) ** recipe.emphasis
-    chance = np.concatenate([np.full(len(some), share.weight / len(some)) for share, some in parts]) * rarity
+    rarity = iter(shape_distance(points) ** recipe.emphasis)
+    among = [(share.weight, np.array([next(rarity) for _ in some])) for share, some in parts]
+    chance = np.concatenate([weight * some / some.sum() for weight, some in among])
+    box = _boxes([sample for _, sample in samples], np.stack(scales))
+    taught = None if teacher is None else Answers.of(teacher, images, _known_boxes(box, points))
     return Pool(
         images=images,
         points=points,
         depth=labels[..., 2] * np.sqrt(np.prod(np.stack(scales), 1))[:, None],
         visible=np.stack([_visibility(sample, schemes[0]) for _, sample in samples]),
         given=_given(parts, points, np.stack(scales), root, schemes[0]),
-        box=_boxes([sample for _, sample in samples], np.stack(scales)),
-        pose=_poses(parts, points, None if recipe.pose_model is None else root / recipe.pose_model),
+        box=box,
+        pose=_poses(parts, _best(points, taught), None if recipe.pose_model is None else root / recipe.pose_model),
         scheme=np.array([schemes.index(sample.scheme) for _, sample in samples]),
         schemes=schemes,
         trust=np.array([share.trust for share, _ in samples], np.float32),
         chance=chance / chance.sum(),
+        taught=taught,
     )
 
 
@@ -154,13 +163,13 @@ def frames_of(pool: Pool, stage: Stage, given: Floats) -> Matrix:
     Returns:
         Maps from the picture of each face to its frames, one or several. Shape (L, G, 2, 3).
     """
-    view = stage.look(View.of_boxes(pool.images, _boxes_by(pool, given)), Estimate.of_points(given))
+    view = stage.look(View.of_boxes(pool.images, _known_boxes(pool.box, given)), Estimate.of_points(given))
     return view.frames.reshape(len(pool.images), -1, 2, 3)
 
 
 def real_points(pool: Pool, earlier: System) -> Floats:
     """Points that the earlier stages find, starting from the boxes of the labels. Shape (L, P, 2)."""
-    view, step = View.of_boxes(pool.images, _boxes_by(pool, pool.points)), earlier.batch
+    view, step = View.of_boxes(pool.images, _known_boxes(pool.box, pool.points)), earlier.batch
     return np.concatenate([earlier.run(view[at : at + step]).points[..., :2] for at in range(0, len(view), step)])
 
 
@@ -187,12 +196,19 @@ def shape_distance(points: Floats) -> Doubles:
     return rarity
 
 
-def _boxes_by(pool: Pool, points: Floats) -> Floats:
-    """The boxes of faces: those that are known, else those of points (L, P, 2). Shape (L, 4)."""
-    boxes = pool.box.copy()
+def _known_boxes(box: Floats, points: Floats) -> Floats:
+    """The boxes (L, 4) of faces that are known, elsewhere those of points (L, P, 2). Shape (L, 4)."""
+    boxes = box.copy()
     unknown = np.isnan(boxes).any(1)
     boxes[unknown] = box_of(points[unknown])
     return boxes
+
+
+def _best(points: Floats, taught: Answers | None) -> Floats:
+    """The labels of faces (L, P, 2), and the answers of the teacher for faces without any."""
+    if taught is None:
+        return points
+    return np.where(np.isfinite(points).any((1, 2), keepdims=True), points, taught.points)
 
 
 def _boxes(samples: Sequence[Sample], scales: Floats) -> Floats:

@@ -18,17 +18,13 @@ from canthus.nets.losses import target_of
 from canthus.schemes.scheme import Scheme
 from canthus.train.landmarks.pool import labels_in
 from canthus.train.landmarks.system import Trained, join
-from canthus.train.landmarks.teacher import Teacher
+from canthus.train.landmarks.teacher import distilled
 from canthus.train.optimiser import optimisers_of
 from canthus.train.task import evaluating, total_of
 
 
 class Task(lightning.LightningModule):
-    """Trains one network by one recipe.
-
-    Attributes:
-        teacher: Network whose answers are targets beside the labels; None = labels alone.
-    """
+    """Trains one network by one recipe."""
 
     def __init__(
         self,
@@ -48,7 +44,6 @@ class Task(lightning.LightningModule):
         super().__init__()
         self.trained, self.val, self.earlier, self.groups = trained, val, earlier, groups
         self.net = trained.net.to(memory_format=torch.channels_last)
-        self.teacher: Teacher | None = None
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
         """Loss of one batch of `loader.Stream`: mean over its faces, weighted by `trust`."""
@@ -56,8 +51,9 @@ class Task(lightning.LightningModule):
         prediction = self.net(crops, batch["group"]) if self.groups > 1 else self.net(crops)
         network, settings, target = self.trained.network, self.trained.recipe.losses, target_of(batch)
         losses = network.loss(prediction, target, settings)
-        if self.teacher is not None:
-            losses = self.teacher.add(losses, crops, prediction, target, network, settings)
+        teacher = self.trained.recipe.teacher
+        if teacher is not None:
+            losses = distilled(losses, prediction, batch, network, settings, teacher.weight)
         trust = batch["trust"] / batch["trust"].sum()
         return total_of(self, {name: (trust * value).sum() for name, value in losses.items()})
 

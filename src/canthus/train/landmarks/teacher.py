@@ -1,105 +1,107 @@
 """Distillation: a network learns from the answers of a larger one as well as from labels, also on unlabelled pictures.
 
-[Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015], here for points and their spread.
+[Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015], here for points and their spread. The
+teacher sees each face once, undisturbed, as it is and mirrored; the network that learns must give the same from crops
+that augmentation has shifted, covered and blurred [Xie et al., "Self-training with Noisy Student", 2020].
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from canthus.align.stage import System
 from canthus.data.sample import NO_POINTS, Sample
-from canthus.errors import DataError, RecipeError
-from canthus.geometry.crop import box_of
-from canthus.nets.losses import Losses, Target, in_crop
+from canthus.errors import DataError
+from canthus.geometry.crop import box_frames, box_of, crop_of_frame, warp
+from canthus.geometry.transform import Matrix, apply, invert, scale_of
+from canthus.nets.losses import Losses, spread_loss, target_of
 from canthus.nets.network import Network
 from canthus.schemes.scheme import Scheme
 from canthus.train.landmarks.system import Trained
-from canthus.train.recipe import Distillation
-from canthus.types import Floats
+from canthus.types import Floats, Image
+
+BATCH = 32
+"""Number of faces that the teacher sees together."""
 
 
-class Teacher:
-    """A trained network whose answers are targets. It is no part of the checkpoints of the run."""
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a teacher found in pictures of faces.
 
-    def __init__(self, trained: Trained, settings: Distillation, scheme: str, margin: float) -> None:
-        """Take a network as the teacher.
+    Attributes:
+        points: Points, mean of those in the crop and in its mirror image; pixels of the pictures. Shape (L, P, 2).
+        spread: Spread b of their errors (`nets/decode.py`), pixels of the pictures. Shape (L, P).
+    """
 
-        Args:
-            trained: The teacher.
-            settings: Weights of its answers.
-            scheme: Name of the scheme of the network that learns.
-            margin: Crop margin of the network that learns.
+    points: Floats
+    spread: Floats
 
-        Raises:
-            RecipeError: the teacher has another scheme or crop margin.
-        """
-        if (trained.scheme, trained.crop.margin) != (scheme, margin):
-            raise RecipeError(
-                f"teacher: {settings.checkpoint} has scheme {trained.scheme} and crop margin {trained.crop.margin}, "
-                f"the network has {scheme} and {margin}; both must be the same"
-            )
-        self.trained, self.settings = trained, settings
-        self.net = trained.net.eval().to(memory_format=torch.channels_last)
-
-    def answer(self, crops: Tensor) -> Any:
-        """What the teacher predicts on crops, scaled to its own size, in pixels of these crops.
+    @classmethod
+    def of(cls, teacher: Trained, images: Sequence[Image], boxes: Floats) -> Self:
+        """Ask a teacher.
 
         Args:
-            crops: Shape (N, 3, S, S), values in -.5 .. .5.
-
-        Returns:
-            Its prediction, of which only `points` (N, P, 2) and, where it has them, `log_spread` and `pose` are used.
+            teacher: Its network predicts `points` and `log_spread`.
+            images: L pictures, each (H, W, 3).
+            boxes: Box of the face in each picture. Shape (L, 4), pixels.
         """
-        self.net.to(crops.device)
-        size, own = crops.shape[-1], self.trained.crop.size
-        with torch.no_grad():
-            seen = crops if size == own else functional.interpolate(crops, (own, own), mode="bilinear", antialias=True)
-            found = self.net(seen)
-        scale = size / own
-        return found._replace(points=(found.points.float() + 0.5) * scale - 0.5)
+        matrices = crop_of_frame(box_frames(boxes), teacher.crop.size, teacher.crop.margin)
+        some = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
+        parts = [_ask(teacher, images[part], matrices[part]) for part in some]
+        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
-    def add(
-        self,
-        own: Mapping[str, Tensor],
-        crops: Tensor,
-        prediction: Any,
-        target: Target,
-        network: Network,
-        losses: Losses,
-    ) -> dict[str, Tensor]:
-        """The losses of labels and teacher together.
 
-        The teacher's points take the place of the labels in a second evaluation of the network's loss. Its spread is
-        imitated: the errors of labels, not the distance to the teacher, are what reliability is about.
+def _ask(teacher: Trained, images: Sequence[Image], matrices: Matrix) -> tuple[Floats, Floats]:
+    """Points (F, P, 2) and spreads (F, P) of faces, of which the teacher sees the crops (F, 2, 3)."""
+    size, mirror = teacher.crop.size, Scheme.open(teacher.scheme).mirror
+    crops = np.stack([warp(image, matrix, size) for image, matrix in zip(images, matrices, strict=True)])
+    both = torch.from_numpy(np.concatenate([crops, crops[:, :, ::-1]])).permute(0, 3, 1, 2).float() / 255 - 0.5
+    with torch.no_grad():
+        found = teacher.net(both.contiguous(memory_format=torch.channels_last))
+    points, turned = found.points.float().numpy().reshape(2, len(crops), -1, 2)
+    turned = turned[:, mirror] * np.array([-1, 1], np.float32) + np.array([size - 1, 0], np.float32)
+    spread, other = found.log_spread.float().numpy().reshape(2, len(crops), -1)
+    logs = (spread + other[:, mirror]) / 2
+    pixels = np.exp(logs) * size / scale_of(matrices)[:, None]
+    return apply(invert(matrices), (points + turned) / 2).astype(np.float32), pixels.astype(np.float32)
 
-        Args:
-            own: Losses against the labels by name, each (N,).
-            crops: Shape (N, 3, S, S), values in -.5 .. .5.
-            prediction: Prediction of the network that learns.
-            target: The labels.
-            network: The network that learns.
-            losses: Settings of its losses.
 
-        Returns:
-            Losses by name, each (N,).
-        """
-        answer, share = self.answer(crops), self.settings.weight
-        pose = target.pose if getattr(answer, "pose", None) is None else answer.pose.float()
-        points = answer.points
-        taught = target._replace(points=points, inside=in_crop(points, target.size).float(), pose=pose)
-        theirs = network.loss(prediction, taught, losses)
-        apart = functional.smooth_l1_loss(
-            prediction.log_spread, answer.log_spread.float(), beta=0.1, reduction="none"
-        ).mean(1)
-        kept = {name: value if name == "spread" else (1 - share) * value for name, value in own.items()}
-        added = {f"teacher_{name}": share * value for name, value in theirs.items() if name != "spread"}
-        return kept | added | {"teacher_spread": self.settings.spread * apart}
+def distilled(
+    own: Mapping[str, Tensor],
+    prediction: Any,
+    batch: Mapping[str, Tensor],
+    network: Network,
+    losses: Losses,
+    weight: float,
+) -> dict[str, Tensor]:
+    """The losses of labels and teacher together.
+
+    The teacher's points take the place of the labels in a second evaluation of the network's loss. A label is expected
+    around the teacher's point, at the distance 2 b on average, so the spread learns from the root of the squares of
+    this distance and of the network's own distance to the teacher's point.
+
+    Args:
+        own: Losses against the labels by name, each (N,).
+        prediction: Prediction of the network that learns.
+        batch: Batch of the loader with `taught` (N, P, 2) and `taught_spread` (N, P), pixels of the crops.
+        network: The network that learns.
+        losses: Settings of its losses.
+        weight: Weight of the losses against the teacher's answers; those against labels have the rest.
+
+    Returns:
+        Losses by name, each (N,).
+    """
+    target = target_of({**batch, "points": batch["taught"]})
+    theirs = dict(network.loss(prediction, target, losses))
+    distance = torch.hypot((prediction.points - target.points).norm(dim=-1), 2 * batch["taught_spread"]) / target.size
+    theirs["spread"] = losses.spread * spread_loss(prediction.log_spread, distance, target.inside)
+    theirs.pop("pose", None)  # the labels of pose include those fitted to the teacher's points
+    kept = {name: (1 - weight if name in theirs else 1) * value for name, value in own.items()}
+    return kept | {f"teacher_{name}": weight * value for name, value in theirs.items()}
 
 
 def boxed_by(samples: Sequence[Sample], teacher: System | None, name: str) -> list[Sample]:

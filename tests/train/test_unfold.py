@@ -7,7 +7,7 @@ from canthus.errors import BundleError
 from canthus.export.detection import to_onnx
 from canthus.export.onnx import fold_norms, halve
 from canthus.nets.detection import detector as nets
-from canthus.train.detection.unfold import unfold
+from canthus.train.unfold import unfold
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
 CONFIG = nets.DetectorConfig((8, 8), (8, 16, 16), (1, 0, 0), 16)

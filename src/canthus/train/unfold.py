@@ -1,7 +1,8 @@
-"""Weights of an exported detector for a network in training: the reverse of folding batch norms into convolutions.
+"""Weights of an exported network for one in training: the reverse of folding batch norms into convolutions.
 
 In a bundle each batch norm is folded into the convolution before it. Its mean and variance are measured again on
-training pictures, so that at first the network computes the same in training as the bundle does.
+training pictures, so that at first the network computes the same in training as the bundle does. Parameters beside
+convolutions and linear layers, such as factors of reliabilities, are not stored by name: they start afresh.
 """
 
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ def unfold(net: nn.Module, model: bytes, pictures: Tensor) -> None:
     try:
         with torch.no_grad():
             for name, module in net.named_modules():
-                if isinstance(module, nn.Conv2d):
+                if isinstance(module, nn.Conv2d | nn.Linear):
                     module.weight.copy_(weights[f"{name}.weight"])
                     bias = folded[name].bias if module.bias is None else module.bias
                     bias.copy_(weights[f"{name}.bias"])
