@@ -4,7 +4,7 @@ import pytest
 
 from canthus.cli import main
 from canthus.runtime.bundle import Bundle
-from canthus.train.recipe import Recipe
+from canthus.train.recipe import Recipe, Start
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
@@ -40,6 +40,22 @@ def test_from_recipe_to_card(
     assert Bundle.open(bundle).card.stages[0].crop.margin == 1.2
     assert run("info", bundle) == 0
     assert "research use only" in " ".join(capsys.readouterr().out.split())
+
+
+def test_recipes_are_trained_one_after_the_other(
+    drawn: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second starts from the first; each has a folder named after its file; the first failure ends it."""
+    monkeypatch.chdir(tmp_path)
+    short = tiny.model_copy(update={"steps": 2, "validate_every": 2})
+    (tmp_path / "one.yaml").write_text(short.model_dump_json())
+    start = [Start(checkpoint=Path("runs/one/best.ckpt"))]
+    (tmp_path / "two.yaml").write_text(short.model_copy(update={"start": start}).model_dump_json())
+    assert run("train", "one.yaml", "two.yaml", "--root", drawn) == 0
+    assert all((tmp_path / "runs" / name / "best.ckpt").is_file() for name in ("one", "two"))
+    assert run("train", "two.yaml", "one.yaml", "--root", tmp_path / "nowhere") == 3
+    assert run("train", "one.yaml", "two.yaml", "--root", drawn, "--out", "x") == 2
+    assert "--out names the folder of one run" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
