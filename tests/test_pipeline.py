@@ -1,6 +1,6 @@
 """The chain, with a detector and an aligner whose answers follow from the picture by a formula."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
+from PIL import Image as pillow
 
 from canthus.align.aligner import Aligner
 from canthus.detect.detector import DETECTORS
@@ -72,6 +73,49 @@ def test_batches_change_nothing(counts: list[int], batch: int) -> None:
         np.testing.assert_array_equal(faces.confidence, expected.confidence)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_results_come_as_soon_as_their_batch_is_there(batch: int) -> None:
+    """Also where no image shows a face."""
+    taken = 0
+
+    def camera() -> Iterator[Image]:
+        nonlocal taken
+        for count in [0, 0, 0, 1, 2, 0]:
+            taken += 1
+            yield picture(count)
+
+    results = Pipeline(CountingDetector(), CornerAligner()).run(camera(), batch=batch)
+    for number, _ in enumerate(results, 1):
+        assert taken <= -(-number // batch) * batch
+    assert taken == 6
+
+
+def test_files_and_images_of_pillow_are_taken(tmp_path: Path) -> None:
+    """A photograph on its side, and one with transparent pixels, are seen as `read` gives them."""
+    rng = np.random.default_rng(0)
+    pillow.fromarray(rng.integers(0, 256, (20, 30, 4), dtype=np.uint8), "RGBA").save(tmp_path / "clear.png")
+    exif = pillow.Exif()
+    exif[0x0112] = 6
+    pillow.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(tmp_path / "side.png", exif=exif)
+    seen: list[Image] = []
+
+    class Watching(CountingDetector):
+        def detect(self, image: Image) -> Faces:
+            seen.append(image)
+            return Faces.empty()
+
+    pipeline = Pipeline(Watching(), CornerAligner())
+    for name in ("clear.png", "side.png"):
+        pixels = read(tmp_path / name)
+        for image in (tmp_path / name, str(tmp_path / name), pillow.open(tmp_path / name), pixels):
+            pipeline(image)
+        assert all(one.shape == pixels.shape for one in seen)
+        assert max(np.abs(one.astype(int) - pixels).max() for one in seen) <= 1
+        seen.clear()
+    with pytest.raises(ShapeError, match="not list"):
+        pipeline([1])  # type: ignore[arg-type]
+
+
 def test_faces_of_several_images_share_a_batch() -> None:
     aligner = CornerAligner()
     list(Pipeline(CountingDetector(), aligner, 4, passes=1).run(picture(count) for count in [1, 0, 2, 1, 9, 1]))
@@ -81,7 +125,7 @@ def test_faces_of_several_images_share_a_batch() -> None:
 def test_images_without_faces_do_not_pile_up() -> None:
     frames = iter([picture(0)] * 100)
     next(Pipeline(CountingDetector(), CornerAligner(), 4).run(frames))
-    assert len(list(frames)) == 92
+    assert len(list(frames)) == 96
 
 
 def test_large_images_do_not_wait_for_a_full_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,3 +167,10 @@ def test_a_detector_of_single_images_takes_several() -> None:
 def test_boxes_are_never_made_up() -> None:
     with pytest.raises(ShapeError, match=r"boxes of 2 faces"):
         Faces(np.zeros((2, 0, 2), np.float32), np.zeros((0, 4), np.float32))
+
+
+def test_faces_are_shown_in_one_line() -> None:
+    assert repr(faces(2)) == "<2 faces: 5 points of scheme 5, 2D>"
+    assert repr(faces(1, dims=3)) == "<1 face: 5 points of scheme 5, 3D>"
+    assert repr(Faces.of_boxes([[0, 0, 1, 1]])) == "<1 face: boxes alone>"
+    assert repr(Faces.empty()) == "<0 faces: boxes alone>"

@@ -1,7 +1,7 @@
 """Facial landmarks: five published systems, one library, one command line, one fast runtime.
 
 >>> import canthus
->>> faces = canthus.Pipeline.open()(canthus.read("portrait.jpg"))
+>>> faces = canthus.Pipeline.open()("portrait.jpg")
 >>> faces.points  # (F, 68, 2)
 """
 

@@ -20,9 +20,10 @@ from canthus.errors import CanthusError, InputError, ShapeError
 from canthus.geometry.crop import box_of
 from canthus.reader.ahead import read_ahead
 from canthus.reader.frame import Frame
+from canthus.reader.picture import Picture, as_pixels
 from canthus.runtime.bundle import Precision
 from canthus.runtime.session import Device
-from canthus.types import FaceAligner, FaceDetector, Faces, Floats, Image, as_image
+from canthus.types import FaceAligner, FaceDetector, Faces, Floats, Image
 
 DETECTED_PIXELS = 4_000_000
 """Images go through the detector together until they have this many pixels."""
@@ -59,7 +60,7 @@ class Pipeline:
     """From images to landmarks.
 
     >>> pipeline = canthus.Pipeline.open()
-    >>> pipeline(canthus.read("portrait.jpg")).points  # (F, 68, 2)
+    >>> pipeline("portrait.jpg").points  # (F, 68, 2)
     """
 
     def __init__(self, detector: FaceDetector, aligner: FaceAligner, batch: int = 32, passes: int = 2) -> None:
@@ -115,26 +116,34 @@ class Pipeline:
             detector = Detector.open(detector, **taken, **options)
         return cls(detector, aligner, batch, passes)
 
-    def __call__(self, image: Image) -> Faces:
-        """The faces of one image (H, W, 3) with landmarks; an empty `Faces` where there is none.
+    def __call__(self, image: Picture) -> Faces:
+        """The faces of one image with landmarks; an empty `Faces` where there is none.
+
+        Args:
+            image: Shape (H, W, 3); or an image file, or a Pillow image, which are read as `canthus.read` does.
 
         Raises:
+            ReadError: the file cannot be read.
             ShapeError: `image` is not an image.
         """
         return next(self.run([image]))
 
-    def run(self, frames: Iterable[Image]) -> Iterator[Faces]:
+    def run(self, frames: Iterable[Picture], batch: int | None = None) -> Iterator[Faces]:
         """The faces of images, in their order.
 
         Args:
-            frames: Images (H, W, 3). Up to two batches of them are taken before the first result comes.
+            frames: Images as `__call__` takes them. At most a batch of them is taken before the first result comes.
+            batch: Number of images, and of faces, that go through the networks together; None = that of the pipeline;
+                1 = each result comes before the next image is taken, as a camera needs it.
 
         Raises:
+            ReadError: a file cannot be read.
             ShapeError: a frame is not an image.
         """
-        checked = (Frame(Path(), index, image=as_image(image)) for index, image in enumerate(frames))
-        located = (result for some in self._chunks(checked) for result in self._detect(some))
-        return (result.faces for result in self._align(located, self.passes))
+        size = self.batch if batch is None else batch
+        checked = (Frame(Path(), index, image=as_pixels(image)) for index, image in enumerate(frames))
+        located = (result for some in self._chunks(checked, size) for result in self._detect(some))
+        return (result.faces for result in self._align(located, self.passes, size))
 
     def files(self, paths: Iterable[Path], boxes: BoxFile | None = None) -> Iterator[Result]:
         """The faces of image files, in their order; a file that fails does not end the run.
@@ -145,18 +154,18 @@ class Pipeline:
         """
         frames = read_ahead(paths)
         if boxes is not None:
-            return self._align((_checked(_given(frame, boxes)) for frame in frames), 1)
-        found = (self._detect_or_fail(some) for some in self._chunks(frames))
-        return self._align((_checked(result) for some in found for result in some), self.passes)
+            return self._align((_checked(_given(frame, boxes)) for frame in frames), 1, self.batch)
+        found = (self._detect_or_fail(some) for some in self._chunks(frames, self.batch))
+        return self._align((_checked(result) for some in found for result in some), self.passes, self.batch)
 
-    def _chunks(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    def _chunks(self, frames: Iterable[Frame], batch: int) -> Iterator[list[Frame]]:
         """Frames that go through the detector together."""
         chunk: list[Frame] = []
         pixels = 0
         for frame in frames:
             chunk.append(frame)
             pixels += _pixels(frame)
-            if len(chunk) >= self.batch or pixels >= DETECTED_PIXELS:
+            if len(chunk) >= batch or pixels >= DETECTED_PIXELS:
                 yield chunk
                 chunk, pixels = [], 0
         if chunk:
@@ -176,7 +185,7 @@ class Pipeline:
                 return [result for frame in frames for result in self._detect_or_fail([frame])]
             return [_failed(frames[0], error)]
 
-    def _align(self, located: Iterable[Result], passes: int) -> Iterator[Result]:
+    def _align(self, located: Iterable[Result], passes: int, batch: int) -> Iterator[Result]:
         """Landmarks for the boxes of each image, in batches across images."""
         waiting: list[Result] = []
         faces = pixels = 0
@@ -184,7 +193,7 @@ class Pipeline:
             waiting.append(result)
             faces += len(result.faces)
             pixels += _pixels(result.frame)
-            if faces >= self.batch or pixels >= HELD_PIXELS or len(waiting) >= 2 * self.batch:
+            if faces >= batch or pixels >= HELD_PIXELS or len(waiting) >= batch:
                 yield from self._aligned(waiting, passes)
                 waiting, faces, pixels = [], 0, 0
         yield from self._aligned(waiting, passes)

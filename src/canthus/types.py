@@ -100,7 +100,7 @@ class Face:
     view: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Faces:
     """The faces of one image as arrays with one row per face; an image without a face has an empty `Faces`.
 
@@ -188,6 +188,11 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def __repr__(self) -> str:
+        count, points, dims = self.points.shape
+        what = f"{points} points of scheme {self.scheme}, {dims}D" if points else "boxes alone"
+        return f"<{count} face{'' if count == 1 else 's'}: {what}>"
 
     @overload
     def __getitem__(self, index: int) -> Face: ...
