@@ -16,12 +16,13 @@ import torch
 from canthus.align.aligner import Aligner
 from canthus.nets.losses import Target
 from canthus.nets.systems import SYSTEMS, configure, network_of
+from canthus.recipes import find
 from canthus.runtime.bundle import Bundle
-from canthus.train.recipe import load_recipe
+from canthus.train.recipe import Recipe
+from canthus.train.stages import load_stages
 from runtime import best
 
 MODELS = Path(__file__).parents[1] / "models"
-RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 def runtime(rounds: int) -> None:
@@ -51,7 +52,8 @@ def runtime(rounds: int) -> None:
 
 def training_step(stem: str, preset: str, batch: int) -> Callable[[], object]:
     """A function that runs one batch forward and backward in bf16."""
-    recipe = load_recipe(RECIPES / f"{stem}.yaml")
+    recipe = load_stages(find("default" if stem == "compact" else stem), Path())[0].recipe
+    assert isinstance(recipe, Recipe)
     config = configure(stem, preset, recipe.config if preset == recipe.preset else {}, 68)
     net: Any = network_of(stem).build(config).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     crops = torch.rand(batch, 3, config.size, config.size).to(memory_format=torch.channels_last) - 0.5

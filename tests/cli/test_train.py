@@ -1,10 +1,12 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from canthus.cli import main
 from canthus.runtime.bundle import Bundle
-from canthus.train.recipe import Recipe, Start
+from canthus.train.recipe import Recipe
+from canthus.train.run_card import RunCard
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
@@ -42,20 +44,35 @@ def test_from_recipe_to_card(
     assert "research use only" in " ".join(capsys.readouterr().out.split())
 
 
-def test_recipes_are_trained_one_after_the_other(
-    drawn: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_stages_are_trained_one_after_the_other(
+    drawn: Path, tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The second starts from the first; each has a folder named after its file; the first failure ends it."""
-    monkeypatch.chdir(tmp_path)
-    short = tiny.model_copy(update={"steps": 2, "validate_every": 2})
-    (tmp_path / "one.yaml").write_text(short.model_dump_json())
-    start = [Start(checkpoint=Path("runs/one/best.ckpt"))]
-    (tmp_path / "two.yaml").write_text(short.model_copy(update={"start": start}).model_dump_json())
-    assert run("train", "one.yaml", "two.yaml", "--root", drawn) == 0
-    assert all((tmp_path / "runs" / name / "best.ckpt").is_file() for name in ("one", "two"))
-    assert run("train", "two.yaml", "one.yaml", "--root", tmp_path / "nowhere") == 3
-    assert run("train", "one.yaml", "two.yaml", "--root", drawn, "--out", "x") == 2
-    assert "--out names the folder of one run" in capsys.readouterr().err
+    """Each starts from the one before and has its folder; finished ones are skipped; the first failure ends it."""
+    tree = tiny.model_copy(update={"steps": 2, "validate_every": 2}).model_dump(mode="json", exclude={"start"})
+    recipe, out = tmp_path / "two.yaml", tmp_path / "run"
+    recipe.write_text(json.dumps(tree | {"then": [{"optimiser": {"rate": 1e-4}, "seed": 7}]}))
+    assert run("train", recipe, "--root", drawn, "--out", out) == 0
+    cards = [RunCard.beside(out / name / "best.ckpt") for name in "12"]
+    assert [card.recipe["optimiser"]["rate"] for card in cards] == [tiny.optimiser.rate, 1e-4]
+    assert cards[1].recipe["optimiser"]["ema"] == tiny.optimiser.ema
+    assert cards[1].start[0] is not None and cards[1].start[0].recipe["seed"] == tiny.seed
+    times = [(out / name / "last.ckpt").stat().st_mtime_ns for name in "12"]
+    assert run("train", recipe, "--root", drawn, "--out", out, "--resume") == 0
+    assert times == [(out / name / "last.ckpt").stat().st_mtime_ns for name in "12"]
+    assert run("train", recipe, "--root", tmp_path / "nowhere", "--out", tmp_path / "x") == 3
+    assert not (tmp_path / "x" / "2").exists()
+    assert run("train", recipe, "--root", drawn, "--out", out, "--stage", "3") == 2
+    assert "2 stages" in capsys.readouterr().err
+
+
+def test_recipes_are_listed_printed_and_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("recipes") == 0
+    assert "local_global_full" in capsys.readouterr().out
+    assert run("recipes", "large", "-o", tmp_path / "mine.yaml") == 0
+    assert run("recipes", "large") == 0
+    assert capsys.readouterr().out.endswith((tmp_path / "mine.yaml").read_text())
+    assert run("recipes", "huge") == 3
+    assert "no recipe is called 'huge'; give a YAML file, or one of ablation_" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from canthus.errors import RecipeError
+from canthus.recipes import find
 from canthus.study.plan import Ablation, load_ablation, trials_of
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +95,7 @@ def test_what_does_not_hold_is_named(tmp_path: Path, override: str, message: str
 
 @pytest.mark.parametrize("name", ["ablation_local_global", "ablation_cascaded_cnn"])
 def test_the_ablations_of_canthus_hold(name: str, tmp_path: Path) -> None:
-    study = load_ablation(ROOT / "recipes" / f"{name}.yaml")
+    study = load_ablation(find(name))
     assert len(study.seeds) >= 2
     assert {run.recipe.name for run in trials_of(study, tmp_path)} >= {
         f"{name}_{run.folder.parent.name}" for run in trials_of(study, tmp_path)

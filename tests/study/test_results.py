@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from canthus.recipes import find
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "docs" / "results").glob("*.json"))
 
@@ -48,11 +50,11 @@ def test_a_file_names_its_source_and_commands(file: Path) -> None:
     for command in tree["commands"]:
         words = shlex.split(command)
         assert words[0] == "canthus" and words[1] in ("ablate", "evaluate")
-        files = [word for word in words if word.startswith(("recipes/", "models/"))]
-        assert all((ROOT / name).is_file() for name in files)
+        assert words[1] != "ablate" or find(words[2]).is_file()
+        assert all((ROOT / word).is_file() for word in words if word.startswith("models/"))
 
 
 def test_every_ablation_of_the_page_has_a_file() -> None:
     page = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"canthus ablate recipes/(\w+)\.yaml", page))
+    named = set(re.findall(r"canthus ablate (ablation_\w+)", page))
     assert named <= {file.stem for file in FILES}

@@ -15,6 +15,7 @@ from canthus.cli.detect import detect
 from canthus.cli.evaluate import evaluate
 from canthus.cli.export import export
 from canthus.cli.info import info
+from canthus.cli.recipes import recipes
 from canthus.cli.synth import app as synth
 from canthus.cli.train import train
 from canthus.errors import CanthusError
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for verb in (detect, evaluate, compare, train, ablate, export, info):
+for verb in (detect, evaluate, compare, train, recipes, ablate, export, info):
     app.command()(verb)
 app.add_typer(synth, name="synth")
 

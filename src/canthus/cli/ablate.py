@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def ablate(
-    file: Annotated[
-        Path, typer.Argument(help="Plan of the ablation (.yaml); those of canthus are recipes/ablation_*.yaml.")
+    plan: Annotated[
+        str, typer.Argument(help="Plan of the ablation: a YAML file, or a name from canthus recipes (ablation_...).")
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the study.", show_default="runs/NAME")
@@ -31,7 +31,7 @@ def ablate(
 ) -> None:
     """Train every row of an ablation with every seed, measure all runs, and print the table.
 
-    Example: canthus ablate recipes/ablation_cascaded_cnn.yaml --root data --workers 2
+    Example: canthus ablate ablation_cascaded_cnn --root data --workers 2
 
     The example needs the sets wild68 and ytf68 as folders in `data`, and takes about half an hour on two cores.
     With --workers 2 two runs are trained at once; they share the cores.
@@ -44,9 +44,10 @@ def ablate(
 
     from canthus.errors import DataError, need
     from canthus.evaluate.report.figure import check_matplotlib
+    from canthus.recipes import find
     from canthus.study.plan import load_ablation, trials_of
 
-    ablation = load_ablation(file, [*(override or []), *([] if seeds is None else [f"seeds=[{seeds}]"])])
+    ablation = load_ablation(find(plan), [*(override or []), *([] if seeds is None else [f"seeds=[{seeds}]"])])
     if root is None:
         raise DataError(NO_ROOT)
     try:

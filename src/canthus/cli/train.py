@@ -5,61 +5,67 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from canthus.cli.options import NO_ROOT, Override, Root
 
+if TYPE_CHECKING:
+    from canthus.train.stages import Stage
+
 
 def train(
-    recipes: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RECIPE...",
-            help="Training recipes, YAML files, trained one after the other; recipes/ holds those of canthus.",
-        ),
-    ],
+    recipe: Annotated[str, typer.Argument(help="Training recipe: a YAML file, or a name from canthus recipes.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the run.", show_default="runs/ and the file's name")
+        Path | None, typer.Option("--out", "-o", help="Folder for the run.", show_default="runs/NAME")
     ] = None,
     root: Root = None,
     override: Override = None,
+    stage: Annotated[
+        int | None, typer.Option(min=1, help="Train one stage of the recipe alone.", show_default="all, in order")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,
 ) -> None:
     """Train a network as a recipe says.
 
     Writes best.ckpt (lowest validation error), last.ckpt, card.json, and logs for TensorBoard
-    (tensorboard --logdir runs). A later recipe may start from the run of an earlier one.
+    (tensorboard --logdir runs); a recipe of several stages has a folder for each.
 
-    Example: canthus train recipes/compact.yaml recipes/compact_tune.yaml --root data
+    Example: canthus train default --root data --set steps=2000 --out runs/short
     """
     from canthus.errors import DataError, need
+    from canthus.recipes import find
 
     try:
-        from canthus.train.detection.recipe import load_run
         from canthus.train.fit import fit
+        from canthus.train.stages import load_stages
     except ModuleNotFoundError as error:
         raise need("train") from error
-    if len(recipes) > 1 and out is not None:
-        raise typer.BadParameter("--out names the folder of one run; leave it out with several recipes")
-    checked = [load_run(recipe, override or []) for recipe in recipes]
+    path = find(recipe)
+    stages = load_stages(path, out or Path("runs") / path.stem, override or [])
     if root is None:
         raise DataError(NO_ROOT)
-    if len(recipes) > 1:
-        _one_by_one(recipes, root, override or [], resume)
+    if stage is not None and stage > len(stages):
+        raise typer.BadParameter(f"the recipe has {len(stages)} stages")
+    if len(stages) > 1 and stage is None:
+        _one_by_one(stages, resume)
         return
-    best = fit(checked[0], root, out or Path("runs") / recipes[0].stem, resume)
+    chosen = stages[(stage or 1) - 1]
+    best = fit(chosen.recipe, root, chosen.folder, resume)
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return  # one process speaks for all
-    print(f"best checkpoint: {best}\nmake a bundle of it: canthus export {best} --out {checked[0].name}.canthus")
+    print(f"best checkpoint: {best}\nmake a bundle of it: canthus export {best} --out {chosen.recipe.name}.canthus")
 
 
-def _one_by_one(recipes: Sequence[Path], root: Path, override: Sequence[str], resume: bool) -> None:
-    """Train each recipe by a command of its own, since a run may start further processes; stop at the first failure."""
-    changes = [word for change in override for word in ("--set", change)]
-    for recipe in recipes:
-        command = [sys.executable, "-m", "canthus", "train", str(recipe), "--root", str(root), *changes]
-        code = subprocess.run([*command, *(["--resume"] if resume else [])], check=False).returncode
+def _one_by_one(stages: "Sequence[Stage]", resume: bool) -> None:
+    """Train each stage by this command again, since a run may start further processes; stop at the first failure."""
+    from canthus.train.run_card import is_finished
+
+    for number, stage in enumerate(stages, 1):
+        if resume and is_finished(stage.folder):
+            continue
+        command = [sys.executable, "-m", "canthus", *sys.argv[1:], "--stage", str(number)]
+        code = subprocess.run(command, check=False).returncode
         if code:
             raise typer.Exit(code)

@@ -183,7 +183,7 @@ def open_own(
     """Load the detector.
 
     Args:
-        bundle: Bundle exported from a run of recipes/detector.yaml; None = the one in the package.
+        bundle: Bundle exported from a run of the recipe detector; None = the one in the package.
         device: "cpu", "cuda" or "openvino".
         threads: Number of CPU threads; 0 = all cores.
         precision: "fp32", or "int8" where the bundle has it.

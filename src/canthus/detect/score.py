@@ -55,7 +55,7 @@ class FaceScorer:
         """Load a face score.
 
         Args:
-            path: Bundle exported from a run of recipes/face_score.yaml; None = the one in the package.
+            path: Bundle exported from a run of the recipe face_score; None = the one in the package.
             device: "cpu", "cuda" or "openvino".
             threads: Number of CPU threads; 0 = all cores.
             precision: "fp32", or "int8" where the bundle has it.

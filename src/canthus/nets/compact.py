@@ -80,7 +80,7 @@ class Compact(nn.Module):
         features, whole = self.trunk(crops)  # (N, head, S/4, S/4), (N, c16)
         heatmaps = self.maps(features)  # (N, P, S/4, S/4)
         points, variance = expectation(heatmaps, crops.shape[-1] // heatmaps.shape[-1])
-        own = self.sharpness * 0.5 * torch.log(variance.detach() + 0.25)
+        own = self.sharpness * (0.5 * torch.log(variance.detach() + 0.25))  # keeps its name when exported
         log_spread = self.spread(whole) + own - math.log(crops.shape[-1])
         return Prediction(heatmaps, points, log_spread, self.pose(whole))
 

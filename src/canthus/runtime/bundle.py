@@ -224,6 +224,25 @@ def default_bundle(stem: str = "default") -> Path:
     return Path(str(files("canthus.runtime") / f"{stem}.canthus"))
 
 
+def named_bundle(name: str | Path) -> Path:
+    """Where a bundle is that a recipe names.
+
+    Args:
+        name: A file; or the name of a bundle in the package ("default", "detector", "face_score") or under `models/` of
+            the current folder ("local_global").
+
+    Raises:
+        BundleError: there is no such bundle.
+    """
+    path = Path(name)
+    if path.suffix or len(path.parts) != 1:
+        return path
+    for place in (default_bundle(str(name)), Path("models") / f"{name}.canthus"):
+        if place.is_file():
+            return place
+    raise BundleError(f"no bundle is called {str(name)!r}, neither in the package nor under models/; give its file")
+
+
 def open_system(system: str, path: str | Path | None = None) -> Bundle:
     """Read the card of a bundle that must hold a certain system beside the aligners.
 
@@ -238,7 +257,7 @@ def open_system(system: str, path: str | Path | None = None) -> Bundle:
     if not place.is_file():
         lack = f"{place}: no such bundle" if path else f"this version of canthus ships no bundle of the {system}"
         raise BundleError(
-            f"{lack}; train it (canthus train recipes/{system}.yaml), make a bundle of it (canthus export)"
+            f"{lack}; train it (canthus train {system}), make a bundle of it (canthus export)"
             " and give that (canthus detect: --detector-model)"
         )
     bundle = Bundle.open(place)

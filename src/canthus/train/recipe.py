@@ -4,10 +4,10 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
 
 from canthus.errors import RecipeError
 from canthus.nets.losses import Losses
@@ -15,8 +15,6 @@ from canthus.nets.settings import Number, Strict
 from canthus.nets.systems import SYSTEMS, network_of
 
 Checked = TypeVar("Checked", bound=BaseModel)
-BUNDLE = ".canthus"
-"""End of the name of a bundle."""
 
 
 class SetShare(Strict):
@@ -47,7 +45,8 @@ class Start(Strict):
     """Weights of an earlier run from which a run starts.
 
     Attributes:
-        checkpoint: `best.ckpt` or `last.ckpt` of the earlier run, or a bundle (.canthus) whose system is this network.
+        checkpoint: `best.ckpt` or `last.ckpt` of the earlier run; or a bundle of one network: its file, or its name as
+            "default".
         source: Module of the earlier network whose weights are taken, as "trunk"; empty = the whole network.
         target: Module of this network that they are loaded into; empty = the whole network.
     """
@@ -56,11 +55,10 @@ class Start(Strict):
     source: str = ""
     target: str = ""
 
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.checkpoint.suffix == BUNDLE and (self.source or self.target):
-            raise ValueError("a bundle gives the weights of the whole network; leave out source and target")
-        return self
+    @property
+    def is_bundle(self) -> bool:
+        """Whether the weights are those of a bundle."""
+        return self.checkpoint.suffix in ("", ".canthus")
 
 
 class Augment(Strict):
@@ -210,7 +208,8 @@ class Distillation(Strict):
     """A trained network from whose answers the network learns, beside the labels.
 
     Attributes:
-        checkpoint: Checkpoint of the teacher: a network of landmarks with the same scheme.
+        checkpoint: Checkpoint of the teacher, or its bundle as a file or a name ("large"): a network of landmarks with
+            the same scheme.
         weight: Weight of the losses against the teacher's answers; those against labels have the rest, 1 - weight.
     """
 
@@ -282,24 +281,12 @@ def recipe_of(network: str, stage: str) -> type[Recipe]:
 Kind = TypeVar("Kind", bound=Run)
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe.
-
-    Args:
-        path: A YAML file.
-        overrides: Changes "a.b=c", whose value is read as YAML; a number is an index of a list ("sets.0.weight=2").
-
-    Returns:
-        The recipe, every field checked.
-
-    Raises:
-        RecipeError: no such file, not YAML, an unknown or wrong field (named by its path).
-    """
-    return check_recipe(read_tree(path, overrides), str(path))
-
-
 def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Fields of a YAML file, not checked yet.
+
+    Args:
+        path: The file.
+        overrides: Changes, as `override` takes them.
 
     Raises:
         RecipeError: no such file, not YAML, not a mapping, or an override that does not fit.
@@ -307,7 +294,9 @@ def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise RecipeError(f"{path}: cannot read the recipe ({error.strerror}); recipes lie under recipes/") from error
+        raise RecipeError(
+            f"{path}: cannot read the recipe ({error.strerror}); `canthus recipes` lists those of canthus"
+        ) from error
     except yaml.YAMLError as error:
         raise RecipeError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(tree, dict):
@@ -366,7 +355,9 @@ def check(kind: type[Checked], tree: Mapping[str, Any], source: str) -> Checked:
 
 
 def override(tree: dict[str, Any], change: str) -> None:
-    """Set one field of a tree by "a.b=c", as described at `load_recipe`.
+    """Set one field of a tree by "a.b=c", whose value is read as YAML.
+
+    A number is an index of a list: "sets.0.weight=2".
 
     Raises:
         RecipeError: the change does not have that form, or the tree has no such field.

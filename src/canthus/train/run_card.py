@@ -148,6 +148,12 @@ def _beside(checkpoint: Path) -> RunCard | None:
     return RunCard.beside(checkpoint) if (checkpoint.parent / CARD).is_file() else None
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the folder holds a run that has reached its end."""
+    best = folder / "best.ckpt"
+    return (folder / CARD).is_file() and best.is_file() and RunCard.beside(best).minutes is not None
+
+
 def commit() -> str:
     """Commit of this code, with a plus sign if files differ from it; "unknown" outside a git checkout."""
     folder = Path(__file__).parent

@@ -1,11 +1,10 @@
 """Weights of an exported network for one in training: the reverse of folding batch norms into convolutions.
 
 In a bundle each batch norm is folded into the convolution before it. Its mean and variance are measured again on
-training pictures, so that at first the network computes the same in training as the bundle does. Parameters beside
-convolutions and linear layers, such as factors of reliabilities, are not stored by name: they start afresh.
+training pictures, so that at first the network computes the same in training as the bundle does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -21,36 +20,50 @@ PREFIX, HALF = "net.", ".half"
 """What the names of weights in a bundle have more than those in the network; `.half`: stored in half precision."""
 
 
-def unfold(net: nn.Module, model: bytes, pictures: Tensor) -> None:
+def unfold(net: nn.Module, model: bytes, pictures: Tensor | None = None, source: str = "", target: str = "") -> None:
     """Load the weights of an exported network.
 
     Args:
-        net: A network of the same config.
-        model: Its ONNX bytes.
-        pictures: Training pictures on which the norms are measured. Shape (N, S, S, 3) uint8.
+        net: A network.
+        model: ONNX bytes of a network of the same config, or whose `source` has the config of `target`.
+        pictures: Training pictures on which the norms are measured; None = they stay as they were folded, for a network
+            that is not trained on. Shape (N, S, S, 3) uint8.
+        source: Module of the exported network whose weights are taken, as "trunk"; empty = the whole network.
+        target: Module of this network that they are loaded into; empty = the whole network.
 
     Raises:
-        BundleError: the weights are of another config.
+        BundleError: the weights do not fit.
     """
-    graph = onnx.load_from_string(model).graph
-    weights = {
-        tensor.name.removeprefix(PREFIX).removesuffix(HALF): torch.from_numpy(
-            numpy_helper.to_array(tensor).astype(np.float32)
-        )
-        for tensor in graph.initializer
-        if tensor.name.startswith(PREFIX)
-    }
-    folded = dict(_folded(net))
+    weights = _weights(model, f"{PREFIX}{source}." if source else PREFIX)
     try:
+        part = net.get_submodule(target)
+        folded = dict(_folded(part))
         with torch.no_grad():
-            for name, module in net.named_modules():
+            for name, module in part.named_modules():
                 if isinstance(module, nn.Conv2d | nn.Linear):
                     module.weight.copy_(weights[f"{name}.weight"])
                     bias = folded[name].bias if module.bias is None else module.bias
                     bias.copy_(weights[f"{name}.bias"])
-    except (KeyError, RuntimeError) as error:
-        raise BundleError(f"the weights of the bundle do not fit the config of the network: {error}") from error
-    _measure(net, list(folded.values()), pictures)
+            for name, parameter in part.named_parameters():
+                if parameter.ndim == 1 and name in weights:
+                    parameter.copy_(weights[name])
+    except (AttributeError, KeyError, RuntimeError) as error:
+        what = f"{source or 'the network'} of the bundle does not fit {target or 'this network'}"
+        raise BundleError(f"{what}; was the bundle made by an older version?: {error}") from error
+    _plain(folded.values())
+    if pictures is not None:
+        _measure(net, list(folded.values()), pictures)
+
+
+def _weights(model: bytes, prefix: str) -> dict[str, Tensor]:
+    """The weights of ONNX bytes whose names start with a prefix, by the rest of their names."""
+    return {
+        tensor.name.removeprefix(prefix).removesuffix(HALF): torch.from_numpy(
+            numpy_helper.to_array(tensor).astype(np.float32)
+        )
+        for tensor in onnx.load_from_string(model).graph.initializer
+        if tensor.name.startswith(prefix)
+    }
 
 
 def _folded(net: nn.Module) -> Iterator[tuple[str, nn.BatchNorm2d]]:
@@ -62,13 +75,17 @@ def _folded(net: nn.Module) -> Iterator[tuple[str, nn.BatchNorm2d]]:
                     yield f"{name}.{index}", second
 
 
-def _measure(net: nn.Module, norms: list[nn.BatchNorm2d], pictures: Tensor) -> None:
-    """Set norms that only add their bias so far: measured mean and variance, and the same result."""
+def _plain(norms: Iterable[nn.BatchNorm2d]) -> None:
+    """Set norms that only add their bias."""
     for norm in norms:
         assert norm.running_mean is not None and norm.running_var is not None
         norm.running_mean.zero_()
         norm.running_var.fill_(1 - norm.eps)
         nn.init.ones_(norm.weight)
+
+
+def _measure(net: nn.Module, norms: list[nn.BatchNorm2d], pictures: Tensor) -> None:
+    """Set norms that only add their bias so far: measured mean and variance, and the same result."""
     seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
     def watch(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -8,16 +8,16 @@ import pytest
 from canthus.errors import DataError, RecipeError
 from canthus.geometry.box import overlaps
 from canthus.nets.detection.networks import DETECTION
+from canthus.recipes import find
 from canthus.train.detection.backdrops import make_backdrops, surroundings, vary_backdrop
 from canthus.train.detection.loader import SceneBatches
 from canthus.train.detection.mining import LAG, Bank, hardest
 from canthus.train.detection.pool import FacePool, load_faces, rolls_of, without_others
-from canthus.train.detection.recipe import RECIPES, DetectorRecipe, FaceScoreRecipe, load_run
+from canthus.train.detection.recipe import RECIPES, DetectorRecipe, FaceScoreRecipe
 from canthus.train.detection.scenes import SEEN, SceneMaker
 from canthus.train.recipe import Recipe
+from canthus.train.stages import load_stages
 from canthus.types import Faces
-
-SHIPPED = Path(__file__).parents[3] / "recipes"
 
 
 @pytest.fixture(scope="module")
@@ -160,17 +160,19 @@ def test_surroundings_show_no_face() -> None:
 
 
 def test_recipes_of_every_kind(tmp_path: Path) -> None:
-    assert isinstance(load_run(SHIPPED / "detector.yaml"), DetectorRecipe)
-    assert isinstance(load_run(SHIPPED / "detector_hard.yaml"), DetectorRecipe)
-    assert isinstance(load_run(SHIPPED / "detector_last.yaml"), DetectorRecipe)
-    assert isinstance(load_run(SHIPPED / "face_score.yaml"), FaceScoreRecipe)
-    assert isinstance(load_run(SHIPPED / "compact.yaml"), Recipe)
+    for name, kind, count in (
+        ("detector", DetectorRecipe, 3),
+        ("face_score", FaceScoreRecipe, 1),
+        ("default", Recipe, 4),
+    ):
+        stages = load_stages(find(name), Path("runs"))
+        assert len(stages) == count and all(isinstance(stage.recipe, kind) for stage in stages)
     with pytest.raises(RecipeError, match=r"scenes\.faces"):
-        load_run(SHIPPED / "detector.yaml", ["scenes.faces=3"])
+        load_stages(find("detector"), Path("runs"), ["scenes.faces=3"])
     with pytest.raises(RecipeError, match="multiples of 32"):
-        load_run(SHIPPED / "detector.yaml", ["phases.0.size=208"])
+        load_stages(find("detector"), Path("runs"), ["phases.0.size=208"])
     with pytest.raises(RecipeError, match="shares add up"):
-        load_run(SHIPPED / "detector.yaml", ["phases.0.share=0.5"])
+        load_stages(find("detector"), Path("runs"), ["phases.0.share=0.5"])
 
 
 def test_every_network_has_a_recipe() -> None:

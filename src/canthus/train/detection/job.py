@@ -45,7 +45,7 @@ def detector(recipe: DetectorRecipe, post: Post) -> Job:
     batches = SceneBatches(maker, recipe, post.process, bank)
     task = DetectorTask(recipe, config, *validation(recipe, post))
     if recipe.start and not post.first:
-        begin(task.net, recipe.start, "detector", "detector", batches.batch(0)["pictures"])
+        begin(task.net, recipe.start, batches.batch(0)["pictures"])
     stream = Endless(batches, post.first)
     return Job(task, stream, "val/ap", "max", "5", callbacks=[Miner(maker, recipe, bank)])
 
@@ -92,7 +92,7 @@ def face_score(recipe: FaceScoreRecipe, post: Post) -> Job:
     val = {kind: [make(rng) for _ in range(recipe.val_crops)] for kind, make in makers.items()}
     task = FaceScoreTask(recipe, config, val)
     if recipe.start and not post.first:
-        begin(task.net, recipe.start, "face_score", "face_score", batches.batch(0)["crops"])
+        begin(task.net, recipe.start, batches.batch(0)["crops"])
     return Job(task, Endless(batches, post.first), "val/auc", "max", "5")
 
 

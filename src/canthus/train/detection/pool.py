@@ -15,6 +15,7 @@ from canthus.detect.own import open_own
 from canthus.errors import DataError
 from canthus.face3d.rigid import RigidFace
 from canthus.geometry.crop import box_of, shape_frames, unit_mean
+from canthus.runtime.bundle import named_bundle
 from canthus.train.detection.outline import Outliner, shape_in, usable
 from canthus.train.memory import reduced, scaled
 from canthus.train.recipe import SetShare
@@ -74,7 +75,7 @@ def load_faces(
     """
     outliner = Outliner(solid)
     samples, weights = _drawn_from(shares, root)
-    detector = open_own(bundle=hide) if hide else None
+    detector = open_own(bundle=named_bundle(hide)) if hide else None
 
     def read(sample: Sample) -> tuple[Image, Floats, Floats, Floats]:
         sample = outliner.boxed(sample)

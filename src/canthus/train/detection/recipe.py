@@ -1,6 +1,6 @@
 """Recipes of training runs of the detector and of the face score."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from canthus.nets.detection.detector import DetectorLosses
 from canthus.nets.detection.face_score import FaceScoreLosses
 from canthus.nets.settings import Number, Strict
-from canthus.train.recipe import Phase, Run, SetShare, check_recipe, check_run, read_tree
+from canthus.train.recipe import Phase, Run, SetShare
 
 
 class Scenes(Strict):
@@ -70,8 +70,8 @@ class DetectorRecipe(Run):
         scenes: Settings of the pictures.
         mining: Settings of the search for hard negatives.
         losses: Weights and scales of the losses.
-        hide: Bundle of a detector; unlabelled faces that it finds in the photographs are blurred out, so that they are
-            not learnt as background; None = they stay.
+        hide: Bundle of a detector, its file or name; unlabelled faces that it finds in the photographs are blurred out,
+            so that they are not learnt as background; None = they stay.
         faceless: Sets of photographs without a face: backgrounds, and pictures that are searched for hard negatives.
         val_faceless: The same for validation; none = made backdrops.
         face_model: File of the face model, under the folder of the data sets, whose mean gives the outlines of faces
@@ -109,8 +109,8 @@ class FaceScoreRecipe(Run):
         backdrops: Number of backgrounds that are made at the start of a run and varied.
         memory: Longer side of a face's box in the pictures in memory, in pixels.
         losses: Weights of the losses.
-        hide: Bundle of a detector; unlabelled faces that it finds in the photographs are blurred out, so that they are
-            not learnt as background; None = they stay.
+        hide: Bundle of a detector, its file or name; unlabelled faces that it finds in the photographs are blurred out,
+            so that they are not learnt as background; None = they stay.
         val_crops: Number of crops of each kind in validation.
     """
 
@@ -129,14 +129,3 @@ RECIPES: Mapping[str, type[DetectorRecipe] | type[FaceScoreRecipe]] = {
     "face_score": FaceScoreRecipe,
 }
 """Kind of recipe of each network in `nets.detection.networks.DETECTION`."""
-
-
-def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
-    """Read a recipe of any network, as `recipe.load_recipe` does for networks of landmarks.
-
-    Raises:
-        RecipeError: no such file, not YAML, an unknown or wrong field (named by its path).
-    """
-    tree = read_tree(path, overrides)
-    network = str(tree.get("network"))
-    return check_run(RECIPES[network], tree, str(path)) if network in RECIPES else check_recipe(tree, str(path))

@@ -15,7 +15,7 @@ from canthus.schemes.scheme import Scheme
 from canthus.train.job import Job, Post
 from canthus.train.landmarks.loader import Stream
 from canthus.train.landmarks.pool import Pool, frames_of, load_pool, real_points
-from canthus.train.landmarks.system import Trained, join, load_trained
+from canthus.train.landmarks.system import Trained, join, load_trained, open_trained
 from canthus.train.landmarks.task import Task
 from canthus.train.recipe import Recipe
 from canthus.train.start import begin
@@ -40,7 +40,7 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
     real = frames_of(pool, stage, real_points(pool, earlier)) if earlier is not None and recipe.real > 0 else None
     stream = Stream(pool, recipe, frames, margin, real=real, rank=post.process, first=post.first)
     if recipe.start and not post.first:
-        begin(trained.net, recipe.start, recipe.network, trained.parts()[0].name, stream.batch(0)["crops"])
+        begin(trained.net, recipe.start, stream.batch(0)["crops"])
     task = Task(trained, val, earlier, groups=frames.shape[1])
     return Job(task, stream, "val/nme", "min", trained.scheme, trained.arrays, facts_of(pool, recipe))
 
@@ -64,12 +64,13 @@ def teacher_of(recipe: Recipe) -> Trained | None:
     """The teacher of a recipe; None = there is none.
 
     Raises:
+        BundleError: its bundle cannot be used.
         InputError: its checkpoint cannot be used.
         RecipeError: it has another scheme than the recipe.
     """
     if recipe.teacher is None:
         return None
-    teacher = load_trained(recipe.teacher.checkpoint)[0]
+    teacher = open_trained(recipe.teacher.checkpoint)
     if teacher.scheme != recipe.scheme:
         raise RecipeError(
             f"teacher: {recipe.teacher.checkpoint} has the scheme {teacher.scheme}; set `scheme` to the same"

@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from canthus.align.stage import Parts, System
 from canthus.align.systems import system_of
-from canthus.errors import InputError
+from canthus.errors import BundleError, InputError
 from canthus.geometry.crop import Crop
 from canthus.nets.network import Network
 from canthus.nets.part import Part
 from canthus.nets.systems import configure, network_of
+from canthus.runtime.bundle import Bundle, named_bundle
 from canthus.schemes.scheme import Scheme
 from canthus.train.checkpoint import TorchBackend, weights_of
 from canthus.train.recipe import Recipe, check_recipe
 from canthus.train.run_card import RunCard
+from canthus.train.unfold import unfold
 from canthus.types import Backend
 
 ARRAYS = "arrays.npz"
@@ -108,6 +110,30 @@ def load_trained(checkpoint: Path) -> tuple[Trained, RunCard]:
     except RuntimeError as error:
         raise InputError(f"{checkpoint}: does not fit the recipe in its card: {error}") from error
     return Trained(net.eval(), recipe, card.scheme, _arrays(checkpoint.parent, card)), card
+
+
+def open_trained(source: Path) -> Trained:
+    """The network of a checkpoint, or of a bundle of one network, in evaluation mode.
+
+    Args:
+        source: `best.ckpt` or `last.ckpt` of a run; or a bundle: its file, or its name as "large".
+
+    Raises:
+        BundleError: the bundle is missing or damaged, or has several networks.
+        InputError: the checkpoint, its card or its arrays are missing or damaged.
+    """
+    if source.suffix not in ("", ".canthus"):
+        return load_trained(source)[0]
+    path = named_bundle(source)
+    bundle = Bundle.open(path)
+    if len(bundle.card.parts) != 1:
+        raise BundleError(f"{path}: has the networks {', '.join(bundle.card.parts)}; a teacher has one")
+    stage = bundle.card.stages[0]
+    recipe = check_recipe(bundle.card.checkpoints[stage.checkpoint].recipe, str(path))
+    config = configure(recipe.network, recipe.preset, recipe.config, stage.points, recipe.stage)
+    net = network_of(recipe.network, recipe.stage).build(config)
+    unfold(net, bundle.network(next(iter(bundle.card.parts))))
+    return Trained(net.eval(), recipe, stage.scheme, {})
 
 
 def with_margin(trained: Trained, margin: float | None) -> Trained:

@@ -1,0 +1,32 @@
+"""`canthus recipes`: the recipes in the package."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Recipe to print.", show_default="list all of them")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the recipe to this file, to change it.")
+    ] = None,
+) -> None:
+    """List the recipes of canthus, or print one of them.
+
+    Example: canthus recipes default -o mine.yaml
+    """
+    from canthus.recipes import find, names, summary
+    from canthus.work.files import replace_whole
+
+    if name is None:
+        for each in names():
+            print(f"{each:24}{summary(each)}")
+        return
+    text = find(name).read_text(encoding="utf-8")
+    if out is None:
+        print(text, end="")
+        return
+    with replace_whole(out) as part:
+        part.write_text(text, encoding="utf-8")
+    print(f"wrote {out}")
