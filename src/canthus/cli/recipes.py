@@ -8,6 +8,7 @@ import typer
 
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Recipe to print.", show_default="list all of them")] = None,
+    fields: Annotated[bool, typer.Option("--fields", help="Print what every field of a recipe means.")] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write the recipe to this file, to change it.")
     ] = None,
@@ -16,9 +17,17 @@ def recipes(
 
     Example: canthus recipes default -o mine.yaml
     """
+    from canthus.errors import need
     from canthus.recipes import find, names, summary
     from canthus.work.files import replace_whole
 
+    if fields:
+        try:
+            from canthus.train.fields import page
+        except ModuleNotFoundError as error:
+            raise need("train") from error
+        print(page(), end="")
+        return
     if name is None:
         for each in names():
             print(f"{each:24}{summary(each)}")
