@@ -63,8 +63,12 @@ class Group:
 
 def groups_of(root: Path, split: str) -> list[Group]:
     """The rows, of validation or test faces; aflw68 and infant68 have no test faces."""
-    rows = [Group("wild68", open_set("wild68", root, split), "inter-ocular")]
-    rows.append(Group("ytf68", open_set("ytf68", root, split), "inter-ocular"))
+    rows = []
+    for name in ("wild68", "ytf68"):
+        faces = open_set(name, root, split)
+        rows.append(Group(name, faces, "inter-ocular"))
+        if split == "test":
+            rows.append(Group(f"{name}, jittered boxes", [face.boxed("jitter") for face in faces], "inter-ocular"))
     for name in ("wild68", "ytf68") if split == "test" else ("wild68",):
         for band in ("front", "half", "profile"):
             faces = open_set(f"views:views_{name}", root, f"{split}/{band}", labels="2d")
