@@ -25,7 +25,7 @@ import numpy as np
 from canthus.align.aligner import Aligner
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
-from canthus.evaluate.compare import bootstrap_interval
+from canthus.evaluate.bootstrap import bootstrap_interval
 from canthus.evaluate.metrics import distances, normalisers
 from canthus.evaluate.reliability import Tally, calibration_error, reliability_curve, tally
 from canthus.geometry.crop import box_of, crop_matrix, warp

@@ -125,11 +125,11 @@ def evaluate(
     if truth is None and root is None:
         raise typer.BadParameter(NO_ROOT)
     from canthus.evaluate.measure import labelled_files, labelled_set, study_predictions
-    from canthus.evaluate.report.figure import check_matplotlib
+    from canthus.evaluate.report.write import check_extra
     from canthus.evaluate.table import load_table
 
     if report is not None:
-        check_matplotlib()
+        check_extra()
     changes = {"scheme": scheme, "normaliser": normaliser, "threshold": threshold, "mask": mask}
     if truth is not None:
         faces = labelled_files(truth, protocol, changes)
@@ -191,6 +191,6 @@ def _show(study: "Study", as_json: Path | None, report: Path | None) -> None:
     show(study, console)
     if as_json is not None:
         write_json(json_of(study), as_json)
-        console.print(f"figures: {as_json}", highlight=False, soft_wrap=True)
+        console.print(f"figures: {as_json}", highlight=False, soft_wrap=True, markup=False)
     if report is not None:
-        console.print(f"report: {write_report(study, report)}", highlight=False, soft_wrap=True)
+        console.print(f"report: {write_report(study, report)}", highlight=False, soft_wrap=True, markup=False)

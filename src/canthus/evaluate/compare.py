@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus.errors import ShapeError
 from canthus.evaluate import metrics
+from canthus.evaluate.bootstrap import bootstrap_interval, clusters_of
 from canthus.evaluate.pairing import paired
 from canthus.evaluate.protocol import Protocol
 from canthus.evaluate.result import Labels, as_plain
@@ -80,52 +80,6 @@ class Comparison:
         return plain
 
 
-def bootstrap_interval(
-    differences: NDArray[Any],
-    clusters: NDArray[Any] | None = None,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> tuple[Array, Array]:
-    """Percentile bootstrap intervals of means [Efron, 1979] that draw whole clusters.
-
-    Frames of one video, or pictures of one person, are not independent: drawing them one by one makes the interval too
-    narrow. A resample draws as many clusters as there are; its mean is over all faces of the drawn clusters.
-
-    Args:
-        differences: G quantities of each face; NaN = not known, left out of the mean. Shape (F, G), F > 0.
-        clusters: Number of the cluster of each face, from 0 without gaps; None = each face is its own. Shape (F,).
-        level: Confidence level, 0..1.
-        resamples: Number of resamples.
-        seed: Seed of the draws.
-
-    Returns:
-        Lower and upper ends. Each (G,).
-
-    Raises:
-        ShapeError: no faces, a cluster is missing, or the level is not between 0 and 1.
-    """
-    differences = np.asarray(differences, np.float64)
-    if differences.ndim != 2 or not len(differences) or not 0 < level < 1:
-        raise ShapeError(
-            f"an interval needs (F, G) values and a level between 0 and 1, not {differences.shape}, {level}"
-        )
-    known = np.isfinite(differences)
-    table = np.column_stack([np.where(known, differences, 0), known])  # (F, 2 G): sums and counts
-    if clusters is not None:
-        if len(clusters) != len(table) or not np.bincount(clusters).all():
-            raise ShapeError("clusters are numbered from 0 without gaps, one for each face")
-        table = np.column_stack([np.bincount(clusters, column) for column in table.T])
-    generator, count = np.random.default_rng(seed), len(table)
-    drawn = np.empty((resamples, table.shape[1]))
-    for row in drawn:
-        row[:] = np.bincount(generator.integers(0, count, count), minlength=count) @ table
-    sums, counts = np.split(drawn, 2, axis=1)
-    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    low, high = np.nanquantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
-
-
 def compare_tables(truth: Table, first: Table, second: Table, protocol: Protocol, level: float = 0.95) -> Comparison:
     """Compare two tables of predictions; the faces are paired by their images.
 
@@ -176,9 +130,7 @@ def compare_points(
         a, b = (_region_errors(truth, points, list(group), rules, labels) for points in (first, second))
         if np.isfinite(a).any():
             errors[name] = a, b
-    clusters = np.unique(identities, return_inverse=True)[1] if identities else None
-    if clusters is not None and clusters.max() + 1 == len(truth):
-        clusters = None
+    clusters = clusters_of(identities, len(truth))
     gaps = np.column_stack([a - b for a, b in errors.values()])
     low, high = bootstrap_interval(gaps, clusters, level)
     wins = ((gaps < 0).sum(0) + (gaps == 0).sum(0) / 2) / np.isfinite(gaps).sum(0)

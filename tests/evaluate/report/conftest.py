@@ -36,7 +36,7 @@ def make_study(make_faces, scheme):
             Entry("ours", "jitter", score(found + 2), consensus=0.02),
         ]
         picture = rng.integers(0, 255, (300, 300, 3), np.uint8)
-        truth = Table(faces, "68", images, picture=(lambda index: picture) if rich else None)
+        truth = Table(faces, "68", images, yaw=yaw, picture=(lambda index: picture) if rich else None)
         entries = (Entry("ours", "tight", score(found)), *(others if rich else []))
         return Study("ours on <faces>", truth, Table(found, images=images), entries, "canthus evaluate" if rich else "")
 

@@ -1,12 +1,32 @@
 import re
+from collections import Counter
+from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from canthus.evaluate import report
 from canthus.evaluate.protocol import Protocol
-from canthus.evaluate.report.page import page
+from canthus.evaluate.report import plots
+from canthus.evaluate.report.ced import GAP
+from canthus.evaluate.report.figure import COLOURS
+from canthus.evaluate.report.page import RIVALS, page
 
 VOID = {"meta", "br"}
+HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>' & </style></title>"
+
+VISIONS = {
+    "usual": [1, 0, 0, 0, 1, 0, 0, 0, 1],
+    "protanopia": [0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998],
+    "deuteranopia": [0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.011820, 0.042940, 0.968881],
+    "tritanopia": [1.255528, -0.076749, -0.178779, -0.078411, 0.930809, 0.147602, 0.004733, 0.691367, 0.303900],
+}
+"""Matrices from linear RGB to linear RGB, row by row."""
 
 
 class Outline(HTMLParser):
@@ -15,16 +35,25 @@ class Outline(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.open, self.sections, self.links, self.texts = [], [], [], []
+        self.tags, self.pairs = Counter(), []
         self.feed(text)
         assert not self.open
 
     def handle_starttag(self, tag, attributes):
         self.links += [value for name, value in attributes if name in ("src", "href", "action", "srcset")]
+        self.tags[tag] += 1
+        self.pairs += attributes
         if tag not in VOID:
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attributes):
-        self.links += [value for name, value in attributes if name in ("src", "href")]
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    @property
+    def attributes(self) -> set[str]:
+        return {name for name, _ in self.pairs}
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -40,12 +69,12 @@ def test_a_full_page(make_study):
     outline = Outline(page(study))
     assert outline.sections == [
         "Cumulative error",
-        "Error of each point",
         "Systems on the same faces",
+        "Error of each point",
         "Error of each region",
-        "Kinds of faces",
         "Contour",
         "Scores",
+        "Kinds of faces",
         "Published figures",
         "Faces",
         "Protocol",
@@ -58,8 +87,105 @@ def test_a_full_page(make_study):
 
 def test_the_page_asks_for_nothing(make_study):
     text = page(make_study())
-    assert all(link.startswith("data:image/jpeg;base64,") for link in Outline(text).links)
+    links = Outline(text).links
+    assert {link.partition(",")[0] for link in links if not link.startswith("#")} == {"data:image/webp;base64"}
     assert not re.search(r"https?://|<script|@import|url\(", text)
+
+
+def test_names_of_files_and_systems_cannot_become_html(make_study):
+    """No tag, no attribute and no rule of style comes from a name, wherever the page shows it."""
+    plain = make_study()
+    result = replace(
+        plain.result, caveats=(HOSTILE,), protocol=plain.result.protocol.changed(set=HOSTILE, boxes=HOSTILE)
+    )
+    entries = tuple(replace(entry, name=HOSTILE, boxes=HOSTILE) for entry in plain.entries)
+    study = replace(
+        plain,
+        title=HOSTILE,
+        truth=replace(plain.truth, images=(f"{HOSTILE}.jpg",) * 12),
+        entries=(replace(entries[0], result=result), *entries[1:]),
+        command=HOSTILE,
+    )
+    hostile, usual = Outline(page(study)), Outline(page(plain))
+    assert hostile.tags.keys() == usual.tags.keys()
+    assert "script" not in hostile.tags and "img" not in hostile.tags
+    assert {name for name in hostile.attributes if name.startswith("on")} == set()
+    assert hostile.attributes == usual.attributes
+    assert "".join(hostile.texts).count(HOSTILE) > 30
+
+
+def test_no_module_writes_html_by_hand():
+    """Only templates hold tags, so that everything that is filled in is escaped."""
+    for path in Path(report.__file__).parent.glob("*.py"):
+        assert not re.search(r"</|<[a-z]+[ >]", path.read_text(encoding="utf-8")), path.name
+
+
+def test_the_headline_has_its_interval(make_study):
+    study = make_study()
+    text = "".join(Outline(page(study)).texts)
+    assert f"{100 * study.interval.low:.2f} to {100 * study.interval.high:.2f} (95 % interval)" in text
+    assert "bootstrap over 12 faces" in text
+
+
+def test_every_curve_is_labelled_at_its_end(make_study):
+    study = make_study()
+    found = re.findall(r'<li class="c(\d)[^>]*style="top:([\d.]+)px">.*?class="name">(.*?)</span>', page(study))
+    assert {(number, unescape(name)) for number, _, name in found} == {("0", "ours"), ("1", "rival & co")}
+    assert abs(float(found[0][1]) - float(found[1][1])) >= GAP
+
+
+def test_a_face_is_stored_once_and_each_thumbnail_enlarges_it(make_study):
+    """The twelve worst faces of twelve are also the best: 24 thumbnails, 12 pictures."""
+    outline = Outline(page(make_study()))
+    assert outline.tags["image"] == 12 and outline.tags["figure"] == 24
+    targets = [value for name, value in outline.pairs if name == "popovertarget"]
+    large = {value for name, value in outline.pairs if name == "id" and value.startswith("face-")}
+    assert set(targets) == large and len(targets) == 24 + 12
+    assert [name for name, _ in outline.pairs].count("popover") == 12
+
+
+def test_wide_tables_say_that_they_scroll(make_study):
+    text = page(make_study())
+    assert re.findall(r'class="hint">Scroll sideways: (\d+) columns', text) == ["10", "4"]
+    assert text.count('class="scroll wide" role="region"') == 2
+
+
+def test_a_page_without_photographs_is_small(make_study):
+    assert len(page(make_study(rich=False))) < 250_000
+
+
+def colours_of(block: str) -> dict[str, list[str]]:
+    """Colours of the categories and of the ramp in one theme of the style sheet."""
+    return {kind: re.findall(rf"--{kind}\d: (#\w{{6}})", block) for kind in "cr"}
+
+
+def seen(colours: list[str], vision: str) -> np.ndarray:
+    """CIE L*a*b* of colours as somebody without one kind of cone sees them [Machado et al., 2009]. Shape (n, 3)."""
+    rgb = np.array([[int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)] for colour in colours])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(linear @ np.reshape(VISIONS[vision], (3, 3)).T, 0, 1)
+    back = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return cv2.cvtColor(back[None].astype(np.float32), cv2.COLOR_RGB2Lab)[0]
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_colours_stay_apart_for_colour_blind_readers(vision, theme):
+    style = files(report).joinpath("templates/style.css").read_text(encoding="utf-8")
+    colours = colours_of(style.split("@media")[theme])
+    assert len(colours["c"]) == RIVALS + 1 and len(colours["r"]) == plots.STEPS
+    categories = seen(colours["c"], vision)
+    gaps = np.linalg.norm(categories[:, None] - categories, axis=2)[np.triu_indices(RIVALS + 1, 1)]
+    assert gaps.min() > 12
+    steps = np.diff(seen(colours["r"], vision)[:, 0])
+    assert (np.abs(steps) > 4).all() and len(set(np.sign(steps))) == 1
+    points = seen(re.findall(r"--(?:true|found): (#\w{6})", style), vision)
+    assert np.linalg.norm(points[0] - points[1]) > 60
+
+
+def test_plots_for_papers_have_the_colours_of_the_page():
+    style = files(report).joinpath("templates/style.css").read_text(encoding="utf-8")
+    assert list(COLOURS) == colours_of(style.split("@media")[0])["c"]
 
 
 def test_a_bare_page_leaves_out_what_is_not_known(make_study):
@@ -72,7 +198,7 @@ def test_a_bare_page_leaves_out_what_is_not_known(make_study):
         "Faces",
         "Protocol",
     ]
-    assert outline.links == []
+    assert {link[0] for link in outline.links} == {"#"}
 
 
 def test_figures_that_contradict_their_paper_are_marked(make_study):

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -21,6 +22,20 @@ def test_everything_known_is_printed(make_study):
     for words in ("eye right", "occluded points", "inner lips", "along", "calibration error", "note:", "consensus %"):
         assert words in text
     assert f"{100 * study.result.nme:.2f}" in text
+
+
+def test_names_are_not_markup(make_study):
+    """Rich would take [/x] for a closing tag that nothing has opened, and stop."""
+    study = make_study()
+    rules = study.result.protocol.changed(set="[/set]")
+    first = replace(study.entries[0], name="[/x]", boxes="[/box]", result=replace(study.result, protocol=rules))
+    text = printed(replace(study, entries=(first, *study.entries[1:])))
+    assert "[/x]" in text and "[/box]" in text and "[/set]" in text
+
+
+def test_the_headline_has_its_interval(make_study):
+    study = make_study()
+    assert f"NME {100 * study.result.nme:.2f} %, 95 % interval {100 * study.interval.low:.2f} to" in printed(study)
 
 
 @pytest.mark.parametrize("rich", [True, False])

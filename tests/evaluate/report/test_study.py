@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from canthus.evaluate.bootstrap import bootstrap_interval
+from canthus.evaluate.protocol import Protocol
 from canthus.evaluate.report.study import percent
 from canthus.geometry.transform import apply, fit_similarity
 
@@ -36,6 +40,32 @@ def test_the_mean_face_of_partial_labels(make_study):
     study.truth.points[:, 3] = np.nan
     study.truth.points[0, 3] = (1, 2)
     assert np.isfinite(study.mean_face).all()
+
+
+def test_the_interval_is_that_of_the_faces_found(make_study):
+    study = make_study(lost=[4])
+    errors = np.where(np.isfinite(study.result.errors), study.result.errors, np.nan)
+    low, high = (end[0] for end in bootstrap_interval(errors[:, None]))
+    assert (study.interval.low, study.interval.high) == (low, high)
+    assert low < np.nanmean(errors) < high
+    assert study.interval.method == "bootstrap over 12 faces, 2,000 resamples, percentiles"
+
+
+def test_faces_of_one_person_widen_the_interval(make_study):
+    study = make_study()
+    people = replace(study, truth=replace(study.truth, identities=tuple("abcdefghijjj")))
+    assert (people.interval.units, people.interval.count) == ("identities", 10)
+    assert replace(study, truth=replace(study.truth, identities=tuple("aaaabbbbcccc"))).interval is None
+
+
+def test_the_interval_of_a_mean_of_bins_is_around_it(make_study):
+    study = make_study(Protocol(name="p", aggregation="bins", bins=(0, 30, 60, 90)))
+    assert study.interval.low < study.result.nme_bins < study.interval.high
+    assert replace(study, truth=replace(study.truth, yaw=None)).interval is None
+
+
+def test_there_is_no_interval_where_nothing_was_found(make_study):
+    assert make_study(lost=range(12)).interval is None
 
 
 def test_percent():

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -27,7 +28,17 @@ def test_json_tells_the_figures_and_the_company(make_study):
     assert tree["protocol"]["name"] == "wild68-test"
     assert [row["system"] for row in tree["others"]] == ["rival & co", "rival & co", "ours"]
     assert tree["others"][0]["consensus"] is None
+    assert tree["interval"]["low"] < tree["nme"] < tree["interval"]["high"] and tree["interval"]["units"] == "faces"
     assert tree["published"][0]["system"] == "cascaded_cnn"
+
+
+def test_names_have_no_meaning_in_markdown(make_study):
+    study = make_study()
+    first = replace(study.entries[0], name="<img src=x> | `a` [b](c)\n# d")
+    text = markdown(replace(study, title="*<script>*", entries=(first, *study.entries[1:])))
+    assert "<script" not in text and "<img" not in text
+    assert "# \\*&lt;script&gt;\\*\n" in text
+    assert r"| &lt;img src=x&gt; \| \`a\` \[b\](c) # d |" in text
 
 
 def test_markdown_has_tables_of_equal_width(make_study):

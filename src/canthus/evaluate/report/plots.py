@@ -1,20 +1,115 @@
-"""Plots as SVG text without scripts; their colours come from the style of the page, so they follow light and dark."""
+"""Geometry of the plots on the page; templates draw them as SVG, whose colours follow light and dark."""
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus.evaluate.metrics import ced
 from canthus.evaluate.reliability import Curve
 from canthus.evaluate.result import Contour
 
 WIDTH, HEIGHT = 520, 340
 LEFT, RIGHT, TOP, BOTTOM = 60, 14, 14, 46
-RAMP = ((0x2F, 0x9E, 0x8F), (0xF0, 0xB4, 0x29), (0xD6, 0x45, 0x3D))
-"""Colours (red, green, blue) of a small, a medium and a large error."""
+STEPS = 10
+"""Number of colours of the ramp from a small error to a large one: the classes r0 to r9 of the style sheet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A tick of an axis: its position and its text."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A polyline.
+
+    Attributes:
+        kind: Class in the style sheet.
+        points: Coordinates, "x,y x,y".
+    """
+
+    kind: str
+    points: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A disc with a title: its class in the style sheet, centre and radius."""
+
+    kind: str
+    x: float
+    y: float
+    radius: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An upright bar with a title: its class in the style sheet, upper left corner and size."""
+
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A plot with two axes, in pixels.
+
+    Attributes:
+        what: Description in words.
+        titles: Titles of the axes (x, y).
+        x: Ticks of the x axis.
+        y: Ticks of the y axis.
+        lines: Polylines, drawn first.
+        bars: Bars.
+        dots: Discs, drawn last.
+        width: Width of the plot.
+        height: Height of the plot.
+        area: Left, top, right and bottom of the area inside the axes.
+    """
+
+    what: str
+    titles: tuple[str, str]
+    x: list[Tick]
+    y: list[Tick]
+    lines: list[Line] = field(default_factory=list)
+    bars: list[Bar] = field(default_factory=list)
+    dots: list[Dot] = field(default_factory=list)
+    width: int = WIDTH
+    height: int = HEIGHT
+    area: tuple[int, int, int, int] = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
+
+
+@dataclass(frozen=True, slots=True)
+class FacePlot:
+    """Errors on the mean face, in pixels.
+
+    Attributes:
+        width: Width of the plot.
+        height: Height of the plot.
+        edges: Lines between neighbouring points, the data of an SVG path.
+        dots: The points, the largest error last.
+        least: Smallest error, a fraction.
+        most: Largest error, a fraction.
+        steps: Number of colours of the ramp.
+    """
+
+    width: float
+    height: float
+    edges: str
+    dots: list[Dot]
+    least: float
+    most: float
+    steps: int = STEPS
 
 
 class Frame:
@@ -29,41 +124,19 @@ class Frame:
         down = HEIGHT - BOTTOM - (np.asarray(y) - self.y[0]) / (self.y[1] - self.y[0]) * (HEIGHT - TOP - BOTTOM)
         return across, down
 
-    def line(self, x: Any, y: Any, kind: str) -> str:
-        """A polyline; `kind` is its class in the style sheet."""
-        across, down = self.at(x, y)
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, down, strict=True))
-        return f'<polyline class="{kind}" points="{points}"/>'
+    def line(self, x: Any, y: Any, kind: str) -> Line:
+        """A polyline through values (x, y)."""
+        return Line(kind, points_of(*self.at(x, y)))
 
-    def draw(
-        self, titles: tuple[str, str], ticks: tuple[Sequence[float], Sequence[float]], what: str, body: str
-    ) -> str:
-        """The whole plot: axes with their titles and ticks, then `body`; `what` describes it in words."""
-        parts = []
-        for value in ticks[1]:
-            _, down = self.at(0, value)
-            parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{down:.1f}" y2="{down:.1f}"/>')
-            parts.append(f'<text class="tick" x="{LEFT - 8}" y="{down + 4:.1f}" text-anchor="end">{value:g}</text>')
-        for value in ticks[0]:
-            across, _ = self.at(value, 0)
-            parts.append(
-                f'<text class="tick" x="{across:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{value:g}</text>'
-            )
-        middle = (LEFT + WIDTH - RIGHT) / 2
-        parts.append(
-            f'<text class="axis" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(titles[0])}</text>'
-        )
-        height = (TOP + HEIGHT - BOTTOM) / 2
-        upright = f'transform="rotate(-90 13 {height})"'
-        parts.append(
-            f'<text class="axis" x="13" y="{height}" {upright} text-anchor="middle">{escape(titles[1])}</text>'
-        )
-        return svg(WIDTH, HEIGHT, what, "".join(parts) + body)
+    def ticks(self, x: Iterable[float], y: Iterable[float]) -> tuple[list[Tick], list[Tick]]:
+        """Ticks of both axes at these values."""
+        across = [Tick(round(float(self.at(value, 0)[0]), 1), f"{value:g}") for value in x]
+        return across, [Tick(round(float(self.at(0, value)[1]), 1), f"{value:g}") for value in y]
 
 
-def svg(width: float, height: float, what: str, body: str) -> str:
-    """An SVG picture with a description in words."""
-    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(what)}">{body}</svg>'
+def points_of(x: Any, y: Any) -> str:
+    """Coordinates as the text of an SVG attribute, to a tenth of a unit."""
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
 
 
 def ticks(top: float, count: int = 5) -> list[float]:
@@ -75,35 +148,13 @@ def ticks(top: float, count: int = 5) -> list[float]:
     return [float(round(index * step, 10)) for index in range(int(top / step + 1e-9) + 1)]
 
 
-def ced_curve(errors: NDArray[Any], top: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Points (x, y) of the cumulative error distribution from 0 to `top`: its steps, or 400 points if more."""
-    inside = np.sort(errors[errors <= top])
-    if len(inside) > 400:
-        x = np.linspace(0, top, 401)
-        return x, ced(errors, x)
-    x = np.concatenate([[0], np.repeat(inside, 2), [top]])
-    y = np.repeat(np.arange(len(inside) + 1) / len(errors), 2)
-    return x, y
+def step_of(share: float) -> int:
+    """Colour of the ramp at a share of its length, 0..1."""
+    return min(max(int(share * STEPS), 0), STEPS - 1)
 
 
-def plot_ced(curves: Sequence[NDArray[Any]], threshold: float) -> str:
-    """Cumulative error distributions up to the threshold; the first is that of the subject.
-
-    Args:
-        curves: Errors of the faces for each system, fractions. Each (F,).
-        threshold: Right end of the plot, a fraction.
-    """
-    frame = Frame((0, 100 * threshold), (0, 100))
-    lines = []
-    for index, errors in reversed(list(enumerate(curves))):
-        x, y = ced_curve(errors, threshold)
-        lines.append(frame.line(100 * x, 100 * y, f"curve c{index}"))
-    titles = ("error, % of the normaliser", "faces with at most this error, %")
-    return frame.draw(titles, (ticks(100 * threshold), ticks(100)), "Cumulative error distribution", "".join(lines))
-
-
-def plot_mean_face(mean: NDArray[Any], error: NDArray[Any], names: Sequence[str], edges: Sequence[Any]) -> str:
-    """The mean face; the larger the error of a point, the larger and redder its dot.
+def plot_mean_face(mean: NDArray[Any], error: NDArray[Any], names: Sequence[str], edges: Sequence[Any]) -> FacePlot:
+    """The mean face; the larger the error of a point, the larger and the more salient its dot.
 
     Args:
         mean: Mean face, its larger side 1. Shape (P, 2).
@@ -115,64 +166,42 @@ def plot_mean_face(mean: NDArray[Any], error: NDArray[Any], names: Sequence[str]
     low, span = mean.min(0), np.ptp(mean, axis=0)
     at = margin + (mean - low) / span.max() * (size - 2 * margin)
     at[:, 0] += (size - 2 * margin) * (1 - span[0] / span.max()) / 2
-    lines = (np.concatenate([at[a], at[b]]) for a, b in edges)
-    parts = [f'<line class="edge" x1="{x:.1f}" y1="{y:.1f}" x2="{u:.1f}" y2="{v:.1f}"/>' for x, y, u, v in lines]
-    least, most = _range(error)
-    for index in np.argsort(np.nan_to_num(-error, nan=1)):
-        if np.isnan(error[index]):
-            continue
-        share = (error[index] - least) / max(most - least, 1e-12)
-        title = f"{index} {names[index]}: {100 * error[index]:.2f} %"
-        parts.append(
-            f'<circle cx="{at[index, 0]:.1f}" cy="{at[index, 1]:.1f}" r="{3.5 + 6.5 * share:.1f}" '
-            f'fill="{colour(share)}"><title>{escape(title)}</title></circle>'
-        )
+    path = "".join("M{:.1f} {:.1f}L{:.1f} {:.1f}".format(*at[a], *at[b]) for a, b in edges)
+    least, most = float(np.nanmin(error)), float(np.nanmax(error))
+    dots = []
+    for index in np.argsort(np.nan_to_num(error, nan=-1)):
+        if np.isfinite(error[index]):
+            share = float(error[index] - least) / max(most - least, 1e-12)
+            x, y = (round(float(value), 1) for value in at[index])
+            title = f"{index} {names[index]}: {100 * error[index]:.2f} %"
+            dots.append(Dot(f"r{step_of(share)}", x, y, round(3.5 + 6.5 * share, 1), title))
     height = 2 * margin + (size - 2 * margin) * span[1] / span.max()
-    return svg(size, height, "Error of each point on the mean face", "".join(parts))
+    return FacePlot(size, round(float(height), 1), path, dots, least, most)
 
 
-def ramp_of(error: NDArray[Any]) -> tuple[float, float]:
-    """Smallest and largest error that `plot_mean_face` shows."""
-    return _range(error)
-
-
-def _range(error: NDArray[Any]) -> tuple[float, float]:
-    return float(np.nanmin(error)), float(np.nanmax(error))
-
-
-def colour(share: float) -> str:
-    """Colour of the ramp at a share of its length, 0..1."""
-    position = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)
-    index = min(int(position), len(RAMP) - 2)
-    mixed = (round(a + (b - a) * (position - index)) for a, b in zip(RAMP[index], RAMP[index + 1], strict=True))
-    return "#{:02x}{:02x}{:02x}".format(*mixed)
-
-
-def plot_contour(contour: Contour, names: Sequence[str]) -> str:
+def plot_contour(contour: Contour, names: Sequence[str]) -> Plot:
     """Error of each contour point along the contour and across it."""
     top = 100 * float(np.nanmax([contour.tangent, contour.normal])) * 1.08
     count = len(contour.tangent)
     frame = Frame((-0.5, count - 0.5), (0, top))
-    parts = []
-    for index in range(count):
-        for offset, values, kind in ((-0.2, contour.tangent, "c0"), (0.2, contour.normal, "c1")):
-            (x, y), (_, base) = frame.at(index + offset, 100 * values[index]), frame.at(0, 0)
-            wide = 0.32 * (WIDTH - LEFT - RIGHT) / count
-            title = f"{names[index]}: {100 * values[index]:.2f} %"
-            parts.append(
-                f'<rect class="bar {kind}" x="{x - wide / 2:.1f}" y="{y:.1f}" width="{wide:.1f}" '
-                f'height="{max(base - y, 0):.1f}"><title>{escape(title)}</title></rect>'
-            )
-    step = max(1, round(count / 9))
-    return frame.draw(
-        ("point of the contour, from the subject's right", "error, %"),
-        (list(range(0, count, step)), ticks(top)),
-        "Error along and across the contour",
-        "".join(parts),
-    )
+    base, wide = HEIGHT - BOTTOM, 0.32 * (WIDTH - LEFT - RIGHT) / count
+    bars = []
+    for index, offset, values, kind in (
+        (index, *part)
+        for index in range(count)
+        for part in ((-0.2, contour.tangent, "c0"), (0.2, contour.normal, "c1"))
+        if np.isfinite(part[1][index])
+    ):
+        x, y = frame.at(index + offset, 100 * values[index])
+        title = f"{names[index]}: {100 * values[index]:.2f} %"
+        left, upper, high = (round(float(value), 1) for value in (x - wide / 2, y, max(base - y, 0)))
+        bars.append(Bar(f"bar {kind}", left, upper, round(wide, 1), high, title))
+    marks = frame.ticks(range(0, count, max(1, round(count / 9))), ticks(top))
+    titles = ("point of the contour, from the subject's right", "error, %")
+    return Plot("Error along and across the contour", titles, *marks, bars=bars)
 
 
-def plot_reliability(curve: Curve) -> str:
+def plot_reliability(curve: Curve) -> Plot:
     """Share of points near their truth over the score; on the diagonal the scores are right."""
     frame = Frame((0, 1), (0, 1))
     filled = curve.counts > 0
@@ -180,10 +209,16 @@ def plot_reliability(curve: Curve) -> str:
     across, down = frame.at(x, y)
     most = curve.counts.max()
     dots = [
-        f'<circle class="dot c0" cx="{a:.1f}" cy="{b:.1f}" r="{3 + 7 * np.sqrt(count / most):.1f}">'
-        f"<title>{count} points: claimed {claim:.2f}, true {share:.2f}</title></circle>"
+        Dot(
+            "dot c0",
+            round(float(a), 1),
+            round(float(b), 1),
+            round(float(3 + 7 * np.sqrt(count / most)), 1),
+            f"{count} points: claimed {claim:.2f}, true {share:.2f}",
+        )
         for a, b, count, claim, share in zip(across, down, curve.counts[filled], x, y, strict=True)
     ]
     scale = [0, 0.25, 0.5, 0.75, 1]
-    body = frame.line([0, 1], [0, 1], "diagonal") + frame.line(x, y, "curve c0") + "".join(dots)
-    return frame.draw(("claimed score", "share of points that are near"), (scale, scale), "Reliability of scores", body)
+    lines = [frame.line([0, 1], [0, 1], "diagonal"), frame.line(x, y, "curve c0")]
+    titles = ("claimed score", "share of points that are near")
+    return Plot("Reliability of scores", titles, *frame.ticks(scale, scale), lines=lines, dots=dots)

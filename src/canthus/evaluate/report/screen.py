@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from canthus.evaluate.compare import Comparison
@@ -13,9 +14,12 @@ from canthus.evaluate.report.study import Study, percent
 def show(study: Study, console: Console) -> None:
     """Print the figures of all systems, then those of the subject by region and by class of faces."""
     result, protocol = study.result, study.result.protocol
-    console.print(f"[bold]{protocol.name}[/]: {protocol}", highlight=False)
+    console.print(f"[bold]{escape(protocol.name)}[/]: {escape(str(protocol))}", highlight=False)
     for source in study.sources:
         console.print(_systems(study, source), "")
+    if study.interval is not None:
+        console.print(f"NME {percent(result.nme)} %, {study.interval}", highlight=False)
+        console.print(f"({study.interval.method})\n", highlight=False)
     regions = [(name.replace("_", " "), percent(value)) for name, value in result.regions.items() if name != "all"]
     seen = [(f"{name} points", percent(value)) for name, value in result.visibility.items()]
     console.print(_grid("region", ("NME %",), [*regions, *seen]), "")
@@ -32,7 +36,7 @@ def show(study: Study, console: Console) -> None:
         console.print(f"scores: {text} {known.far_precision:.3f}", highlight=False)
     for text in (*result.caveats, protocol.note):
         if text:
-            console.print(f"[yellow]note:[/] {text}", highlight=False)
+            console.print(f"[yellow]note:[/] {escape(text)}", highlight=False)
 
 
 def show_comparison(found: Comparison, names: tuple[str, str], console: Console) -> None:
@@ -43,9 +47,9 @@ def show_comparison(found: Comparison, names: tuple[str, str], console: Console)
         names: Names of A and B.
         console: Where to print.
     """
-    console.print(f"[bold]{found.protocol.name}[/]: {found.protocol}", highlight=False)
+    console.print(f"[bold]{escape(found.protocol.name)}[/]: {escape(str(found.protocol))}", highlight=False)
     what = f"A = {names[0]}, B = {names[1]}, {found.faces} faces"
-    console.print(f"{what}; intervals of {100 * found.level:g} % over {found.units}")
+    console.print(f"{what}; intervals of {100 * found.level:g} % over {found.units}", markup=False)
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("points", "A, %", "B, %", "A - B", "interval", "A wins", "better"):
         grid.add_column(column, justify="left" if column == "points" else "right", no_wrap=True)
@@ -64,7 +68,7 @@ def _systems(study: Study, source: str) -> Table:
     for entry in sorted(
         (entry for entry in study.entries if entry.boxes == source), key=lambda entry: entry.result.nme
     ):
-        cells = [entry.label, *(percent(read(entry)) for read in shown.values())]
+        cells = [escape(entry.label), *(percent(read(entry)) for read in shown.values())]
         rows.append([f"[bold]{cell}[/]" for cell in cells] if entry.label == study.entries[0].label else cells)
     for paper in study.published if source == study.sources[0] else ():
         known = {"NME": paper.nme, "AUC": paper.auc, "failures": paper.failure_rate}
@@ -77,9 +81,9 @@ def _systems(study: Study, source: str) -> Table:
 def _grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table whose first column is text and whose other columns are numbers."""
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    grid.add_column(title, overflow="fold")
+    grid.add_column(escape(title), overflow="fold")
     for name in head:
-        grid.add_column(name, justify="right", no_wrap=True)
+        grid.add_column(escape(name), justify="right", no_wrap=True)
     for row in rows:
         grid.add_row(*row)
     return grid

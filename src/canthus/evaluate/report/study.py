@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from canthus.evaluate.bootstrap import RESAMPLES, clusters_of, percentiles, resampled_means
+from canthus.evaluate.cut import cut_values
 from canthus.evaluate.published import Published, published
 from canthus.evaluate.result import Result
 from canthus.evaluate.table import Table
@@ -16,6 +18,37 @@ from canthus.schemes.scheme import Scheme
 
 SHAPES = 2000
 """Largest number of faces that the mean face is computed from."""
+FEWEST = 10
+"""Smallest number of faces, or of identities, for which a bootstrap interval is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Bootstrap interval of the headline figure.
+
+    Attributes:
+        low: Lower end, a fraction.
+        high: Upper end, a fraction.
+        units: What the bootstrap draws: "faces", or "identities" where several faces show one person.
+        count: Number of units.
+        level: Confidence level, 0..1.
+        resamples: Number of resamples.
+    """
+
+    low: float
+    high: float
+    units: str
+    count: int
+    level: float = 0.95
+    resamples: int = RESAMPLES
+
+    def __str__(self) -> str:
+        return f"{100 * self.level:g} % interval {percent(self.low)} to {percent(self.high)} %"
+
+    @property
+    def method(self) -> str:
+        """How the interval was computed."""
+        return f"bootstrap over {self.count:,} {self.units}, {self.resamples:,} resamples, percentiles"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +113,25 @@ class Study:
         """Other systems with the same boxes as the subject, without those whose points were mapped; best first."""
         same = [entry for entry in self.entries[1:] if entry.boxes == self.entries[0].boxes and not entry.mapped]
         return sorted(same, key=lambda entry: entry.result.nme)
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """Interval of the NME of the subject over the faces found; None with too few faces or without their yaw."""
+        errors = np.where(np.isfinite(self.result.errors), self.result.errors, np.nan)[:, None]  # (F, 1)
+        protocol = self.result.protocol
+        if protocol.aggregation == "bins":
+            if self.truth.yaw is None:
+                return None
+            cut = cut_values("|yaw|", np.abs(self.truth.yaw), protocol.bins)
+            used = [number for number in range(len(cut.classes)) if (cut.index == number).any()]
+            errors = np.where(cut.index[:, None] == used, errors, np.nan)  # (F, B)
+        clusters = clusters_of(self.truth.identities, self.result.faces)
+        count = self.result.faces if clusters is None else int(clusters.max()) + 1
+        if count < FEWEST or not np.isfinite(errors).any(0).all():
+            return None
+        means = resampled_means(errors, clusters).mean(1, keepdims=True)
+        (low,), (high,) = percentiles(means)
+        return Interval(float(low), float(high), "faces" if clusters is None else "identities", count)
 
     @cached_property
     def published(self) -> list[Published]:

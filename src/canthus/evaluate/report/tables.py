@@ -3,20 +3,26 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from html import escape
 from typing import Any
 
 import numpy as np
 
-from canthus.evaluate.report.study import Study, percent
+from canthus.evaluate.report.study import Interval, Study, percent
 from canthus.evaluate.result import Row, as_plain
+
+MARKS = re.compile(r"[\\`*_\[\]|]")
+"""Characters with a meaning in Markdown, within a line."""
 
 
 def markdown(study: Study) -> str:
     """Figures and tables as Markdown, for a README or an issue."""
     result, protocol = study.result, study.result.protocol
-    lines = [f"# {study.title}", "", f"Protocol `{protocol.name}`: {protocol}.", ""]
-    lines += [f"> **Note:** {text}" for text in (*result.caveats, protocol.note) if text]
+    lines = [f"# {_plain(study.title)}", "", f"Protocol {_plain(protocol.name)}: {_plain(str(protocol))}.", ""]
+    lines += [f"> **Note:** {_plain(text)}" for text in (*result.caveats, protocol.note) if text]
     lines += ["", *_grid(["figure", "value"], _figures(study)), "", "![Cumulative error](ced.png)", ""]
     if len(study.entries) > 1:
         head = ["system", "boxes", "NME %", "inner %", f"AUC {protocol.threshold:g} %", "failures %", "consensus %"]
@@ -35,7 +41,7 @@ def markdown(study: Study) -> str:
     for title, classes in (("Bins of yaw", result.bins), *result.cuts.items()):
         if classes:
             lines += [
-                f"## {title}",
+                f"## {_plain(title)}",
                 "",
                 *_grid(["class", "faces", "NME %", "AUC %", "failures %"], map(_row, classes)),
                 "",
@@ -83,6 +89,7 @@ def as_json(study: Study) -> str:
     """Figures of the subject, of the other systems, and the published ones."""
     tree = study.result.as_dict()
     tree["system"], tree["boxes"] = study.entries[0].name, study.entries[0].boxes
+    tree["interval"] = asdict(study.interval) if study.interval else None
     tree["others"] = [
         {
             "system": entry.name,
@@ -111,10 +118,11 @@ def as_json(study: Study) -> str:
 
 
 def _figures(study: Study) -> list[tuple[str, str]]:
-    result = study.result
+    result, interval = study.result, study.interval
     threshold = f"{100 * result.protocol.threshold:g} %"
     return [
         ("NME", f"{percent(result.nme)} %"),
+        *([(f"NME, {100 * interval.level:g} % interval", _range(interval))] if interval else []),
         ("NME, mean of images", f"{percent(result.nme_images)} %"),
         *([("NME, mean of bins", f"{percent(result.nme_bins)} %")] if result.bins else []),
         (f"AUC to {threshold}", f"{percent(result.auc)} %"),
@@ -124,14 +132,23 @@ def _figures(study: Study) -> list[tuple[str, str]]:
     ]
 
 
+def _range(interval: Interval) -> str:
+    return f"{percent(interval.low)} to {percent(interval.high)} % ({interval.method})"
+
+
 def _row(row: Row) -> tuple[str, ...]:
     return (row.name, str(row.faces), *map(percent, (row.nme, row.auc, row.failure_rate)))
 
 
 def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Lines of a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    cells = [[_plain(cell) for cell in line] for line in (head, *rows)]
+    return ["| " + " | ".join(line) + " |" for line in (cells[0], ["---"] * len(head), *cells[1:])]
+
+
+def _plain(text: str) -> str:
+    """A text as one line of Markdown in which no character has a meaning."""
+    return MARKS.sub(r"\\\g<0>", escape(" ".join(text.split()), quote=False))
 
 
 def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
