@@ -13,7 +13,7 @@ from canthus.train.recipe import Phase, Run, SetShare
 
 
 class Scenes(Strict):
-    """Settings of the pictures that the detector is trained on (`scenes.py`).
+    """Settings of the pictures that the detector is trained on (`train/detection/scenes.py`).
 
     Attributes:
         empty: Share of pictures without a face.
@@ -46,7 +46,7 @@ class Scenes(Strict):
 
 
 class Mining(Strict):
-    """Settings of the search for hard negatives (`mining.py`).
+    """Settings of the search for hard negatives (`train/detection/mining.py`).
 
     Attributes:
         every: Number of steps between searches; 0 = no search.
