@@ -28,6 +28,7 @@ class SetShare(Strict):
         options: Options of the reader of the set, as {scheme: "84", labels: 3d}.
         given: Options with which the reader gives the points by which crops are cut, where those are not the labels;
             with `crop: shape`.
+        taught: Factor on the weight of the teacher's answers for its faces; 0 = labels alone.
         union: Whether profile points take the slots of their nearest frontal points (multi_view, figure 3), instead of
             being converted to the scheme of the network by position.
     """
@@ -38,6 +39,7 @@ class SetShare(Strict):
     trust: Number = Field(1.0, gt=0, le=1)
     options: dict[str, str] = Field(default_factory=dict)
     given: dict[str, str] = Field(default_factory=dict)
+    taught: Number = Field(1.0, ge=0, le=1)
     union: bool = False
 
 

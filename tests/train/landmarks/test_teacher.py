@@ -84,13 +84,17 @@ def test_answers_of_mirrored_faces_are_mirrored(known: Trained, drawn: Path) -> 
     np.testing.assert_allclose(back.spread[:, mirror], there.spread, rtol=0.1)
 
 
-def batch_of(points: torch.Tensor, taught: torch.Tensor, spread: float) -> dict[str, torch.Tensor]:
+def batch_of(points: torch.Tensor, taught: torch.Tensor, spread: float, weight: float) -> dict[str, torch.Tensor]:
     count = len(points)
     unknown = torch.full((count, 68), torch.nan)
     zeros = torch.zeros(count, dtype=torch.int64)
     crops = torch.randint(0, 256, (count, 32, 32, 3), dtype=torch.uint8)
     rest = {"depth": unknown, "visible": unknown, "pose": torch.full((count, 3), torch.nan)}
-    answers = {"taught": taught, "taught_spread": torch.full((count, 68), spread)}
+    answers = {
+        "taught": taught,
+        "taught_spread": torch.full((count, 68), spread),
+        "teaching": torch.full((count,), weight),
+    }
     return {"crops": crops, "points": points, "scheme": zeros, "group": zeros, **rest, **answers}
 
 
@@ -100,10 +104,10 @@ def test_the_teacher_takes_the_place_of_unknown_labels(tiny: Recipe, weight: flo
     student, losses = build(tiny, "68", {}), tiny.losses
     taught = torch.rand(3, 68, 2) * 30
     for labels in (torch.full((3, 68, 2), torch.nan), torch.rand(3, 68, 2) * 30):
-        batch = batch_of(labels, taught, 0.4)
+        batch = batch_of(labels, taught, 0.4, weight)
         prediction = student.net(batch["crops"].permute(0, 3, 1, 2).float() / 255 - 0.5)
         own = student.network.loss(prediction, target_of(batch), losses)
-        both = distilled(own, prediction, batch, student.network, losses, weight)
+        both = distilled(own, prediction, batch, student.network, losses)
         theirs = student.network.loss(prediction, target_of(batch | {"points": taught}), losses)
         for name in ("point", "heat"):
             torch.testing.assert_close(both[name], (1 - weight) * own[name])
@@ -115,7 +119,7 @@ def test_the_spread_of_the_teacher_is_learnt_where_the_points_agree(tiny: Recipe
     """The loss is least at the teacher's spread where the points are the teacher's, and at a larger one elsewhere."""
     student, losses = build(tiny, "68", {}), tiny.losses
     taught = torch.rand(1, 68, 2) * 20 + 5
-    batch = batch_of(torch.full((1, 68, 2), torch.nan), taught, 0.8)
+    batch = batch_of(torch.full((1, 68, 2), torch.nan), taught, 0.8, 1.0)
     spreads = torch.linspace(-5, 0, 400)
 
     def best(points: torch.Tensor) -> float:
@@ -123,7 +127,7 @@ def test_the_spread_of_the_teacher_is_learnt_where_the_points_agree(tiny: Recipe
         for spread in spreads:
             prediction = Prediction(torch.zeros(1, 68, 8, 8), points, spread.expand(1, 68), torch.zeros(1, 3))
             own = student.network.loss(prediction, target_of(batch), losses)
-            values.append(distilled(own, prediction, batch, student.network, losses, 1.0)["teacher_spread"])
+            values.append(distilled(own, prediction, batch, student.network, losses)["teacher_spread"])
         return float(spreads[torch.stack(values).argmin()].exp() * 32)
 
     assert best(taught) == pytest.approx(0.8, rel=0.02)

@@ -21,7 +21,8 @@ class Stream(IterableDataset[dict[str, Tensor]]):
     """Batches of one process, as mappings from names to tensors; NaN = not known.
 
     `crops` (N, S, S, 3) uint8; `points` (N, P, 2) and `depth` (N, P) in pixels of the crops; `visible` (N, P); `pose`
-    (N, 3) in degrees; `trust` (N,), the weight of each face in the losses; `scheme` (N,), the number of its annotation
+    (N, 3) in degrees; `trust` (N,), the weight of each face in the losses, and `teaching` (N,), that
+    of the teacher's answers against the labels; `scheme` (N,), the number of its annotation
     scheme; `group` (N,), the number of the crop among the crops of its face; with a teacher its points `taught` (N, P,
     2) and their spread `taught_spread` (N, P) in pixels of the crops.
     """
@@ -69,7 +70,9 @@ class Stream(IterableDataset[dict[str, Tensor]]):
         chosen = rng.choice(len(self.pool.images), recipe.batch, p=self.pool.chance)
         rows = [self._vary(int(index), size, rng) for index in chosen]
         columns = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
-        return columns | {"trust": torch.from_numpy(self.pool.trust[chosen])}
+        for name in ("trust", "teaching"):
+            columns[name] = torch.from_numpy(getattr(self.pool, name)[chosen])
+        return columns
 
     def _frame(self, index: int, rng: np.random.Generator) -> tuple[Matrix, int]:
         """One of the frames of a face, and its number among them."""

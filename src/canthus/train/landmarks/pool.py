@@ -46,6 +46,7 @@ class Pool:
         schemes: Names of the annotation schemes; the first one is that of the network.
         trust: Weight of the labels in the losses. Shape (L,).
         chance: Probability that a face is drawn; adds up to 1. Shape (L,).
+        teaching: Weight of the teacher's answers against the labels, 0..1. Shape (L,).
         taught: What the teacher found; None = there is no teacher.
     """
 
@@ -60,6 +61,7 @@ class Pool:
     schemes: tuple[str, ...]
     trust: Floats
     chance: Doubles
+    teaching: Floats
     taught: Answers | None = None
 
 
@@ -111,8 +113,14 @@ def load_pool(recipe: Recipe, root: Path, margin: float, teacher: Trained | None
         schemes=schemes,
         trust=np.array([share.trust for share, _ in samples], np.float32),
         chance=chance / chance.sum(),
+        teaching=np.array([_teaching(recipe, share) for share, _ in samples], np.float32),
         taught=taught,
     )
+
+
+def _teaching(recipe: Recipe, share: SetShare) -> float:
+    """Weight of the teacher's answers for the faces of a set."""
+    return 0.0 if recipe.teacher is None else recipe.teacher.weight * share.taught
 
 
 def schemes_of(recipe: Recipe, samples: Sequence[Sample]) -> tuple[str, ...]:

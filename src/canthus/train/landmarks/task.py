@@ -51,9 +51,8 @@ class Task(lightning.LightningModule):
         prediction = self.net(crops, batch["group"]) if self.groups > 1 else self.net(crops)
         network, settings, target = self.trained.network, self.trained.recipe.losses, target_of(batch)
         losses = network.loss(prediction, target, settings)
-        teacher = self.trained.recipe.teacher
-        if teacher is not None:
-            losses = distilled(losses, prediction, batch, network, settings, teacher.weight)
+        if self.trained.recipe.teacher is not None:
+            losses = distilled(losses, prediction, batch, network, settings)
         trust = batch["trust"] / batch["trust"].sum()
         return total_of(self, {name: (trust * value).sum() for name, value in losses.items()})
 

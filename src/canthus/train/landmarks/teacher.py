@@ -78,7 +78,6 @@ def distilled(
     batch: Mapping[str, Tensor],
     network: Network,
     losses: Losses,
-    weight: float,
 ) -> dict[str, Tensor]:
     """The losses of labels and teacher together.
 
@@ -89,10 +88,10 @@ def distilled(
     Args:
         own: Losses against the labels by name, each (N,).
         prediction: Prediction of the network that learns.
-        batch: Batch of the loader with `taught` (N, P, 2) and `taught_spread` (N, P), pixels of the crops.
+        batch: Batch of the loader with `taught` (N, P, 2) and `taught_spread` (N, P), pixels of the crops, and the
+            weight of the teacher, `teaching` (N,); the losses against labels have the rest, 1 - teaching.
         network: The network that learns.
         losses: Settings of its losses.
-        weight: Weight of the losses against the teacher's answers; those against labels have the rest.
 
     Returns:
         Losses by name, each (N,).
@@ -102,6 +101,7 @@ def distilled(
     distance = torch.hypot((prediction.points - target.points).norm(dim=-1), 2 * batch["taught_spread"]) / target.size
     theirs["spread"] = losses.spread * spread_loss(prediction.log_spread, distance, target.inside)
     theirs.pop("pose", None)  # the labels of pose include those fitted to the teacher's points
+    weight = batch["teaching"]
     kept = {name: (1 - weight if name in theirs else 1) * value for name, value in own.items()}
     return kept | {f"teacher_{name}": weight * value for name, value in theirs.items()}
 
