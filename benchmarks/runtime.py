@@ -1,4 +1,4 @@
-"""Time per face: crop, network, decoding; one and two threads; fp32 and int8; compared with the convolution peak.
+"""Time per face: crop, network, decoding; devices; one and two threads; fp32 and int8; share of the convolution peak.
 
 Run by `scripts/bench runtime`. All figures of a table come from one run in which the variants take turns, so a busy
 machine slows all of them equally; each figure is the lower quartile of the rounds.
@@ -9,7 +9,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 
 import cv2
 import numpy as np
@@ -21,10 +22,11 @@ from canthus.align.stage import Parts
 from canthus.align.systems import system_of
 from canthus.geometry.crop import crop_matrix, warp
 from canthus.runtime.bundle import Bundle
-from canthus.runtime.session import Session
+from canthus.runtime.session import DEVICES, Device, Session, installed
 
+BATCHES = (1, 32)
 REPEATS = 10
-"""Number of consecutive calls per turn, as on a video."""
+"""Number of consecutive calls per turn, as on a video; of batches of several faces, a fifth of it."""
 
 
 def best(rounds: int, variants: dict[str, Callable[[], object]]) -> dict[str, float]:
@@ -35,11 +37,12 @@ def best(rounds: int, variants: dict[str, Callable[[], object]]) -> dict[str, fl
         work()
     for _ in range(rounds):
         for name, work in variants.items():
+            repeats = REPEATS // 5 if f" {BATCHES[-1]} " in name else REPEATS
             work()
             start = time.perf_counter()
-            for _ in range(REPEATS):
+            for _ in range(repeats):
                 work()
-            times[name].append((time.perf_counter() - start) / REPEATS)
+            times[name].append((time.perf_counter() - start) / repeats)
     return {name: float(np.percentile(some, 25)) for name, some in times.items()}
 
 
@@ -77,52 +80,30 @@ def multiply_adds(model: bytes, size: int) -> float:
     return total
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model")
-    parser.add_argument("--rounds", type=int, default=60)
-    options = parser.parse_args()
-    cv2.setNumThreads(1)
-    bundle = Bundle.open(options.model)
+def variants_of(
+    bundle: Bundle, image: np.ndarray, box: np.ndarray, device: Device, threads_of: Sequence[int]
+) -> dict[str, Callable[[], object]]:
+    """What is timed on one device, by "device threads precision batch part"."""
     card = bundle.card
     (stage,) = card.stages
     assert stage.crop is not None, "this benchmark is for systems of one stage on crops"
-    crop, size, margin = stage.crop, stage.crop.size, stage.crop.margin
-    rng = np.random.default_rng(3)
-    image = cv2.GaussianBlur(rng.integers(0, 256, (480, 640, 3), np.uint8), (0, 0), 3)
-    box = np.array([220, 140, 400, 330], np.float32)
-    boxes = {count: np.repeat(box[None], count, 0) for count in (1, 32)}
-    macs = multiply_adds(bundle.network("landmarks", "fp32"), size)
-    print(f"{card.name}: {macs / 1e6:.1f} M multiply-adds at {size} px, {bundle.path.stat().st_size / 2**20:.2f} MB")
-
+    crop, size = stage.crop, stage.crop.size
     variants: dict[str, Callable[[], object]] = {}
-    precisions = card.precisions
-    for threads in (1, 2):
-        for precision in precisions:
-            session = Session(bundle.network("landmarks", precision), threads=threads)
+    for threads in threads_of:
+        for precision in card.precisions:
+            session = Session(bundle.network("landmarks", precision), device, threads)
             system = system_of(card.system, card.scheme, {stage.name: Parts(crop, {"landmarks": session})})
-            for count in (1, 32):
-                crops = np.stack([warp(image, crop_matrix(box, size, margin), size)] * count)
-                key = f"{threads} {precision} {count}"
-                variants[f"{key} whole"] = lambda s=system, n=count: s.align([image], [boxes[n]])
+            for count in BATCHES:
+                crops = np.stack([warp(image, crop_matrix(box, size, crop.margin), size)] * count)
+                boxes = np.repeat(box[None], count, 0)
+                key = f"{device} {threads} {precision} {count}"
+                variants[f"{key} whole"] = lambda s=system, b=boxes: s.align([image], [b])
                 variants[f"{key} net"] = lambda s=session, c=crops: s.run(c)
-        session, x, peak_macs = peak_session(threads)
-        variants[f"{threads} peak"] = lambda s=session, x=x: s.run(x)
-    variants["crop"] = lambda: warp(image, crop_matrix(box, size, margin), size)
-    seconds = best(options.rounds, variants)
+    return variants
 
-    print(f"crop alone {seconds['crop'] * 1e3:.3f} ms")
-    print("| threads | precision | batch | ms per face | network alone, ms | share of the convolution peak |")
-    print("|---|---|---|---|---|---|")
-    for threads in (1, 2):
-        peak = peak_macs / seconds[f"{threads} peak"]
-        for precision in precisions:
-            for count in (1, 32):
-                whole, net = (seconds[f"{threads} {precision} {count} {part}"] / count for part in ("whole", "net"))
-                share = f"{macs / net / peak:.0%}" + (" (of the fp32 peak)" if precision == "int8" else "")
-                print(f"| {threads} | {precision} | {count} | {whole * 1e3:.2f} | {net * 1e3:.2f} | {share} |")
-        print(f"| {threads} | fp32 | - | peak: {peak / 1e9:.0f} G multiply-adds a second | | 100% |")
-    print(f"peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+def start_times() -> None:
+    """Print how long Python, the import and the first pipeline take."""
     for label, code in {
         "import canthus": "import canthus",
         "open the pipeline": "import canthus; canthus.Pipeline.open()",
@@ -134,6 +115,53 @@ def main() -> None:
             subprocess.run([sys.executable, "-c", code], check=True)
             took.append(time.perf_counter() - start)
         print(f"{label}: {min(took):.2f} s (canthus {canthus.__version__})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model")
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--devices", nargs="+", choices=list(DEVICES), default=installed())
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    bundle = Bundle.open(options.model)
+    card, crop = bundle.card, bundle.card.stages[0].crop
+    assert crop is not None
+    rng = np.random.default_rng(3)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (480, 640, 3), np.uint8), (0, 0), 3)
+    box = np.array([220, 140, 400, 330], np.float32)
+    macs = multiply_adds(bundle.network("landmarks", "fp32"), crop.size)
+    print(
+        f"{card.name}: {macs / 1e6:.1f} M multiply-adds at {crop.size} px, {bundle.path.stat().st_size / 2**20:.2f} MB"
+    )
+
+    variants: dict[str, Callable[[], object]] = {}
+    for device in options.devices:
+        variants |= variants_of(bundle, image, box, device, options.threads)
+    for threads in options.threads:
+        session, x, peak_macs = peak_session(threads)
+        variants[f"{threads} peak"] = lambda s=session, x=x: s.run(x)
+    variants["crop"] = lambda: warp(image, crop_matrix(box, crop.size, crop.margin), crop.size)
+    seconds = best(options.rounds, variants)
+
+    print(f"crop alone {seconds['crop'] * 1e3:.3f} ms")
+    print("| device | threads | precision | batch | ms per face | network, ms | relative to cpu | share of the peak |")
+    print("|---|---|---|---|---|---|---|---|")
+    for device, threads, precision, count in product(options.devices, options.threads, card.precisions, BATCHES):
+        key = f"{threads} {precision} {count}"
+        whole, net = (seconds[f"{device} {key} {part}"] / count for part in ("whole", "net"))
+        beside = net * count / seconds.get(f"cpu {key} net", float("nan"))
+        share = f"{macs / net / (peak_macs / seconds[f'{threads} peak']):.0%}"
+        share += " (of the fp32 peak)" if precision == "int8" else ""
+        row = (device, threads, precision, count, f"{whole * 1e3:.2f}", f"{net * 1e3:.2f}", f"{beside:.2f} x", share)
+        print("|", " | ".join(map(str, row)), "|")
+    peaks = ", ".join(
+        f"{peak_macs / seconds[f'{threads} peak'] / 1e9:.0f} with {threads}" for threads in options.threads
+    )
+    print(f"convolution peak on the CPU, G multiply-adds a second by threads: {peaks}")
+    print(f"peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    start_times()
 
 
 if __name__ == "__main__":

@@ -7,8 +7,11 @@ EXTRAS = {
     "report": "evaluation reports and .mat files",
     "video": "video",
     "openvino": "the OpenVINO engine",
+    "gpu": "NVIDIA GPUs",
 }
 """Extras of pyproject.toml, and the purpose of each."""
+GPU_REPAIR = "pip uninstall -y onnxruntime && pip install --force-reinstall --no-deps onnxruntime-gpu"
+"""Command that gives onnxruntime-gpu its files back, which those of onnxruntime overwrite."""
 
 
 class CanthusError(Exception):
@@ -65,5 +68,6 @@ def need(extra: str) -> ExtraMissingError:
         An error whose message gives the command that installs the extra.
     """
     torch = " torch==2.13.0" if extra in ("train", "export") else ""
-    command = f"pip install 'canthus[{extra}]'{torch}"
+    repair = f" && {GPU_REPAIR}" if extra == "gpu" else ""
+    command = f"pip install 'canthus[{extra}]'{torch}{repair}"
     return ExtraMissingError(f"more packages are needed for {EXTRAS[extra]}; install them with: {command}")

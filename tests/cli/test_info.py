@@ -23,7 +23,15 @@ def test_the_screen_shows_what_one_must_know(path: Path | None) -> None:
     result = run(*([path] if path else []))
     assert result.exit_code == 0, result.output
     card = Bundle.open(path).card
-    for words in (card.name, f"scheme {card.scheme}", card.paper, card.licence, *card.limits, "ONNX Runtime", "CPU"):
+    for words in (
+        card.name,
+        f"scheme {card.scheme}",
+        card.paper,
+        card.licence,
+        *card.limits,
+        "ONNX Runtime",
+        "devices: cpu",
+    ):
         assert words in result.output
     assert "hashes checked" in result.output
 

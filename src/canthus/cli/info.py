@@ -1,4 +1,4 @@
-"""`canthus info`: the card of a model bundle, and the engines of this installation."""
+"""`canthus info`: the card of a model bundle, and the devices of this installation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ def info(
 ) -> None:
     """Show the card of a model: system, training data, measured errors, licence and known limits.
 
-    Also checks the file against the hashes in its card, and lists the engines that can run it here.
+    Also checks the file against the hashes in its card, and lists the devices that can run it here.
 
     Example: canthus info models/local_global.canthus
     """
@@ -46,10 +46,10 @@ def _rows(bundle: "Bundle") -> dict[str, str]:
     """What the screen shows of a bundle, by title."""
     import onnxruntime
 
+    from canthus.runtime.session import installed
     from canthus.version import __version__
 
     card = bundle.card
-    engines = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
     return {
         "bundle": f"{bundle.path} ({bundle.path.stat().st_size / 2**20:.2f} MB, hashes checked)",
         "model": f"{card.name}: {card.points} points, scheme {card.scheme}, system {card.system}",
@@ -64,7 +64,7 @@ def _rows(bundle: "Bundle") -> dict[str, str]:
         "licence": card.licence,
         "limits": "\n".join(card.limits),
         "measured": "\n".join(map(_figures, card.measured)) or "nothing",
-        "canthus": f"{__version__}, ONNX Runtime {onnxruntime.__version__}: {engines}",
+        "canthus": f"{__version__}, ONNX Runtime {onnxruntime.__version__}, devices: {', '.join(installed())}",
     }
 
 
