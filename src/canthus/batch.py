@@ -5,6 +5,7 @@
 ...     summary = process_files(Pipeline.open(), files, folder)
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -12,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 
 from canthus.detect.given import BoxFile
-from canthus.errors import InputError
+from canthus.errors import InputError, ReadError
 from canthus.pipeline import Pipeline
 from canthus.reader.files import find
 from canthus.runtime.bundle import Bundle
@@ -54,13 +55,24 @@ def image_files(paths: Sequence[str], out: Path) -> list[Path]:
         paths: Files, folders and patterns, as for `canthus.reader.files.find`.
         out: Folder of the results.
 
+    Returns:
+        The files, sorted. Names that lead to no file are among them if others lead to one.
+
     Raises:
-        ReadError: a folder or a pattern leads to no image.
+        ReadError: a folder or a pattern leads to no image, or no name leads to a file.
     """
-    results = out.resolve()
-    folders = [Path(path).resolve() for path in paths]
+    results = _real(out)
+    folders = [_real(Path(path)) for path in paths]
     below = any(results.is_relative_to(folder) and results != folder for folder in folders)
-    return [file for file in find(paths) if not (below and file.resolve().is_relative_to(results))]
+    files = [file for file in find(paths) if not (below and _real(file).is_relative_to(results))]
+    if files and not any(map(os.path.exists, files)):
+        raise ReadError(f"{files[0]}: no such file or folder")
+    return files
+
+
+def _real(path: Path) -> Path:
+    """A path without symbolic links; one that leads in a circle stays as it is."""
+    return Path(os.path.realpath(path))
 
 
 def fingerprint(model: Path | None, files: Sequence[Path | None], options: Sequence[object]) -> str:
@@ -76,7 +88,7 @@ def fingerprint(model: Path | None, files: Sequence[Path | None], options: Seque
     """
     text = [__version__, Bundle.open(model).card.model_dump_json(), *map(str, options)]
     contents = [b"" if file is None or not file.is_file() else file.read_bytes() for file in files]
-    return sha256(b"\n".join(["\n".join(text).encode(), *contents])).hexdigest()[:16]
+    return sha256(b"\n".join([os.fsencode("\n".join(text)), *contents])).hexdigest()[:16]
 
 
 def process_files(

@@ -3,13 +3,16 @@
 Every file is complete or does not exist.
 """
 
+import errno
 import os
-from collections import Counter
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from stat import S_ISREG
 from types import TracebackType
 from typing import Self
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -18,10 +21,11 @@ from canthus.drawing import draw
 from canthus.errors import InputError, OutputError
 from canthus.formats.mat import check_installed
 from canthus.formats.record import Record
-from canthus.formats.table import dump
+from canthus.formats.table import FORMATS, dump
 from canthus.types import Faces, Floats, Image
-from canthus.work.files import replace_whole
+from canthus.work.files import clear_parts, replace_whole
 from canthus.work.journal import Entry, Journal, packed
+from canthus.work.names import names_of, result_names, text_of
 
 KINDS = ("json", "csv", "pts", "ljson", "npz", "mat")
 """Formats that results can be written in."""
@@ -30,9 +34,15 @@ PER_FACE = ("pts", "ljson")
 TABLES = {"csv": "faces.csv", "npz": "faces.npz", "mat": "faces.mat"}
 """Formats with one file for all images, and its name."""
 JOURNAL = ".canthus.jsonl"
+OVERLAY = ".jpg"
+"""Ending of overlays."""
 OVERLAY_SIDE, OVERLAY_FACE, OVERLAY_LIMIT = 640, 240, 1600
 """Overlays are enlarged by a whole number until the longer side of the image has 640 pixels and that of a typical face
 240, but for small faces to at most 1600 pixels."""
+ENDING = re.compile(r"\.json|\.jpg|_\d{1,9}\.(pts|ljson)")
+"""Endings of the results of one image; files with other endings are never removed."""
+NAMING = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+"""Errors of the system that concern the name of one file, so that the files of other images can be written."""
 QUALITY = 92
 """JPEG quality of overlays, 0..100."""
 
@@ -41,8 +51,10 @@ class ResultFolder:
     """Writes the results of images; a context manager.
 
     For an image a/b.jpg it writes a/b.json, one file per face (a/b_0.pts, a/b_1.pts, ...), and the overlay a/b.jpg;
-    where two images differ only in their extension, a/b.jpg.json and so on. On exit it writes the `TABLES` with the
+    where two images would share that name, a/b.jpg.json and so on [work.names]. On exit it writes the `TABLES` with the
     faces of all images. A journal records the finished images. Only one run at a time may write to a folder.
+
+    Nothing is written or removed outside the folder, and nothing is removed that no earlier run has written.
     """
 
     def __init__(
@@ -61,14 +73,14 @@ class ResultFolder:
         Args:
             folder: Folder of the results; it is created.
             files: Image files.
-            root: Folder that the paths of results are relative to.
+            root: Folder that the paths of results are relative to; it holds all image files.
             kinds: Formats, some of `KINDS`.
             overlay: Whether to draw the faces onto the images as well.
             settings: Settings that the results depend on besides the images; with others no image is `done`.
             resume: Whether to keep the results of an earlier run.
 
         Raises:
-            OutputError: a format is not known, or an overlay would replace an image.
+            OutputError: a format is not known, an image lies outside `root`, or an overlay would replace an image.
             ExtraMissingError: .mat files are wanted, and SciPy or h5py is not installed.
         """
         unknown = sorted(set(kinds) - set(KINDS))
@@ -79,8 +91,12 @@ class ResultFolder:
         self.folder, self.kinds, self.overlay, self.resume = folder, tuple(kinds), overlay, resume
         self.settings = " ".join([settings, *sorted(kinds), "overlay" * overlay])
         self._images = {file: Path(os.path.relpath(file, root)) for file in files}
-        self._stems = Counter(image.with_suffix("") for image in self._images.values())
+        if outside := [file for file, image in self._images.items() if ".." in image.parts]:
+            raise OutputError(f"{outside[0]}: lies outside {root}, the folder that results are relative to")
+        names = result_names(self._images.values())
+        self._names = {file: names[image] for file, image in self._images.items()}
         self._entries: dict[Path, Entry] = {}
+        self._inside: set[Path] = set()
         self._journal = Journal(folder / JOURNAL)
         self._open = ExitStack()
         if overlay:
@@ -88,29 +104,38 @@ class ResultFolder:
 
     def _spare_images(self) -> None:
         images = {os.path.realpath(file) for file in self._images}
-        for file in self._images:
-            target = self._target(file, ".jpg")
-            if os.path.realpath(self.folder / target) in images:
-                raise OutputError(
-                    f"{self.folder / target}: the overlay of {file} would replace an image; write to another folder"
-                )
+        for file, name in self._names.items():
+            target = self.folder / (name + OVERLAY)
+            if os.path.realpath(target) in images:
+                raise OutputError(f"{target}: the overlay of {file} would replace an image; write to another folder")
 
     def __enter__(self) -> Self:
         """Create the folder, remove incomplete files of a killed run, and open the journal.
 
         Raises:
-            OutputError: the folder cannot be written to.
+            OutputError: the folder cannot be written to, or holds files that canthus has not written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for part in list(self.folder.rglob(".*.part.*")):
-                part.unlink()
+            if not (self.folder / JOURNAL).exists():
+                self._spare_files()
+            for place in {(self.folder / name).parent for name in self._names.values()} | {self.folder}:
+                if self._is_inside(place):
+                    clear_parts(place)
         except OSError as error:
             raise OutputError(
                 f"{self.folder}: cannot be written to: {error.strerror or error}; choose another folder"
             ) from error
         self._open.enter_context(self._journal)
         return self
+
+    def _spare_files(self) -> None:
+        """Refuse a folder that no run has used, and where results would replace files."""
+        tables = (self.folder / TABLES[kind] for kind in self.kinds if kind in TABLES)
+        results = (self.folder / (name + ending) for name in self._names.values() for ending in self._endings(1))
+        for path in (*tables, *results):
+            if os.path.lexists(path):
+                raise OutputError(f"{path}: exists, and canthus did not write it; choose another folder, or remove it")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -127,14 +152,23 @@ class ResultFolder:
                 dump(self.folder / name, records if form == "csv" else faces)
 
     def done(self, file: Path) -> bool:
-        """True where an earlier run has written all results of an image file, which has not changed since."""
-        entry = self._journal.entries.get(self._images[file].as_posix())
-        if not self.resume or entry is None or entry.settings != self.settings or not file.is_file():
+        """True where an earlier run has written all results of an image file, and the image has not changed since.
+
+        An image with a result that is missing, or has become shorter, is not done.
+        """
+        entry, name = self._journal.entries.get(text_of(self._images[file])), self._names[file]
+        if not self.resume or entry is None or entry.settings != self.settings or entry.name != text_of(Path(name)):
             return False
-        whole = entry.stamp == _stamp(file) and all((self.folder / name).is_file() for name in entry.files)
-        if whole:
-            self._entries[file] = entry
-        return whole
+        if (
+            entry.stamp != _stamp(file)
+            or not file.is_file()
+            or set(entry.files) != set(self._endings(len(entry.faces)))
+        ):
+            return False
+        if any(_size(self.folder / (name + ending)) < size for ending, (size, _) in entry.files.items()):
+            return False
+        self._entries[file] = entry
+        return True
 
     def write(self, file: Path, image: Image, faces: Faces) -> None:
         """Write the results of one image.
@@ -146,35 +180,90 @@ class ResultFolder:
 
         Raises:
             OutputError: a file cannot be written.
-            InputError: the image is too large for an overlay.
+            InputError: the image is too large for an overlay, the system refuses the names of its results, or a
+                symbolic link leads out of the folder.
         """
-        shown, size = self._images[file].as_posix(), (image.shape[1], image.shape[0])
-        files = []
-        if self.overlay:
-            files.append(self._target(file, ".jpg"))
-            write_jpeg(self.folder / files[-1], overlay_of(image, faces))
+        shown, name, size = text_of(self._images[file]), self._names[file], (image.shape[1], image.shape[0])
+        place = (self.folder / name).parent
+        if not self._is_inside(place):
+            raise InputError(f"{file}: {place} leads out of {self.folder} by a symbolic link; remove the link")
+        paths = {ending: self.folder / (name + ending) for ending in self._endings(len(faces))}
         records = _records(shown, size, faces)
-        results: dict[str, list[Record]] = {}
-        if "json" in self.kinds:
-            results[self._target(file, ".json")] = records
-        for kind in PER_FACE:
-            if kind in self.kinds:
-                results |= {self._target(file, f"_{number}.{kind}"): [records[number]] for number in range(len(faces))}
-        for target, some in results.items():
-            dump(self.folder / target, some)
-        files += results
-        before = self._journal.entries.get(shown)
-        for stale in set(before.files if before else ()) - set(files):
-            (self.folder / stale).unlink(missing_ok=True)
-        entry = Entry(shown, _stamp(file), self.settings, tuple(files), size, faces.scheme, packed(faces))
-        self._journal.add(entry)
+        with _blame(file):
+            for ending, path in paths.items():
+                if ending == OVERLAY:
+                    write_jpeg(path, overlay_of(image, faces), sync=False)
+                    continue
+                some = records if ending == ".json" else [records[int(path.stem.rpartition("_")[2])]]
+                with replace_whole(path, sync=False) as part:
+                    FORMATS[path.suffix].dump(part, some)
+        try:
+            self._remove_stale(file, set(paths.values()))
+            files = {ending: _mark(path) for ending, path in paths.items()}
+        except OSError as error:
+            raise OutputError(f"{place}: cannot be written to: {error.strerror or error}") from error
+        label = text_of(Path(name))
+        entry = Entry(shown, _stamp(file), self.settings, label, files, size, faces.scheme, packed(faces))
+        self._journal.add(entry, list(paths.values()))
         self._entries[file] = entry
 
-    def _target(self, file: Path, ending: str) -> str:
-        """Path of a result relative to the folder."""
-        image = self._images[file]
-        stem = image.with_suffix("")
-        return (stem if self._stems[stem] == 1 else image).as_posix() + ending
+    def _endings(self, faces: int) -> list[str]:
+        """Endings of the results of an image with so many faces; first the overlay, which may fail."""
+        shared = [OVERLAY] * self.overlay + [".json"] * ("json" in self.kinds)
+        return shared + [f"_{face}.{kind}" for kind in PER_FACE if kind in self.kinds for face in range(faces)]
+
+    def _is_inside(self, place: Path) -> bool:
+        """Whether a folder lies in that of the results when all symbolic links are resolved."""
+        if place not in self._inside:
+            if not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(self.folder)):
+                return False
+            self._inside.add(place)
+        return True
+
+    def _remove_stale(self, file: Path, kept: Collection[Path]) -> None:
+        """Remove what earlier runs wrote for an image, or under the name of its results, and nobody has changed.
+
+        The journal, which may be forged, gives no paths: it says which of the possible names of this image the results
+        had, and their endings.
+        """
+        names = {text_of(Path(name)): name for name in names_of(self._images[file])}
+        owner = self._journal.owner(text_of(Path(self._names[file])))
+        for entry in (owner, self._journal.entries.get(text_of(self._images[file]))):
+            if entry is None or entry.name not in names:
+                continue
+            for ending, mark in entry.files.items():
+                path = self.folder / (names[entry.name] + ending)
+                if path in kept or not ENDING.fullmatch(ending) or not self._is_inside(path.parent):
+                    continue
+                if _size(path) == mark[0] and _mark(path) == mark:
+                    path.unlink()
+
+
+@contextmanager
+def _blame(file: Path) -> Iterator[None]:
+    """Makes an error of the system that the name of an image has caused an error of that image alone."""
+    try:
+        yield
+    except OutputError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in NAMING:
+            raise InputError(f"{file}: its results cannot have its name: {cause.strerror}; rename it") from error
+        raise
+
+
+def _size(path: Path) -> int:
+    """Size of a file in bytes; -1 where there is no file, or only a link."""
+    try:
+        state = path.lstat()
+    except OSError:
+        return -1
+    return state.st_size if S_ISREG(state.st_mode) else -1
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    """Size and checksum of a file."""
+    data = path.read_bytes()
+    return len(data), crc32(data)
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -227,8 +316,13 @@ def overlay_of(image: Image, faces: Faces) -> Image:
     return draw(image, faces, zoom=max(1, zoom))
 
 
-def write_jpeg(path: Path, image: Image) -> None:
-    """Write an image (H, W, 3) as JPEG.
+def write_jpeg(path: Path, image: Image, sync: bool = True) -> None:
+    """Write an image as JPEG.
+
+    Args:
+        path: The file.
+        image: The image. Shape (H, W, 3).
+        sync: Whether the file is forced to the disk.
 
     Raises:
         OutputError: the file cannot be written.
@@ -237,5 +331,5 @@ def write_jpeg(path: Path, image: Image) -> None:
     if max(image.shape[:2]) > 65500:
         raise InputError(f"{path}: {image.shape[1]} x {image.shape[0]} pixels do not fit into a JPEG; draw no overlays")
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    with replace_whole(path) as part:
+    with replace_whole(path, sync) as part:
         part.write_bytes(data.tobytes())

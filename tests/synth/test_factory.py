@@ -12,6 +12,7 @@ from canthus.synth.factory import CHUNK, Summary, produce
 from canthus.synth.occlusion.covered import Copies
 from canthus.synth.turn.profile import ProfileOptions
 from canthus.synth.turn.turned import Views
+from canthus.work.files import part_of
 
 OPTIONS = ProfileOptions(size=64, spacing=6)
 
@@ -80,7 +81,7 @@ def test_a_killed_run_goes_on(run, order, tmp_path):
     first = list(out.rglob("*.jpg"))
     assert 0 < len(first) <= CHUNK and not (out / "index.npz").exists()
     times = {path: path.stat().st_mtime_ns for path in first}
-    (out / "images" / ".000099.part.jpg").write_bytes(b"half")
+    part_of(out / "images" / "000099.jpg").write_bytes(b"half")
     assert produce(order, out) == run[1]
     assert {path: path.stat().st_mtime_ns for path in first} == times
     assert contents(out) == contents(run[0])

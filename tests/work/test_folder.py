@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from canthus.errors import InputError, OutputError
+from canthus.work.files import part_of
 from canthus.work.folder import claim, digest, megabytes
 
 
@@ -26,15 +27,30 @@ def test_damaged_settings_are_named(tmp_path: Path, text: str) -> None:
 
 
 def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".run.part.json").write_text("{")
+    part_of(tmp_path / "run.json").write_text("{")
     claim(tmp_path, {})
-    (tmp_path / ".001.part" / "annot").mkdir(parents=True)
-    (tmp_path / ".001.part" / "annot" / ".000001.part.pts").write_text("half")
+    folder = part_of(tmp_path / "001") / "annot"
+    folder.mkdir(parents=True)
+    part_of(folder / "000001.pts").write_text("half")
     (tmp_path / "images").mkdir()
-    (tmp_path / "images" / ".1.part.jpg").write_text("half")
+    part_of(tmp_path / "images" / "1.jpg").write_text("half")
     (tmp_path / "images" / "1.jpg").write_text("whole")
+    (tmp_path / "images" / ".mine.part.jpg").write_text("a file of the user's own")
     claim(tmp_path, {})
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["1.jpg", "images", "run.json"]
+    left = [".mine.part.jpg", "1.jpg", "images", "run.json"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == left
+
+
+def test_what_a_link_leads_to_is_not_removed(tmp_path: Path) -> None:
+    run, other = tmp_path / "run", tmp_path / "other"
+    claim(run, {})
+    for folder in (other, other / part_of(Path("a")), other / "b"):
+        folder.mkdir()
+        part_of(folder / "c.json").write_text("made by another run")
+    (run / "linked").symlink_to(other)
+    (run / part_of(Path("a"))).symlink_to(other / part_of(Path("a")))
+    claim(run, {})
+    assert len([path for path in other.rglob("*") if path.is_file()]) == 3
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """The command line: one module per verb, which imports what it needs when it runs.
 
 Exit codes: 0 all done; 1 some inputs failed and are listed at the end; 2 wrong usage; 3 nothing could be done;
-130 interrupted.
+130 interrupted (Ctrl-C); 143 terminated (SIGTERM).
 """
 
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -16,9 +17,11 @@ from canthus.cli.evaluate import evaluate
 from canthus.cli.export import export
 from canthus.cli.info import info
 from canthus.cli.recipes import recipes
+from canthus.cli.stop import CODES, signals_end
 from canthus.cli.synth import app as synth
 from canthus.cli.train import train
 from canthus.errors import CanthusError
+from canthus.work.names import printable
 
 app = typer.Typer(
     name="canthus",
@@ -50,11 +53,16 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 def main() -> None:
     """Run the command line; an error of canthus becomes one message on standard error and exit code 3."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
-        app()
+        with signals_end():
+            app()
     except CanthusError as error:
-        print(f"canthus: {error}", file=sys.stderr)
+        print(printable(f"canthus: {error}"), file=sys.stderr)
         sys.exit(3)
-    except KeyboardInterrupt:
-        print("canthus: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as leave:
+        if leave.code in CODES:
+            print(f"canthus: {CODES[leave.code]}", file=sys.stderr)
+        raise

@@ -1,5 +1,6 @@
 """`canthus detect`: landmarks of the faces in image files."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -119,7 +120,7 @@ def detect(
     Example: canthus detect examples/astronaut.jpg -o out --format json,csv --overlay
 
     Exit codes: 0 all done; 1 some images failed and are listed; 2 wrong usage; 3 nothing done;
-    130 interrupted.
+    130 interrupted; 143 terminated.
     """
     import cv2
     from rich.console import Console
@@ -136,7 +137,7 @@ def detect(
     options = _detector_options(name, {**asked, "overlap": overlap, "max_side": max_side})
     if boxes_columns and boxes is None:
         raise typer.BadParameter("names the columns of a file that --boxes gives", param_hint="--boxes-columns")
-    if overlay and out.resolve() in {Path(path).resolve() for path in paths}:
+    if overlay and os.path.realpath(out) in map(os.path.realpath, paths):
         raise typer.BadParameter("overlays and the images they show need different folders", param_hint="--out")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # canthus itself says what is wrong with a file
     cv2.setNumThreads(threads or -1)
@@ -202,6 +203,9 @@ def _run(
 def _show(summary: "Summary", console: "Console", out: Path) -> None:
     """Print the counts of a run and every failure."""
     from rich.table import Table
+    from rich.text import Text
+
+    from canthus.work.names import printable
 
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     rows = {
@@ -209,11 +213,11 @@ def _show(summary: "Summary", console: "Console", out: Path) -> None:
         "faces": f"{summary.faces}" + f"; no face in {summary.faceless} images" * bool(summary.faceless),
         "time": f"{summary.seconds:.1f} s, {summary.rate}",
         "results": str(out),
-        "failed": f"[red]{len(summary.failures)} images" if summary.failures else "",
+        "failed": f"{len(summary.failures)} images" if summary.failures else "",
     }
     for name, value in rows.items():
         if value:
-            table.add_row(f"[bold]{name}", value)
+            table.add_row(Text(name, "bold"), Text(value, "red" if name == "failed" else ""))
     console.print(table)
     for failure in summary.failures:
-        console.print(f"  {failure}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  {printable(failure)}", markup=False, highlight=False, soft_wrap=True)

@@ -148,13 +148,14 @@ def evaluate(
 
 def _list_protocols() -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table as Grid
 
     from canthus.evaluate.protocol import PROTOCOLS
 
     grid = Grid("protocol", "what it means", "source", box=None, padding=(0, 2, 0, 0))
     for protocol in PROTOCOLS.values():
-        grid.add_row(f"[bold]{protocol.name}", str(protocol), protocol.source)
+        grid.add_row(f"[bold]{protocol.name}", escape(str(protocol)), escape(protocol.source))
     Console().print(grid)
 
 

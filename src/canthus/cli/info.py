@@ -24,6 +24,7 @@ def info(
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from canthus.runtime.bundle import Bundle
 
@@ -38,7 +39,7 @@ def info(
         return
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in _rows(bundle).items():
-        table.add_row(f"[bold]{name}", value)
+        table.add_row(Text(name, "bold"), Text(value))
     Console().print(table)
 
 

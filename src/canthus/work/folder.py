@@ -1,14 +1,13 @@
 """The folder of a run: claimed with the settings that its result depends on, so that no other run writes into it."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from canthus.errors import InputError, OutputError
-from canthus.work.files import replace_whole
+from canthus.work.files import clear_parts, part_of, replace_whole
 
 SETTINGS, INDEX, SHEET = "run.json", "index.npz", "sheet.png"
 """Names of the files of a run: its settings, its results, its contact sheet."""
@@ -32,11 +31,8 @@ def claim(folder: Path, settings: Mapping[str, Any], name: str = SETTINGS) -> No
     try:
         if path.is_file():
             _check_same(path, json.loads(text))
-            for part in list(folder.glob(".*.part")):
-                shutil.rmtree(part)
-            for part in list(folder.rglob(".*.part.*")):
-                part.unlink()
-        elif folder.exists() and any(item.name != f".{path.stem}.part{path.suffix}" for item in folder.iterdir()):
+            clear_parts(folder, below=True)
+        elif folder.exists() and any(item != part_of(path) for item in folder.iterdir()):
             raise OutputError(f"{folder}: is not empty and holds no run ({name} is missing); choose another folder")
         else:
             with replace_whole(path) as part:

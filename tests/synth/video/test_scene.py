@@ -13,6 +13,7 @@ from canthus.errors import InputError, OutputError, SchemeError, ShapeError
 from canthus.formats.table import load
 from canthus.synth.video import scene as module
 from canthus.synth.video.scene import FASTEST, FPS, SceneJob, drift, random_motion, scene, write_scene
+from canthus.work.files import part_of
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_whole_sequence_is_left_and_another_refused(job, tmp_path):
 
 
 def test_what_a_killed_run_left_is_made_anew(job, tmp_path):
-    left = tmp_path / ".one.part" / "annot"
+    left = part_of(tmp_path / "one") / "annot"
     left.mkdir(parents=True)
     (left / "000099.pts").write_text("half")
     assert write_scene(job, tmp_path, "one", seed=3)

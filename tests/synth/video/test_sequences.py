@@ -13,6 +13,7 @@ from canthus.geometry.pose import rotation
 from canthus.synth.sheet import SIDE
 from canthus.synth.video.scene import SceneJob, scene
 from canthus.synth.video.sequences import Sequences, produce_sequences
+from canthus.work.files import part_of
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +102,8 @@ def test_a_killed_run_goes_on(run, order, tmp_path):
         produce_sequences(order, out, tick=kill)
     assert sorted(path.name for path in out.iterdir()) == ["001", "run.json"]
     before = (out / "001" / "vid.avi").stat().st_mtime_ns
-    (out / ".002.part" / "annot").mkdir(parents=True)
-    (out / ".002.part" / "annot" / "000001.pts").write_text("half")
+    (part_of(out / "002") / "annot").mkdir(parents=True)
+    (part_of(out / "002") / "annot" / "000001.pts").write_text("half")
     assert len(open_set("300vw:videos", tmp_path, "synth")) == 4
     ticks = []
     produce_sequences(order, out, tick=ticks.append)

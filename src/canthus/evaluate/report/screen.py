@@ -1,4 +1,7 @@
-"""A study, or a comparison, as tables on a terminal."""
+"""A study, or a comparison, as tables on a terminal.
+
+Names of files and models are printed as they are: square brackets in them are no markup.
+"""
 
 from collections.abc import Sequence
 
@@ -57,7 +60,7 @@ def show_comparison(found: Comparison, names: tuple[str, str], console: Console)
         better = ("A" if row.difference < 0 else "B") if row.decided else "-"
         numbers = (f"{100 * row.a:.3f}", f"{100 * row.b:.3f}", f"{100 * row.difference:+.3f}")
         interval = f"{100 * row.low:+.3f} .. {100 * row.high:+.3f}"
-        grid.add_row(row.name.replace("_", " "), *numbers, interval, f"{100 * row.wins:.1f} %", better)
+        grid.add_row(escape(row.name.replace("_", " ")), *numbers, interval, f"{100 * row.wins:.1f} %", better)
     console.print(grid)
 
 
@@ -73,7 +76,7 @@ def _systems(study: Study, source: str) -> Table:
     for paper in study.published if source == study.sources[0] else ():
         known = {"NME": paper.nme, "AUC": paper.auc, "failures": paper.failure_rate}
         figures = [percent(known.get(name)) for name in shown]
-        rows.append([f"{paper.system}, published{' (doubtful)' if paper.doubt else ''}", *figures])
+        rows.append([f"{escape(paper.system)}, published{' (doubtful)' if paper.doubt else ''}", *figures])
     boxes = f", {source} boxes" if source else ""
     return _grid(f"{study.result.faces} faces{boxes}", [f"{name} %" for name in shown], rows)
 

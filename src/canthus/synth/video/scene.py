@@ -44,6 +44,7 @@ from canthus.synth.video.render import (
 )
 from canthus.synth.video.skin import random_person
 from canthus.types import Image
+from canthus.work.files import part_of, sync_all
 
 Doubles = NDArray[np.float64]
 
@@ -164,7 +165,8 @@ def write_scene(job: SceneJob, folder: Path, name: str, seed: int) -> bool:
         InputError: the model or a background cannot be read.
         OutputError: it cannot be written, or the folder holds another sequence.
     """
-    target, part = folder / name, folder / f".{name}.part"
+    target = folder / name
+    part = part_of(target)
     if target.exists():
         _same(job, target, seed)
         return False
@@ -174,6 +176,7 @@ def write_scene(job: SceneJob, folder: Path, name: str, seed: int) -> bool:
         shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
         (part / "annot").mkdir(parents=True)
         _write(job, model, part, seed)
+        sync_all([part / VIDEO, part / TRUTH])
         part.replace(target)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}; choose another place") from error
