@@ -1,4 +1,8 @@
+import errno
 import json
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +18,6 @@ from canthus.train.landmarks.loader import Stream
 from canthus.train.landmarks.pool import load_pool
 from canthus.train.landmarks.system import load_trained
 from canthus.train.recipe import Recipe, Start
-
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +52,75 @@ def test_a_run_that_is_killed_has_a_card(run: Path, drawn: Path, tiny: Recipe, t
     after = load_trained(tmp_path / "last.ckpt")[1]
     assert [session.first_step for session in after.sessions] == [0, 15]
     assert after.sessions[0].minutes is None and after.sessions[1].minutes is not None
+
+
+def values_of(path: Path) -> dict[str, object]:
+    """All that a checkpoint holds, by its place in it, but paths and the counters of Lightning's loops."""
+
+    def flat(value: object, place: str) -> Iterator[tuple[str, object]]:
+        if isinstance(value, dict | list | tuple):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, inner in items:
+                yield from flat(inner, f"{place}/{str(key).replace(str(path.parent), '')}")
+        else:
+            yield place, value.tolist() if isinstance(value, torch.Tensor) else value
+
+    found = flat(torch.load(path, weights_only=True), "")
+    return {at: value for at, value in found if not isinstance(value, str) and not at.startswith("/loops")}
+
+
+@pytest.mark.parametrize(("number", "at"), [(signal.SIGTERM, 1), (signal.SIGINT, 4)])
+def test_a_signal_loses_nothing(
+    number: signal.Signals, at: int, drawn: Path, tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The step ends, a checkpoint and a card are there; the resumed run is the same, also in its best checkpoint.
+
+    After step 4, the second validation is due.
+    """
+
+    def send(step: int) -> None:
+        if step == at:
+            os.kill(os.getpid(), number)
+
+    short = tiny.model_copy(update={"steps": 6, "validate_every": 2})
+    stopped, whole, handlers = tmp_path / "stopped", tmp_path / "whole", [signal.getsignal(each) for each in (2, 15)]
+    with pytest.raises(SystemExit) as leave:
+        fit(short, drawn, stopped, watch=send)
+    assert leave.value.code == 128 + number
+    assert [signal.getsignal(each) for each in (2, 15)] == handlers
+    trained, card = load_trained(stopped / "last.ckpt")
+    assert (trained.scheme, card.sessions[-1].minutes) == ("68", None)
+    assert torch.load(stopped / "last.ckpt", weights_only=True)["global_step"] == at
+    fit(short, drawn, stopped, resume=True)
+    assert "step 6 of 6: loss " in capsys.readouterr().err
+    fit(short, drawn, whole, watch=lambda step: None)
+    for name in ("last.ckpt", "best.ckpt"):
+        assert values_of(stopped / name) == values_of(whole / name)
+
+
+def test_a_recipe_for_a_gpu_without_one(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(InputError, match=r"tiny trains on a GPU, and torch finds none; add --set accelerator=cpu"):
+        fit(tiny.model_copy(update={"accelerator": "cuda"}), drawn, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    drawn: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(step: int) -> None:
+        if step == 2:
+            monkeypatch.setattr(Path, "write_bytes", full)
+
+    def full(path: Path, content: bytes) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputError, match=r"\.ckpt: cannot be written: No space left on device"):
+        fit(tiny.model_copy(update={"steps": 4, "validate_every": 1}), drawn, tmp_path, watch=fill)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 1
+    assert {path.name for path in tmp_path.iterdir() if path.suffix == ".ckpt"} == {"best.ckpt", "last.ckpt"}
 
 
 def test_a_checkpoint_cannot_run_code(run: Path, tmp_path: Path) -> None:

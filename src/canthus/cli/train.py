@@ -1,11 +1,13 @@
 """`canthus train`: from recipes to checkpoints."""
 
+import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,6 +34,8 @@ def train(
     Writes best.ckpt (lowest validation error), last.ckpt, card.json, and logs for TensorBoard
     (tensorboard --logdir runs); a recipe of several stages has a folder for each.
 
+    Ctrl-C and SIGTERM end a run after its current step, with a checkpoint from which --resume continues.
+
     Example: canthus train default --root data --set steps=2000 --out runs/short
     """
     from canthus.errors import DataError, need
@@ -44,6 +48,8 @@ def train(
         raise need("train") from error
     path = find(recipe)
     stages = load_stages(path, out or Path("runs") / path.stem, override or [])
+    for name in ("lightning.pytorch", "lightning.fabric"):  # what they report is of no use here
+        logging.getLogger(name).setLevel(logging.WARNING)
     if root is None:
         raise DataError(NO_ROOT)
     if stage is not None and stage > len(stages):
@@ -59,13 +65,31 @@ def train(
 
 
 def _one_by_one(stages: "Sequence[Stage]", resume: bool) -> None:
-    """Train each stage by this command again, since a run may start further processes; stop at the first failure."""
+    """Train each stage by this command again, since a run may start further processes; stop at the first failure.
+
+    A signal is handed on, once: the run writes its checkpoint before it ends.
+    """
     from canthus.train.run_card import is_finished
 
     for number, stage in enumerate(stages, 1):
         if resume and is_finished(stage.folder):
             continue
         command = [sys.executable, "-m", "canthus", *sys.argv[1:], "--stage", str(number)]
-        code = subprocess.run(command, check=False).returncode
+        code = _run(command)
         if code:
-            raise typer.Exit(code)
+            raise typer.Exit(code if code > 0 else 128 - code)
+
+
+def _run(command: Sequence[str]) -> int:
+    """Exit code of a command, which receives the signals that this process receives."""
+    apart: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}  # or Ctrl-C would reach it twice
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with subprocess.Popen(command, **apart) as process:
+        try:
+            for number, handler in before.items():
+                if handler is not signal.SIG_IGN:
+                    signal.signal(number, lambda number, frame: process.send_signal(number))
+            return process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -3,14 +3,16 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import cv2
 import lightning
 import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
@@ -23,7 +25,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from canthus.errors import OutputError
+from canthus.errors import InputError, OutputError
 from canthus.runtime.bundle import pack_arrays
 from canthus.train.checkpoint import read_checkpoint
 from canthus.train.detection.job import detector, face_score
@@ -31,8 +33,10 @@ from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.job import Job, Post
 from canthus.train.landmarks.job import landmarks
 from canthus.train.landmarks.system import ARRAYS
+from canthus.train.progress import StepBar, without_known_warnings
 from canthus.train.recipe import Recipe, Run, cores
 from canthus.train.run_card import CARD, RunCard, Session, commit
+from canthus.train.stop import StopOnSignal
 from canthus.work.files import replace_whole
 
 JOBS: dict[type[Run], Callable[[Any, Post], Job]] = {
@@ -41,6 +45,7 @@ JOBS: dict[type[Run], Callable[[Any, Post], Job]] = {
     Recipe: landmarks,
 }
 """What makes a run ready for training, by the kind of its recipe."""
+_CPU = "add --set accelerator=cpu --set workers=0 to train on the CPU, which takes many times as long"
 PAUSE = timedelta(days=30)
 """Time that a process of a run waits for another one; long, since a signal may stop the processes for a while."""
 
@@ -70,8 +75,12 @@ def fit(
 
     Raises:
         DataError: a set is missing or incomplete.
+        InputError: the recipe needs a GPU, and there is none.
         OutputError: `out` already holds a run and `resume` is not set, or cannot be written.
+        SystemExit: SIGINT or SIGTERM has stopped the run; its step was finished and `last.ckpt` written.
     """
+    if recipe.accelerator == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"the recipe {recipe.name} trains on a GPU, and torch finds none; {_CPU}")
     worker = int(os.environ.get("LOCAL_RANK", "0"))
     last = _open_folder(out, resume, worker)
     resuming = resume and last.exists()
@@ -84,15 +93,15 @@ def fit(
     job = next(make for kind, make in JOBS.items() if isinstance(recipe, kind))(recipe, Post(root, out, worker, first))
     card = _started(recipe, job, root, out, first) if worker == 0 else None
     best = ModelCheckpoint(out, "best", monitor=job.monitor, mode=job.mode, enable_version_counter=False)
-    trainer = _trainer(recipe, job, out, best, watch)
+    stop = StopOnSignal(last)
+    trainer = _trainer(recipe, job, out, [best, stop], watch)
     batches = DataLoader(
         job.stream, batch_size=None, num_workers=recipe.workers, pin_memory=recipe.accelerator == "cuda"
     )
     once = DataLoader(_Once(), batch_size=None)
     started = time.time()
-    trainer.fit(job.task, batches, once, ckpt_path=str(last) if resuming else None, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    with stop.guarding(trainer), without_known_warnings():
+        trainer.fit(job.task, batches, once, ckpt_path=str(last) if resuming else None, weights_only=True)
     if card is not None:
         _ended(card, out, (time.time() - started) / 60, trainer.callback_metrics)
     return Path(best.best_model_path or last)
@@ -117,17 +126,17 @@ def _open_folder(out: Path, resume: bool, worker: int) -> Path:
 
 
 def _trainer(
-    recipe: Run, job: Job, out: Path, best: Callback, watch: Callable[[int], None] | None
+    recipe: Run, job: Job, out: Path, ends: Sequence[Callback], watch: Callable[[int], None] | None
 ) -> lightning.Trainer:
     callbacks: list[Any] = [
         EMAWeightAveraging(decay=recipe.optimiser.ema),
-        best,
         ModelCheckpoint(out, "last", every_n_train_steps=recipe.validate_every, enable_version_counter=False),
         LearningRateMonitor("step"),
         *job.callbacks,
+        StepBar() if watch is None else _Watch(watch),
+        _WholeValidations(),
+        *ends,
     ]
-    if watch is not None:
-        callbacks.append(_Watch(watch))
     if recipe.patience:
         callbacks.append(EarlyStopping(job.monitor, patience=recipe.patience, mode=job.mode))
     return lightning.Trainer(
@@ -145,7 +154,8 @@ def _trainer(
         callbacks=callbacks,
         logger=TensorBoardLogger(out, name="", version=""),
         enable_model_summary=False,
-        enable_progress_bar=watch is None,
+        enable_progress_bar=False,
+        plugins=[_WholeCheckpoints()],
     )
 
 
@@ -173,6 +183,36 @@ def _ended(card: RunCard, out: Path, minutes: float, metrics: Mapping[str, Any])
     card.sessions[-1].minutes = minutes
     card.sessions[-1].last = {name: float(value) for name, value in metrics.items() if name.startswith("val")}
     card.write(out)
+
+
+class _WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are complete or do not exist, also after a crash."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        content = BytesIO()
+        torch.save(checkpoint, content)
+        with replace_whole(Path(path)) as part:
+            part.write_bytes(content.getbuffer())
+
+
+class _WholeValidations(Callback):
+    """Lets a resumed run repeat the validation that was due when its checkpoint was written.
+
+    Lightning would leave it out, and the best checkpoint with it, unless it finds a validation that was interrupted.
+    """
+
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let the checkpoint say that a validation was interrupted in its only batch."""
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+        nothing = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
+        progress["current"], progress["total"] = nothing, {**nothing, "ready": 1, "started": 1}
 
 
 class _Watch(Callback):
