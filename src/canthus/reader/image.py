@@ -12,6 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image as Picture
+from PIL.Image import fromarray, new
 from PIL.ImageFile import ImageFile
 
 from canthus.errors import CanthusError, ReadError
@@ -104,7 +106,7 @@ def _by_opencv(data: bytes, image: ImageFile, kind: str) -> Image:
         elif strip.shape[2] == 3:
             cv2.cvtColor(strip, cv2.COLOR_BGR2RGB, dst=pixels[rows])
         else:
-            pixels[rows] = _on_white(cv2.cvtColor(strip, cv2.COLOR_BGRA2RGBA))
+            pixels[rows] = _on_white(fromarray(cv2.cvtColor(strip, cv2.COLOR_BGRA2RGBA)))
     return pixels
 
 
@@ -120,7 +122,7 @@ def _by_pillow(image: ImageFile) -> Image:
         if strip.mode.startswith("I;16"):
             pixels[rows] = _eight_bits(np.asarray(strip).astype(np.uint16))[..., None]
         elif strip.has_transparency_data:
-            pixels[rows] = _on_white(np.asarray(strip.convert("RGBA")))
+            pixels[rows] = _on_white(strip.convert("RGBA"))
         else:
             pixels[rows] = np.asarray(strip.convert("RGB"))
     return pixels
@@ -141,13 +143,11 @@ def _eight_bits(samples: NDArray[Any]) -> NDArray[Any]:
     return samples
 
 
-def _on_white(image: NDArray[Any]) -> Image:
-    """RGBA (H, W, 4) blended with white. Shape (H, W, 3)."""
-    colours, alpha = image[..., :3], image[..., 3:]
-    if alpha.min() == 255:
-        return colours
-    opaque = alpha.astype(np.uint16)
-    return ((colours * opaque + 255 * (255 - opaque) + 127) // 255).astype(np.uint8)
+def _on_white(image: Picture) -> Image:
+    """RGBA blended with white. Shape (H, W, 3)."""
+    white = new("RGB", image.size, "white")
+    white.paste(image, mask=image)
+    return np.asarray(white)
 
 
 def _upright(image: Image, orientation: int) -> Image:
