@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from canthus.errors import ReadError
-from canthus.reader.files import find
+from canthus.reader.files import find, skipped
 
 
 @pytest.fixture
@@ -42,3 +42,17 @@ def test_find_says_where_no_image_is(place: str, tree: Path) -> None:
     (tree / "empty").mkdir()
     with pytest.raises(ReadError, match=r"no image found; canthus looks for \.apng"):
         find([tree, f"{tree}/{place}"])
+
+
+def test_files_that_are_skipped_in_folders_are_counted(tree: Path) -> None:
+    (tree / "out").mkdir()
+    for name in ["out/a.json", "b.MOV", "README", "e.heic", "f.avif"]:
+        (tree / name).write_bytes(b"")
+    assert skipped([tree, f"{tree}/*", tree / "b.jpg"], tree / "out") == {
+        ".txt": 1,
+        "hidden": 2,
+        ".mov": 1,
+        "no extension": 1,
+    }
+    assert skipped([tree])[".json"] == 1
+    assert {tree / "e.heic", tree / "f.avif"} <= set(find([tree]))

@@ -8,6 +8,8 @@ import typer
 from canthus.cli.options import IN_PACKAGE, MODEL, Depth, ModelFile, Precision, Threads
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from rich.console import Console
 
     from canthus.batch import Summary
@@ -121,6 +123,8 @@ def detect(
     Exit codes: 0 all done; 1 some images failed and are listed; 2 wrong usage; 3 nothing done;
     130 interrupted.
     """
+    import warnings
+
     import cv2
     from rich.console import Console
 
@@ -128,7 +132,7 @@ def detect(
     from canthus.detect.detector import DEFAULT
     from canthus.detect.given import BoxFile
     from canthus.pipeline import Pipeline
-    from canthus.reader.files import root_of
+    from canthus.reader.files import root_of, skipped
     from canthus.writer import ResultFolder
 
     chosen, name = _kinds(kinds), detector or DEFAULT
@@ -139,6 +143,7 @@ def detect(
     if overlay and out.resolve() in {Path(path).resolve() for path in paths}:
         raise typer.BadParameter("overlays and the images they show need different folders", param_hint="--out")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # canthus itself says what is wrong with a file
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     cv2.setNumThreads(threads or -1)
     files = image_files(paths, out)
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
@@ -150,6 +155,7 @@ def detect(
     with sink:
         summary = _run(pipeline, files, sink, given, console)
     _show(summary, console, out)
+    _show_skipped(skipped(paths, out), console)
     if summary.failures:
         raise typer.Exit(1)
 
@@ -197,6 +203,14 @@ def _run(
             bar.update(task, completed=finished, rate=summary.rate)
 
         return process_files(pipeline, files, sink, boxes, progress)
+
+
+def _show_skipped(counts: "Counter[str]", console: "Console") -> None:
+    """Print how many files in the folders are not images, by extension."""
+    if counts:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in counts.most_common())
+        text = f"{counts.total()} files in the folders are not images and were skipped: {kinds}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _show(summary: "Summary", console: "Console", out: Path) -> None:
