@@ -141,7 +141,7 @@ def test_limit_is_the_number_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse.MAX_PIXELS == 178_000_000
     monkeypatch.setattr(parse, "MAX_PIXELS", 41 * 30)
     assert decode(encoded(Pillow.new("RGB", (41, 30)), "PNG"), "x").shape == (30, 41, 3)
-    with pytest.raises(ReadError, match="42 x 30 pixels are more than 1,230, the limit for a PNG file; shrink"):
+    with pytest.raises(ReadError, match="42 x 30 pixels are more than 1,230, the limit for PNG files; shrink"):
         decode(encoded(Pillow.new("RGB", (42, 30)), "PNG"), "x")
 
 
@@ -149,7 +149,7 @@ def test_limit_depends_on_the_memory_that_a_kind_takes(monkeypatch: pytest.Monke
     monkeypatch.setattr(parse, "MAX_MEMORY", 12 * 100)
     image = Pillow.new("RGB", (12, 10))
     assert decode(encoded(image, "JPEG"), "x").shape == (10, 12, 3)
-    with pytest.raises(ReadError, match="more than 100, the limit for a progressive JPEG file"):
+    with pytest.raises(ReadError, match="more than 100, the limit for progressive JPEG files"):
         decode(encoded(image, "JPEG", progressive=True), "x")
 
 

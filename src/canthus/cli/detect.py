@@ -123,8 +123,11 @@ def detect(
     Exit codes: 0 all done; 1 some images failed and are listed; 2 wrong usage; 3 nothing done;
     130 interrupted.
     """
+    import os
     import warnings
 
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # canthus itself says what is wrong with a file
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     import cv2
     from rich.console import Console
 
@@ -142,8 +145,6 @@ def detect(
         raise typer.BadParameter("names the columns of a file that --boxes gives", param_hint="--boxes-columns")
     if overlay and out.resolve() in {Path(path).resolve() for path in paths}:
         raise typer.BadParameter("overlays and the images they show need different folders", param_hint="--out")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # canthus itself says what is wrong with a file
-    warnings.filterwarnings("ignore", module=r"PIL\.")
     cv2.setNumThreads(threads or -1)
     files = image_files(paths, out)
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)

@@ -66,7 +66,7 @@ def open_image(data: bytes) -> tuple[ImageFile, str]:
     limit = min(MAX_PIXELS, MAX_MEMORY // PIXEL_BYTES[kind])
     if width * height > limit:
         raise ReadError(
-            f"{width} x {height} pixels are more than {limit:,}, the limit for a {kind} file; shrink the image first"
+            f"{width} x {height} pixels are more than {limit:,}, the limit for {kind} files; shrink the image first"
         )
     start = image.fp.tell() if image.fp is not None else 0  # the pixels of a JPEG or PNG begin here
     if data.find(_END.get(kind, b""), start) < 0 or (data[8:12] == b"WEBP" and len(data) < _riff_length(data)):
