@@ -15,7 +15,7 @@ import canthus
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "canthus").rglob("*.py"))
 HEAVY = {"torch", "lightning", "torchmetrics", "matplotlib", "scipy", "sklearn", "h5py", "ray", "fastapi", "av", "onnx"}
-RUNTIME = {"numpy", "cv2", "onnxruntime", "pydantic", "yaml", "typer", "rich", "canthus"}
+RUNTIME = {"numpy", "cv2", "PIL", "onnxruntime", "pydantic", "yaml", "typer", "rich", "canthus"}
 
 
 def loaded_after(code: str) -> set[str]:

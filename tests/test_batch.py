@@ -10,6 +10,7 @@ from canthus.batch import fingerprint, image_files, process_files
 from canthus.detect.given import BoxFile
 from canthus.errors import CanthusError
 from canthus.pipeline import Pipeline
+from canthus.types import Faces
 from canthus.writer import ResultFolder
 
 
@@ -69,3 +70,18 @@ def test_a_fingerprint_changes_with_all_that_results_depend_on(tmp_path: Path) -
     assert len({first, *others}) == 4
     with pytest.raises(CanthusError):
         fingerprint(tmp_path / "none.canthus", [], [])
+
+
+def test_too_little_memory_to_write_fails_one_image(
+    pipeline: Pipeline, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(self: ResultFolder, source: Path, image: np.ndarray, faces: Faces) -> None:
+        if source.name == "a.png":
+            raise MemoryError
+
+    monkeypatch.setattr(ResultFolder, "write", write)
+    files = image_files([str(photos)], photos / "out")
+    with ResultFolder(photos / "out", files, photos) as folder:
+        summary = process_files(pipeline, files, folder)
+    assert summary.images == 1 and len(summary.failures) == 2
+    assert "a.png: there is not enough memory to write its results" in summary.failures[0]

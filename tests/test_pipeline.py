@@ -201,6 +201,34 @@ def test_errors_of_the_aligner_are_not_hidden(files: list[Path]) -> None:
         list(Pipeline(CountingDetector(), Broken()).files(files))
 
 
+@pytest.mark.parametrize("error", [MemoryError(), cv2.error("Insufficient memory")])
+def test_too_little_memory_fails_one_image(files: list[Path], error: Exception) -> None:
+    if isinstance(error, cv2.error):
+        error.code = cv2.Error.StsNoMem  # type: ignore[misc]
+
+    class Full(CornerAligner):
+        def align_many(
+            self, images: Sequence[Image], boxes: Sequence[ArrayLike], rolls: Sequence[ArrayLike] | None = None
+        ) -> list[Faces]:
+            if any(len(np.asarray(some)) == 2 for some in boxes):
+                raise error
+            return super().align_many(images, boxes, rolls)
+
+    class Blind(CountingDetector):
+        def detect(self, image: Image) -> Faces:
+            if image[0, 0, 0] == 1:
+                raise error
+            return super().detect(image)
+
+    results = list(Pipeline(Blind(), Full(), 4).files([files[0], files[1], files[2], files[5]]))
+    assert [len(result.faces) for result in results] == [0, 0, 0, 5]
+    for result, failed in zip(results, [False, True, True, False], strict=True):
+        assert (result.error is not None) == failed
+        assert not failed or str(result.error).startswith(f"{result.path}: there is not enough memory")
+    with pytest.raises(type(error)):
+        list(Pipeline(CountingDetector(), Full()).run([picture(2)]))
+
+
 class Choosy(CountingDetector):
     """Notes the batches it gets; refuses images with 7 faces."""
 

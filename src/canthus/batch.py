@@ -123,6 +123,8 @@ def process_files(
                 summary.faceless += len(result.faces) == 0
         except InputError as error:
             summary.failures.append(str(error))
+        except MemoryError:
+            summary.failures.append(f"{result.path}: there is not enough memory to write its results; shrink the image")
         summary.seconds = perf_counter() - start
         progress(summary)
     return summary

@@ -6,6 +6,7 @@ EXTRAS = {
     "mtcnn": "the detector mtcnn-runtime",
     "report": "evaluation reports and .mat files",
     "video": "video",
+    "heif": "HEIC pictures",
     "openvino": "the OpenVINO engine",
     "gpu": "NVIDIA GPUs",
 }

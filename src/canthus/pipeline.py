@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from canthus.align.aligner import Aligner
@@ -143,7 +144,8 @@ class Pipeline:
         size = self.batch if batch is None else batch
         checked = (Frame(Path(), index, image=as_pixels(image)) for index, image in enumerate(frames))
         located = (result for some in self._chunks(checked, size) for result in self._detect(some))
-        return (result.faces for result in self._align(located, self.passes, size))
+        batches = (self._aligned(waiting, self.passes) for waiting in self._waiting(located, size))
+        return (result.faces for results in batches for result in results)
 
     def files(self, paths: Iterable[Path], boxes: BoxFile | None = None) -> Iterator[Result]:
         """The faces of image files, in their order; a file that fails does not end the run.
@@ -152,11 +154,14 @@ class Pipeline:
             paths: Image files.
             boxes: Boxes of the faces; None = the detector finds them.
         """
-        frames = read_ahead(paths)
+        frames, passes = read_ahead(paths), self.passes if boxes is None else 1
         if boxes is not None:
-            return self._align((_checked(_given(frame, boxes)) for frame in frames), 1, self.batch)
-        found = (self._detect_or_fail(some) for some in self._chunks(frames, self.batch))
-        return self._align((_checked(result) for some in found for result in some), self.passes, self.batch)
+            located = (_given(frame, boxes) for frame in frames)
+        else:
+            found = (self._detect_or_fail(some) for some in self._chunks(frames, self.batch))
+            located = (result for some in found for result in some)
+        batches = self._waiting(map(_checked, located), self.batch)
+        return (result for waiting in batches for result in self._aligned_or_fail(waiting, passes))
 
     def _chunks(self, frames: Iterable[Frame], batch: int) -> Iterator[list[Frame]]:
         """Frames that go through the detector together."""
@@ -180,13 +185,13 @@ class Pipeline:
         """As `_detect`; an error of the detector becomes that of the frame which caused it."""
         try:
             return self._detect(frames)
-        except CanthusError as error:
+        except (CanthusError, MemoryError, cv2.error) as error:
             if len(frames) > 1:
                 return [result for frame in frames for result in self._detect_or_fail([frame])]
-            return [_failed(frames[0], error)]
+            return [_failed(frames[0], _known(error, frames[0]))]
 
-    def _align(self, located: Iterable[Result], passes: int, batch: int) -> Iterator[Result]:
-        """Landmarks for the boxes of each image, in batches across images."""
+    def _waiting(self, located: Iterable[Result], batch: int) -> Iterator[list[Result]]:
+        """Images whose faces are aligned together."""
         waiting: list[Result] = []
         faces = pixels = 0
         for result in located:
@@ -194,9 +199,20 @@ class Pipeline:
             faces += len(result.faces)
             pixels += _pixels(result.frame)
             if faces >= batch or pixels >= HELD_PIXELS or len(waiting) >= batch:
-                yield from self._aligned(waiting, passes)
+                yield waiting
                 waiting, faces, pixels = [], 0, 0
-        yield from self._aligned(waiting, passes)
+        if waiting:
+            yield waiting
+
+    def _aligned_or_fail(self, waiting: Sequence[Result], passes: int) -> list[Result]:
+        """As `_aligned`; where memory does not suffice, image by image, and those that fail alone have an error."""
+        try:
+            return list(self._aligned(waiting, passes))
+        except (MemoryError, cv2.error) as error:
+            known = _known(error, waiting[0].frame)
+            if len(waiting) > 1:
+                return [result for one in waiting for result in self._aligned_or_fail([one], passes)]
+            return [_failed(waiting[0].frame, known)]
 
     def _aligned(self, waiting: Sequence[Result], passes: int) -> Iterator[Result]:
         """Results with landmarks; the confidence of a face is the detector's, or the aligner's for given boxes."""
@@ -236,6 +252,15 @@ def _checked(result: Result) -> Result:
     except ShapeError as error:
         return _failed(result.frame, error)
     return result
+
+
+def _known(error: CanthusError | MemoryError | cv2.error, frame: Frame) -> CanthusError:
+    """The error of canthus for one that an image may cause; any other error of OpenCV is raised."""
+    if isinstance(error, CanthusError):
+        return error
+    if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+        raise error
+    return InputError(f"{frame.source}: there is not enough memory to find its faces; shrink the image first")
 
 
 def _failed(frame: Frame, error: CanthusError) -> Result:

@@ -386,3 +386,11 @@ def test_a_signal_keeps_what_there_is(  # type: ignore[no-untyped-def]
     left = outputs(tmp_path / "out")
     done = [name for name in left if name.endswith(".json")]
     assert len(done) < 80 and len(load(tmp_path / "out" / "faces.csv")) in (len(done), len(done) - 1)
+
+
+def test_files_of_a_folder_that_are_no_images_are_counted_aloud(detect, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    save(tmp_path / "in" / "a.png")
+    for name in ("b.mov", "c.mov", "notes.txt"):
+        (tmp_path / "in" / name).write_bytes(b"")
+    code, said = detect(tmp_path / "in", "-o", tmp_path / "in" / "out", "--detector", "none")
+    assert code == 0 and "3 files in the folders are not images and were skipped: 2 .mov, 1 .txt" in said

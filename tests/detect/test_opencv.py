@@ -1,5 +1,6 @@
 """The cascades on a portrait that is moved, mirrored, shrunk and repeated; the fusion of boxes against its laws."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -17,17 +18,21 @@ from canthus.errors import InputError, ShapeError
 from canthus.geometry.crop import box_of
 from canthus.reader.image import read
 
+cascades = pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="OpenCV 5 has no cascades")
+PORTRAIT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 FACE = np.array([109, 67, 189, 149])
 """The box of the landmarks in the portrait, by eye."""
 
 
 @pytest.fixture(scope="module")
 def portrait() -> np.ndarray:
-    return read(Path(__file__).parents[2] / "examples" / "astronaut.jpg")[20:320, 80:380].copy()
+    return read(PORTRAIT)[20:320, 80:380].copy()
 
 
 @pytest.fixture(scope="module")
 def detector() -> OpenCVDetector:
+    if not hasattr(cv2, "CascadeClassifier"):
+        pytest.skip("OpenCV 5 has no cascades")
     return OpenCVDetector()
 
 
@@ -48,10 +53,11 @@ def test_mirror(portrait: np.ndarray, detector: OpenCVDetector) -> None:
     assert iou(np.array([299 - box[2], box[1], 299 - box[0], box[3]]), FACE) > 0.75
 
 
+@cascades
 def test_both_profiles_are_looked_for(portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the profile cascade alone, the mirrored picture gives the mirrored candidates exactly."""
     detector = OpenCVDetector()
-    monkeypatch.setattr(detector, "_frontal", detector._profile)
+    monkeypatch.setattr(detector._cascades, "frontal", detector._cascades.profile)
     monkeypatch.setattr(opencv, "FRONTAL", opencv.Cascade("", (0, 0), (0.01, 0.01)))
     sides = []
     for image in (portrait, np.ascontiguousarray(portrait[:, ::-1])):
@@ -66,6 +72,7 @@ def test_both_profiles_are_looked_for(portrait: np.ndarray, monkeypatch: pytest.
     np.testing.assert_array_equal(votes[order], counts[other])
 
 
+@cascades
 @pytest.mark.parametrize(("factor", "max_side"), [(0.5, 960), (3, 480)])
 def test_size_of_the_picture(factor: float, max_side: int, portrait: np.ndarray) -> None:
     size = round(300 * factor)
@@ -75,6 +82,7 @@ def test_size_of_the_picture(factor: float, max_side: int, portrait: np.ndarray)
     assert max(overlaps) > 0.7
 
 
+@cascades
 def test_options(portrait: np.ndarray) -> None:
     face = portrait[30:200, 60:250]
     two = np.vstack([face, face])
@@ -105,10 +113,32 @@ def test_no_image(detector: OpenCVDetector) -> None:
         detector.detect(np.zeros((40, 40), np.uint8))
 
 
+@cascades
 def test_missing_cascades(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(opencv, "haarcascades", str(tmp_path))
-    with pytest.raises(InputError, match=r"alt2\.xml: OpenCV's cascade is missing; install"):
+    monkeypatch.setattr(cv2, "__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(InputError, match=r"alt2\.xml: the cascade of OpenCV is missing; use another detector, or inst"):
         OpenCVDetector()
+
+
+def test_opencv_without_cascades(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
+    monkeypatch.setattr(cv2, "__version__", "5.0.0")
+    with pytest.raises(
+        InputError, match=r"needs the cascades of OpenCV 4, not 5\.0\.0; use another detector, or install"
+    ):
+        Detector.open("opencv")
+    assert len(Detector.open().detect(read(PORTRAIT))) == 1
+
+
+def test_eight_threads_share_a_detector(portrait: np.ndarray, detector: OpenCVDetector) -> None:
+    sizes = [(300 - 20 * (index % 6), 300 - 10 * (index % 4)) for index in range(48)]
+    pictures = [cv2.resize(portrait, size, interpolation=cv2.INTER_AREA) for size in sizes]
+    alone = [detector.detect(picture) for picture in pictures]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(detector.detect, pictures))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.confidence, other.confidence)
 
 
 def test_box_of_a_square() -> None:

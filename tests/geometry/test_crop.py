@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -98,3 +100,21 @@ def test_frames_of_boxes_give_the_crops_of_boxes() -> None:
     boxes = np.float32([[10, 20, 60, 50], [-4, 3, 9, 80]])
     crops = crop_of_frame(box_frames(boxes), 64, 1.4)
     np.testing.assert_allclose(crops, [crop_matrix(box, 64, 1.4) for box in boxes], atol=1e-9)
+
+
+@pytest.mark.parametrize("side", [1e3, 1e6, 1e7, 1e20, 1e38])
+@pytest.mark.parametrize("angle", [0.0, 30.0])
+def test_a_crop_of_a_huge_box_takes_little_memory(side: float, angle: float) -> None:
+    white = np.full((200, 300, 3), 255, np.uint8)
+    tracemalloc.start()
+    crop = warp(white, crop_matrix(np.array([-side, -side, side, side]), 128, 1.2, angle), 128)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+    area = 300 * 200 * (128 / (2.4 * side)) ** 2  # of the picture in the crop
+    assert crop[..., 0].sum() / 255 == pytest.approx(area, rel=0.05, abs=0.05)
+
+
+@pytest.mark.parametrize("box", [[0, 0, 1e-30, 1e-30], [-3e38, -3e38, 3e38, 3e38], [1e30, 1e30, 2e30, 3e30]])
+def test_a_crop_of_any_finite_box(box: list[float]) -> None:
+    assert warp(RAMP, crop_matrix(np.array(box), 32, 1.2), 32).shape == (32, 32, 3)

@@ -1,9 +1,8 @@
-"""Reading, against Pillow as another decoder and encoder, and against bytes that are broken on purpose."""
+"""Reading, against Pillow as encoder and, for what OpenCV decodes, as another decoder; and bytes broken on purpose."""
 
 import io
 import os
 import struct
-import zlib
 from pathlib import Path
 
 import cv2
@@ -13,14 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageOps
+from pillow_heif import register_heif_opener
 
 from canthus.errors import ReadError
-from canthus.reader.files import find
-from canthus.reader.header import header_of
-from canthus.reader.image import MAX_PIXELS, decode, read
+from canthus.reader.image import decode, read
+from canthus.reader.parse import upright_size
 
-FORMATS = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM"]
-LOSSLESS = {"WEBP": {"lossless": True}}
+register_heif_opener()  # for the encoder
+FORMATS = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF"]
+LOSSLESS = {"WEBP": {"lossless": True}, "AVIF": {"quality": 100, "subsampling": "4:4:4"}, "HEIF": {"quality": -1}}
+LOSSY = {"JPEG": 3, "AVIF": 3, "HEIF": 3}
+"""Largest difference between the decoders of a format; 0 where it is lossless."""
 
 
 def picture(width: int = 41, height: int = 30) -> Pillow.Image:
@@ -49,19 +51,19 @@ def test_formats_and_grey(form: str, mode: str, tmp_path: Path) -> None:
     (tmp_path / "picture").write_bytes(data)
     image = read(tmp_path / "picture")
     assert image.dtype == np.uint8 and image.flags.c_contiguous
-    assert difference(image, np.asarray(Pillow.open(io.BytesIO(data)).convert("RGB"))) <= (3 if form == "JPEG" else 0)
-    header = header_of(data)
-    assert (header.width, header.height) == (41, 30)
+    assert difference(image, np.asarray(Pillow.open(io.BytesIO(data)).convert("RGB"))) <= LOSSY.get(form, 0)
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_of_exif_is_applied(form: str, orientation: int) -> None:
     exif = Pillow.Exif()
     exif[274] = orientation
-    data = encoded(picture(), form, exif=exif)
-    upright = ImageOps.exif_transpose(Pillow.open(io.BytesIO(encoded(picture(), "PNG", exif=exif))))
-    assert difference(decode(data, "x"), np.asarray(upright)) <= (12 if form == "JPEG" else 0)
+    block = exif.tobytes()
+    data = encoded(picture(), form, exif=block)
+    upright = ImageOps.exif_transpose(Pillow.open(io.BytesIO(encoded(picture(), "PNG", exif=block))))
+    assert upright_size(data) == upright.size
+    assert difference(decode(data, "x"), np.asarray(upright)) <= (12 if form in LOSSY else 0)
 
 
 def test_damaged_exif_leaves_the_picture_as_stored() -> None:
@@ -77,7 +79,9 @@ def test_16_bit_is_scaled_to_8(extension: str, shape: tuple[int, ...]) -> None:
     deep = np.linspace(0, 65535, int(np.prod(shape))).round().astype(np.uint16).reshape(shape)
     image = decode(cv2.imencode(extension, deep)[1].tobytes(), "x")
     stored = np.broadcast_to(deep[:, :, None], (256, 1, 3)) if deep.ndim == 2 else deep[..., ::-1]
-    assert difference(image, np.round(stored / 257)) == 0
+    colour_by_pillow = len(shape) == 3  # which takes the upper 8 bits
+    assert difference(image, np.round(stored / 257)) <= (1 if colour_by_pillow else 0)
+    assert difference(image, stored // 256 if colour_by_pillow else np.round(stored / 257)) == 0
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF"])
@@ -99,7 +103,6 @@ def test_transparent_16_bit_is_white() -> None:
 
 def test_cmyk_jpeg_is_converted() -> None:
     data = encoded(picture().convert("CMYK"), "JPEG", quality=95)
-    assert header_of(data).kind == "JPEG"
     assert difference(decode(data, "x"), np.asarray(picture())) < 20
 
 
@@ -114,54 +117,6 @@ def test_first_frame_of_an_animation(form: str) -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_one_pixel(form: str) -> None:
     assert decode(encoded(picture().resize((1, 1)), form), "x").shape == (1, 1, 3)
-
-
-def huge(form: str) -> bytes:
-    """A whole small file whose header promises 30000 x 30000 pixels."""
-    data = bytearray(encoded(picture(), form))
-    side = 30000
-    if form == "PNG":
-        data[16:24] = struct.pack(">II", side, side)
-        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
-    elif form == "JPEG":
-        start = data.index(b"\xff\xc0") + 5
-        data[start : start + 4] = struct.pack(">HH", side, side)
-    elif form == "GIF":
-        data[6:10] = struct.pack("<HH", side, side)
-    elif form == "BMP":
-        data[18:26] = struct.pack("<ii", side, -side)
-    elif form == "WEBP":
-        data[21:25] = struct.pack("<I", (side - 1) & 0x3FFF | ((side - 1) & 0x3FFF) << 14)  # 13616 x 13616
-    elif form == "TIFF":
-        order = "<" if data[:2] == b"II" else ">"
-        at = struct.unpack_from(order + "I", data, 4)[0]
-        for entry in range(at + 2, at + 2 + 12 * struct.unpack_from(order + "H", data, at)[0], 12):
-            tag, kind = struct.unpack_from(order + "HH", data, entry)
-            if tag in (256, 257):
-                struct.pack_into(order + ("H" if kind == 3 else "I"), data, entry + 8, side)
-    else:
-        data[: data.index(b"41 30") + 5] = b"P6 # huge\n30000 30000"
-    return bytes(data)
-
-
-@pytest.mark.parametrize("form", FORMATS)
-def test_size_is_refused_before_decoding(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> None:
-        raise AssertionError("the picture was decoded")
-
-    monkeypatch.setattr(cv2, "imdecode", never)
-    header = header_of(huge(form))
-    assert header.width == header.height > 13000
-    with pytest.raises(ReadError, match=r"big\.bin: \d+ x \d+ pixels are more than"):
-        decode(huge(form), "big.bin")
-
-
-def test_limit_is_the_number_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MAX_PIXELS == 178_000_000
-    monkeypatch.setattr("canthus.reader.image.MAX_PIXELS", 41 * 30)
-    assert decode(encoded(picture(), "PNG"), "x").shape == (30, 41, 3)
-    with pytest.raises(ReadError, match="shrink"):
-        decode(encoded(picture(42), "PNG"), "x")
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -203,7 +158,7 @@ def test_bytes_after_the_end_of_a_jpeg_do_no_harm() -> None:
         (b"GIF89a", "damaged"),
         (b"II*\0\x08\0\0\0\0\0", "damaged"),
         (b"P6\nhello", "damaged"),
-        (b"P6 0 5 255\n", "0 x 5"),
+        (b"P6 0 5 255\n", "damaged"),
     ],
 )
 def test_no_image(content: bytes, message: str, tmp_path: Path) -> None:
@@ -240,39 +195,3 @@ def test_damage_raises_nothing_but_read_error(form: str, data: st.DataObject) ->
         assert str(error).startswith("x: ")
     else:
         assert image.dtype == np.uint8 and image.ndim == 3
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    for name in ["b.jpg", "a.PNG", "sub/deep/c.webp", "sub/notes.txt", ".hidden/d.jpg", "sub/._e.jpg"]:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
-    return tmp_path
-
-
-def test_find_in_folders(tree: Path) -> None:
-    assert find([tree]) == [tree / "a.PNG", tree / "b.jpg", tree / "sub/deep/c.webp"]
-
-
-def test_find_takes_each_file_once(tree: Path) -> None:
-    assert find([tree / "b.jpg", tree / "sub" / ".." / "b.jpg", tree]) == find([tree])
-
-
-def test_find_by_pattern(tree: Path) -> None:
-    assert find([f"{tree}/**/*.webp", f"{tree}/*"]) == find([tree])
-
-
-def test_find_takes_a_named_file_whatever_its_name(tree: Path) -> None:
-    assert find([tree / "sub/notes.txt", tree / "gone.jpg"]) == [tree / "gone.jpg", tree / "sub/notes.txt"]
-
-
-def test_find_takes_brackets_literally_where_the_file_exists(tree: Path) -> None:
-    (tree / "x[1].jpg").write_bytes(b"")
-    assert find([tree / "x[1].jpg"]) == [tree / "x[1].jpg"]
-
-
-@pytest.mark.parametrize("place", ["empty", "*.tiff"])
-def test_find_says_where_no_image_is(place: str, tree: Path) -> None:
-    (tree / "empty").mkdir()
-    with pytest.raises(ReadError, match=r"no image found; canthus looks for \.apng"):
-        find([tree, f"{tree}/{place}"])

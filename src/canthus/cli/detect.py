@@ -9,6 +9,8 @@ import typer
 from canthus.cli.options import IN_PACKAGE, MODEL, Depth, ModelFile, Precision, Threads
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from rich.console import Console
 
     from canthus.batch import Summary
@@ -122,6 +124,11 @@ def detect(
     Exit codes: 0 all done; 1 some images failed and are listed; 2 wrong usage; 3 nothing done;
     130 interrupted; 143 terminated.
     """
+    import os
+    import warnings
+
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # canthus itself says what is wrong with a file
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     import cv2
     from rich.console import Console
 
@@ -129,7 +136,7 @@ def detect(
     from canthus.detect.detector import DEFAULT
     from canthus.detect.given import BoxFile
     from canthus.pipeline import Pipeline
-    from canthus.reader.files import root_of
+    from canthus.reader.files import root_of, skipped
     from canthus.writer import ResultFolder
 
     chosen, name = _kinds(kinds), detector or DEFAULT
@@ -139,7 +146,6 @@ def detect(
         raise typer.BadParameter("names the columns of a file that --boxes gives", param_hint="--boxes-columns")
     if overlay and os.path.realpath(out) in map(os.path.realpath, paths):
         raise typer.BadParameter("overlays and the images they show need different folders", param_hint="--out")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # canthus itself says what is wrong with a file
     cv2.setNumThreads(threads or -1)
     files = image_files(paths, out)
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
@@ -151,6 +157,7 @@ def detect(
     with sink:
         summary = _run(pipeline, files, sink, given, console)
     _show(summary, console, out)
+    _show_skipped(skipped(paths, out), console)
     if summary.failures:
         raise typer.Exit(1)
 
@@ -198,6 +205,14 @@ def _run(
             bar.update(task, completed=finished, rate=summary.rate)
 
         return process_files(pipeline, files, sink, boxes, progress)
+
+
+def _show_skipped(counts: "Counter[str]", console: "Console") -> None:
+    """Print how many files in the folders are not images, by extension."""
+    if counts:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in counts.most_common())
+        text = f"{counts.total()} files in the folders are not images and were skipped: {kinds}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _show(summary: "Summary", console: "Console", out: Path) -> None:

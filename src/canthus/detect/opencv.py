@@ -7,11 +7,11 @@ training images of wild68 and ytf68, printed by `benchmarks/cascade_boxes.py` to
 
 from dataclasses import dataclass
 from pathlib import Path
+from threading import local
 from typing import Any
 
 import cv2
 import numpy as np
-from cv2.data import haarcascades
 from numpy.typing import NDArray
 
 from canthus.errors import InputError, ShapeError
@@ -55,12 +55,15 @@ CERTAINTY = (-5.11, 3.06)
 
 
 class OpenCVDetector(FaceDetector):
-    """Needs only OpenCV; weak on tilted, occluded, dark and very small faces, and not thread-safe."""
+    """Needs only OpenCV 4; weak on tilted, occluded, dark and very small faces.
+
+    Several threads may share a detector: a cascade is not thread-safe, so each thread loads its own.
+    """
 
     def __init__(
         self, *, min_face: float = 32, threshold: float = 0.3, max_faces: int | None = None, max_side: int = 960
     ) -> None:
-        """Load the cascades.
+        """Load the cascades of this thread.
 
         Args:
             min_face: Longer side of the smallest box, in pixels of the image.
@@ -71,7 +74,7 @@ class OpenCVDetector(FaceDetector):
 
         Raises:
             ShapeError: an option is out of its range.
-            InputError: the installed OpenCV has no cascade files.
+            InputError: the installed OpenCV has no cascades.
         """
         if min_face < 1 or not 0 <= threshold <= 1 or max_side < WINDOW or (max_faces is not None and max_faces < 1):
             raise ShapeError(
@@ -79,7 +82,7 @@ class OpenCVDetector(FaceDetector):
                 f" {min_face}, {threshold}, {max_faces} and {max_side}"
             )
         self.min_face, self.threshold, self.max_faces, self.max_side = min_face, threshold, max_faces, max_side
-        self._frontal, self._profile = load_cascade(FRONTAL), load_cascade(PROFILE)
+        self._cascades = Cascades()
 
     def detect(self, image: Image) -> Faces:
         """Boxes and confidence of the faces in an image (H, W, 3), most confident first."""
@@ -99,8 +102,8 @@ class OpenCVDetector(FaceDetector):
         if factor < 1:
             grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
         least = max(WINDOW, round(self.min_face * factor))
-        frontal, profile = search(self._frontal, grey, least), search(self._profile, grey, least)
-        mirrored = search(self._profile, cv2.flip(grey, 1), least)
+        frontal, profile = search(self._cascades.frontal, grey, least), search(self._cascades.profile, grey, least)
+        mirrored = search(self._cascades.profile, cv2.flip(grey, 1), least)
         other = PROFILE.boxes(mirrored[0])
         other[:, [0, 2]] = size[0] - 1 - other[:, [2, 0]]
         boxes = np.concatenate([FRONTAL.boxes(frontal[0]), PROFILE.boxes(profile[0]), other])
@@ -108,16 +111,35 @@ class OpenCVDetector(FaceDetector):
         return (boxes + 0.5) * stretch - 0.5, np.concatenate([frontal[1], profile[1], mirrored[1]])
 
 
-def load_cascade(cascade: Cascade) -> cv2.CascadeClassifier:
-    """Read the file of a cascade."""
-    file = Path(haarcascades) / cascade.file
+class Cascades(local):
+    """The two cascades, loaded once in each thread that uses them.
+
+    Attributes:
+        frontal: Cascade of frontal faces.
+        profile: Cascade of faces that look to the left of the image.
+    """
+
+    def __init__(self) -> None:
+        self.frontal, self.profile = load_cascade(FRONTAL), load_cascade(PROFILE)
+
+
+def load_cascade(cascade: Cascade) -> "cv2.CascadeClassifier":
+    """Read the file of a cascade.
+
+    Raises:
+        InputError: OpenCV is a version 5, which has no cascades, or its file of the cascade is missing.
+    """
+    remedy = "use another detector, or install OpenCV 4: pip install 'opencv-python-headless<5'"
+    if not hasattr(cv2, "CascadeClassifier"):
+        raise InputError(f"the detector opencv needs the cascades of OpenCV 4, not {cv2.__version__}; {remedy}")
+    file = Path(cv2.__file__).with_name("data") / cascade.file
     classifier = cv2.CascadeClassifier(str(file)) if file.is_file() else None
     if classifier is None or classifier.empty():
-        raise InputError(f"{file}: OpenCV's cascade is missing; install opencv-python-headless>=4.12,<5")
+        raise InputError(f"{file}: the cascade of OpenCV is missing; {remedy}")
     return classifier
 
 
-def search(classifier: cv2.CascadeClassifier, grey: NDArray[Any], least: int) -> tuple[Doubles, Doubles]:
+def search(classifier: "cv2.CascadeClassifier", grey: NDArray[Any], least: int) -> tuple[Doubles, Doubles]:
     """Squares (N, 4) as x y width height in a grey image (H, W), and votes (N,): the number of windows that agree."""
     if min(grey.shape) < least:
         return np.zeros((0, 4)), np.zeros(0)

@@ -92,6 +92,8 @@ def crop_of_frame(frame: Matrix, size: int, margin: float) -> Matrix:
 def warp(image: Image, matrix: Matrix, size: int) -> Image:
     """Cut a crop with bilinear interpolation, after area averaging where the image is over twice as fine as the crop.
 
+    Memory and time are bounded by the image and the crop, however large the part of the plane is that the crop shows.
+
     Args:
         image: Picture. Shape (H, W, 3).
         matrix: Map from image pixels to crop pixels. Shape (2, 3).
@@ -100,41 +102,88 @@ def warp(image: Image, matrix: Matrix, size: int) -> Image:
     Returns:
         Crop; black outside the image. Shape (size, size, 3).
     """
-    factor = max(1, int(1 / max(float(scale_of(matrix)), 1e-6)))
-    part, corner = _under(image, matrix, size, factor)
+    factor = reduction(matrix)
+    part, corner = part_under(image, matrix, size, factor)
     if 0 in part.shape:
         return np.zeros((size, size, 3), np.uint8)
     if factor > 1:
         part = _shrunk(part, factor)
-    # pixel i of the shrunken part is centred on corner + factor * i + (factor - 1) / 2
-    middle = (factor - 1) / 2
-    shrunken = compose(matrix, similarity(factor, 0.0, (corner[0] + middle, corner[1] + middle)))
-    crop = cv2.warpAffine(part, shrunken, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    crop = cv2.warpAffine(
+        part,
+        compose(matrix, grid(corner, factor, factor)),
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+    )
     return crop.astype(np.uint8, copy=False)
 
 
-def _under(image: Image, matrix: Matrix, size: int, factor: int) -> tuple[Image, tuple[int, int]]:
-    """Part of the image under the crop, its sides multiples of `factor` where possible, and its first pixel (x, y)."""
+def reduction(matrix: Matrix) -> int:
+    """Whole number by which an image is reduced before a crop is cut by a map (2, 3); 1 = not at all."""
+    return max(1, int(1 / max(float(scale_of(matrix)), 1e-100)))
+
+
+def grid(corner: tuple[int, int], across: int, down: int) -> Matrix:
+    """Map from the pixels of a reduced part of an image to those of the image. Shape (2, 3).
+
+    Args:
+        corner: First pixel of the part, x and y.
+        across: Number of columns of the image that one column of the reduced part stands for.
+        down: Number of rows that one row stands for.
+    """
+    middle = corner[0] + (across - 1) / 2, corner[1] + (down - 1) / 2
+    return np.array([[across, 0, middle[0]], [0, down, middle[1]]], np.float64)
+
+
+def part_under(image: Image, matrix: Matrix, size: int, factor: int, least: int = 0) -> tuple[Image, tuple[int, int]]:
+    """Part of an image that a crop shows.
+
+    Args:
+        image: Picture. Shape (H, W, 3).
+        matrix: Map from image pixels to crop pixels. Shape (2, 3).
+        size: Side of the crop in pixels.
+        factor: Number that the sides of the part are multiples of, where the image is large enough.
+        least: Smallest number of rows and columns of the part: those nearest to the crop where it shows fewer.
+
+    Returns:
+        The part, and its first pixel (x, y).
+    """
     height, width = image.shape[:2]
     (a, b, x), (c, d, y) = invert(matrix).tolist()
     (x0, x1), (y0, y1) = _span(a, b, x, size, width), _span(c, d, y, size, height)
     x1, y1 = min(x0 - (x0 - x1) // factor * factor, width), min(y0 - (y0 - y1) // factor * factor, height)
-    return image[y0:y1, x0:x1], (x0, y0)
+    x0, y0 = max(min(x0, x1 - least), 0), max(min(y0, y1 - least), 0)
+    return image[y0 : max(y1, y0 + least), x0 : max(x1, x0 + least)], (x0, y0)
 
 
 def _span(a: float, b: float, shift: float, size: int, limit: int) -> tuple[int, int]:
     """First pixel and last pixel + 1 that a u + b v + shift reaches for u and v in -1 .. size, within 0 .. limit."""
     low = shift + min(-a, a * size) + min(-b, b * size)
     high = shift + max(-a, a * size) + max(-b, b * size)
-    return int(min(max(math.floor(low), 0), limit)), int(min(max(math.ceil(high) + 1, 0), limit))
+    return math.floor(min(max(low, 0), limit)), math.ceil(min(max(high + 1, 0), limit))
 
 
 def _shrunk(image: Image, factor: int) -> Image:
-    """The image `factor` times smaller, each pixel a mean; an incomplete last row or column is filled with black."""
-    rows, columns = (-(-length // factor) * factor for length in image.shape[:2])
+    """The image `factor` times smaller, each pixel a mean; black where a row or column of pixels is incomplete."""
+    down, across = (min(factor, length) for length in image.shape[:2])
+    small = shrink(image, across, down, cv2.BORDER_CONSTANT)
+    share = (down / factor) * (across / factor)  # of a pixel that is larger than the image
+    return small if share == 1 else cv2.convertScaleAbs(small, alpha=share).astype(np.uint8, copy=False)
+
+
+def shrink(image: Image, across: int, down: int, border: int) -> Image:
+    """The image with each `down` rows and `across` columns of pixels reduced to their mean.
+
+    Args:
+        image: Picture. Shape (H, W, 3).
+        across: Number of columns, at most W.
+        down: Number of rows, at most H.
+        border: Border mode of OpenCV that completes the last rows and columns.
+    """
+    rows, columns = -(-image.shape[0] // down) * down, -(-image.shape[1] // across) * across
     below, beside = rows - image.shape[0], columns - image.shape[1]
-    whole = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT) if below or beside else image
-    small = cv2.resize(whole, (columns // factor, rows // factor), interpolation=cv2.INTER_AREA)
+    whole = cv2.copyMakeBorder(image, 0, below, 0, beside, border) if below or beside else image
+    small = cv2.resize(whole, (columns // across, rows // down), interpolation=cv2.INTER_AREA)
     return small.astype(np.uint8, copy=False)
 
 

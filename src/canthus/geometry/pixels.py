@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus.geometry.crop import warp
-from canthus.geometry.transform import Matrix, compose, scale_of, similarity
+from canthus.geometry.crop import grid, part_under, reduction, shrink
+from canthus.geometry.transform import Matrix, compose, invert
 from canthus.types import Image
 
 Indices = NDArray[np.intp]
@@ -34,6 +34,16 @@ def nearest(points: NDArray[Any], size: tuple[int, int]) -> tuple[Indices, Indic
 
 def cut(image: Image, matrix: Matrix, size: int) -> Image:
     """Cut a crop (size, size, 3) by a map (2, 3) from the picture; outside the picture its border is repeated."""
-    margin = int(np.ceil(0.75 * size / scale_of(matrix)))
-    wide = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-    return warp(wide.astype(np.uint8, copy=False), compose(matrix, similarity(shift=(-margin, -margin))), size)
+    factor = reduction(matrix)
+    part, corner = part_under(image, matrix, size, factor, least=1)
+    down, across = (min(factor, length) for length in part.shape[:2])
+    small = part
+    if factor > 1:  # the outermost pixels of the reduced part are the border alone
+        wide = cv2.copyMakeBorder(part, down, down, across, across, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+        small, corner = shrink(wide, across, down, cv2.BORDER_REPLICATE), (corner[0] - across, corner[1] - down)
+    back = invert(compose(matrix, grid(corner, across, down)))
+    row, column = np.mgrid[:size, :size]
+    x, y = (line[0] * column + line[1] * row + line[2] for line in back)
+    last_row, last_column = small.shape[0] - 1, small.shape[1] - 1
+    within = x.clip(0, last_column).astype(np.float32), y.clip(0, last_row).astype(np.float32)
+    return cv2.remap(small, *within, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from canthus.errors import ReadError
+from canthus.errors import CanthusError
 from canthus.reader.frame import Frame
 from canthus.reader.image import read
 
@@ -42,5 +42,5 @@ def read_ahead(paths: Iterable[Path]) -> Iterator[Frame]:
 def _frame(path: Path, index: int) -> Frame:
     try:
         return Frame(path, index, image=read(path))
-    except ReadError as error:
+    except CanthusError as error:
         return Frame(path, index, error=error)

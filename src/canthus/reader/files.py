@@ -2,13 +2,14 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from canthus.errors import ReadError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".png", ".apng", ".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff", ".webp"})
-SUFFIXES |= {".jpg", ".jpeg", ".jpe", ".jfif"}
+SUFFIXES |= {".jpg", ".jpeg", ".jpe", ".jfif", ".avif", ".heic", ".heif", ".hif"}
 """Extensions of the files in a folder that `find` lists as images."""
 
 
@@ -38,6 +39,26 @@ def find(paths: Sequence[str | Path]) -> list[Path]:
     return sorted(map(Path, found))
 
 
+def skipped(paths: Sequence[str | Path], results: Path | None = None) -> Counter[str]:
+    """Count the files in folders that `find` does not list.
+
+    Args:
+        paths: Files, folders and patterns, as for `find`; only folders are searched.
+        results: Folder whose files are not counted; None = all are.
+
+    Returns:
+        Number of files by their extension in lower case; "hidden" for names that begin with a dot, "no extension" for
+        names without one.
+    """
+    counts: Counter[str] = Counter()
+    for folder in {Path(path) for path in paths if Path(path).is_dir()}:
+        for file in folder.rglob("*"):
+            listed = _is_image(file) and not _hidden(file, folder)
+            if not listed and file.is_file() and not (results is not None and file.is_relative_to(results)):
+                counts["hidden" if _hidden(file, folder) else file.suffix.lower() or "no extension"] += 1
+    return counts
+
+
 def root_of(paths: Sequence[str | Path]) -> Path:
     """The folder that the paths of results are relative to: the given folder, or the common parent of several.
 
@@ -52,11 +73,11 @@ def root_of(paths: Sequence[str | Path]) -> Path:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    return [
-        file
-        for file in folder.rglob("*")
-        if _is_image(file) and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    ]
+    return [file for file in folder.rglob("*") if _is_image(file) and not _hidden(file, folder)]
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
 def _is_image(file: Path) -> bool:

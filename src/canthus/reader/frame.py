@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from canthus.errors import ReadError
+from canthus.errors import CanthusError
 from canthus.types import Image
 
 
@@ -23,4 +23,4 @@ class Frame:
     index: int
     time: float | None = None
     image: Image | None = None
-    error: ReadError | None = None
+    error: CanthusError | None = None

@@ -10,7 +10,7 @@ from canthus.data.sample import Sample
 from canthus.errors import DataError, ReadError
 from canthus.face3d.table import Faces2D
 from canthus.formats.table import load
-from canthus.reader.header import header_of
+from canthus.reader.parse import upright_size
 
 
 def open_faces(name: str, root: Path, split: str) -> Faces2D:
@@ -82,8 +82,6 @@ def _size(sample: Sample) -> tuple[float, float]:
     if sample.pixels is not None:
         return np.nan, np.nan
     try:
-        header = header_of(sample.image.read_bytes())
+        return upright_size(sample.image.read_bytes())
     except (OSError, ReadError) as error:
         raise ReadError(f"{sample.image}: {error}") from error
-    turned = header.orientation >= 5
-    return (header.height, header.width) if turned else (header.width, header.height)

@@ -10,7 +10,7 @@ from canthus.data.files import expect
 from canthus.data.listed.cells import group_of, read_rows
 from canthus.data.sample import NO_POINTS, Lazy, Sample
 from canthus.errors import DataError, ReadError
-from canthus.reader.header import header_of
+from canthus.reader.parse import upright_size
 
 TREE = """\
 {folder}/
@@ -102,8 +102,7 @@ def _pictures(folder: Path, split: str, tree: str) -> list[Sample]:
 
 def _with_median_box(sample: Sample) -> Sample:
     try:
-        header = header_of(sample.image.read_bytes())
+        size = np.array(upright_size(sample.image.read_bytes()) * 2)
     except (OSError, ReadError) as error:
         raise DataError(f"{sample.image}: {error}; restore the picture") from error
-    size = np.array([header.width, header.height] * 2)
     return replace(sample, box=(FAIRFACE_BOX * size - 0.5).astype(np.float32))
