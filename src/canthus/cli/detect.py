@@ -124,7 +124,6 @@ def detect(
     Exit codes: 0 all done; 1 some images failed and are listed; 2 wrong usage; 3 nothing done;
     130 interrupted; 143 terminated.
     """
-    import os
     import warnings
 
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # canthus itself says what is wrong with a file
