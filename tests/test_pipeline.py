@@ -93,7 +93,7 @@ def test_results_come_as_soon_as_their_batch_is_there(batch: int) -> None:
 def test_files_and_images_of_pillow_are_taken(tmp_path: Path) -> None:
     """A photograph on its side, and one with transparent pixels, are seen as `read` gives them."""
     rng = np.random.default_rng(0)
-    pillow.fromarray(rng.integers(0, 256, (20, 30, 4), dtype=np.uint8), "RGBA").save(tmp_path / "clear.png")
+    pillow.fromarray(rng.integers(0, 256, (20, 30, 4), dtype=np.uint8)).save(tmp_path / "clear.png")
     exif = pillow.Exif()
     exif[0x0112] = 6
     pillow.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(tmp_path / "side.png", exif=exif)

@@ -60,8 +60,11 @@ def test_orientation_of_exif_is_applied(form: str, orientation: int) -> None:
     exif = Pillow.Exif()
     exif[274] = orientation
     block = exif.tobytes()
-    data = encoded(picture(), form, exif=block)
-    upright = ImageOps.exif_transpose(Pillow.open(io.BytesIO(encoded(picture(), "PNG", exif=block))))
+    stored = picture(
+        42
+    )  # of even width, because the encoder of pillow-heif before 1.8 crops odd ones by the wrong column
+    data = encoded(stored, form, exif=block)
+    upright = ImageOps.exif_transpose(Pillow.open(io.BytesIO(encoded(stored, "PNG", exif=block))))
     assert upright_size(data) == upright.size
     assert difference(decode(data, "x"), np.asarray(upright)) <= (12 if form in LOSSY else 0)
 
