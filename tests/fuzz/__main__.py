@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import suppress
 
 from fuzz.attack import attacked, table
 from fuzz.targets import TARGETS
@@ -18,9 +19,10 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=TARGETS, default=list(TARGETS), help="classes of input (all)")
     options = parser.parse_args()
     tallies = {}
-    for name in options.only:
-        tallies[name] = attacked(name, options.seed, options.minutes * 60 / len(options.only), options.most)
-        print(f"{name}: {tallies[name].tried:,} tried", file=sys.stderr)
+    with suppress(KeyboardInterrupt):  # what is finished is printed
+        for name in options.only:
+            tallies[name] = attacked(name, options.seed, options.minutes * 60 / len(options.only), options.most)
+            print(f"{name}: {tallies[name].tried:,} tried", file=sys.stderr)
     print(table(tallies))
     return int(any(tally.failures for tally in tallies.values()))
 

@@ -13,6 +13,8 @@ from canthus.errors import InputError
 
 LONGEST = 1 << 18
 """Largest size of a YAML text, in characters; PyYAML reads about 100,000 of them per second."""
+DEEPEST = 60
+"""Largest depth of lists and mappings within each other in a YAML text."""
 MOST = 100_000
 """Largest number of values of a YAML text after its aliases are replaced by what they stand for."""
 
@@ -79,11 +81,20 @@ def parse_yaml(text: str, place: str, kind: type[InputError], remedy: str) -> An
 class _Loader(yaml.SafeLoader):
     """Reads dates as text, since recipes have none, and bounds the number of fields that merge keys (<<) copy."""
 
-    copied = 0
+    copied = depth = 0
     yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML declares it
         first: [(tag, form) for tag, form in resolvers if not tag.endswith(":timestamp")]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Read a value; the depth of values within values is bounded."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise RecursionError
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Replace merge keys by the fields that they stand for."""
