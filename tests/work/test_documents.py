@@ -97,7 +97,7 @@ def test_a_date_is_text_and_aliases_stay(tmp_path: Path) -> None:
         (b'["\xe9"]', r"a\.json: not a text file in UTF-8"),
         (b"[" * 200_000, r"a\.json: its lists and objects are nested too deeply"),
         (b'{"a":' * 100_000, r"a\.json: its lists and objects are nested too deeply"),
-        (b"9" * 5000, r"a\.json: cannot be read as JSON: .*digits"),
+        (b"9" * 5000, r"a\.json: a number has more digits"),
     ],
 )
 def test_what_is_no_json(tmp_path: Path, content: bytes, says: str) -> None:

@@ -37,8 +37,10 @@ def read_json(path: Path, kind: type[InputError], remedy: str) -> Any:
         raise kind(f"{path}:{error.lineno}: not JSON: {error.msg}; {remedy}") from error
     except RecursionError as error:
         raise kind(f"{path}: its lists and objects are nested too deeply; {remedy}") from error
-    except (ValueError, MemoryError) as error:  # a number of thousands of digits
-        raise kind(f"{path}: cannot be read as JSON: {error or 'too little memory'}; {remedy}") from error
+    except ValueError as error:
+        raise kind(f"{path}: a number has more digits than Python reads; {remedy}") from error
+    except MemoryError as error:
+        raise kind(f"{path}: too little memory to read it; {remedy}") from error
 
 
 def read_rows(path: Path, kind: type[InputError], remedy: str) -> Iterator[tuple[int, list[str]]]:
