@@ -164,3 +164,13 @@ def test_wrong_arguments() -> None:
         draw(BLANK, face(CROSS), zoom=0)
     with pytest.raises(ShapeError, match="an image is"):
         draw(BLANK[..., 0], face(CROSS))
+
+
+@pytest.mark.parametrize(
+    "box", [(-1e9, -1e9, 1e9, 1e9), (-3e38, 0, 3e38, 9), (1e12, 1e12, 2e12, 2e12), (0, 0, 1e-30, 1e-30)]
+)
+def test_faces_of_any_size(box: tuple[float, ...]) -> None:
+    """OpenCV draws no strokes of over 32,767 pixels."""
+    with np.errstate(over="ignore"):
+        drawn = draw(np.zeros((40, 60, 3), np.uint8), Faces.of_boxes(np.array([box], np.float32)), boxes=True)
+    assert drawn.shape == (40, 60, 3)

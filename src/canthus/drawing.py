@@ -33,6 +33,8 @@ OPAQUE = 0.75
 """Opacity of lines, 0..1."""
 FINE = 4
 """Fractional bits of OpenCV's fixed-point coordinates."""
+THICKEST = 1000.0
+"""Largest unit of strokes in pixels of the canvas; OpenCV draws no strokes of over 32,767 pixels."""
 HIDDEN = 0.5
 """Probability from which an occluded point is drawn hollow."""
 
@@ -102,9 +104,9 @@ class Pen:
 
     @property
     def unit(self) -> float:
-        """A hundredth of the longer side of the face, in pixels of the canvas."""
+        """A hundredth of the longer side of the face, in pixels of the canvas; at most `THICKEST`."""
         x0, y0, x1, y1 = self.face.box
-        return float(max(x1 - x0, y1 - y0)) * self.zoom / 100
+        return min(float(max(x1 - x0, y1 - y0)) * self.zoom / 100, THICKEST)
 
     def curves(self, canvas: Image, scheme: Scheme) -> None:
         """The curves of the scheme, interrupted where a point is missing."""

@@ -57,7 +57,11 @@ def as_boxes(boxes: ArrayLike) -> Floats:
     Raises:
         ShapeError: wrong shape, a value that is not finite, or a box without area.
     """
-    array = np.asarray(boxes, dtype=np.float32)
+    try:
+        with np.errstate(over="ignore"):
+            array = np.asarray(boxes, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ShapeError(f"boxes are (F, 4) numbers x0 y0 x1 y1: {error}") from error
     if array.size == 0:
         return np.zeros((0, 4), np.float32)
     if array.shape == (4,):

@@ -19,7 +19,7 @@ import numpy as np
 
 from canthus.drawing import draw
 from canthus.errors import InputError, OutputError
-from canthus.formats.mat import check_installed
+from canthus.formats.matlab import check_installed
 from canthus.formats.record import Record
 from canthus.formats.table import FORMATS, dump
 from canthus.types import Faces, Floats, Image

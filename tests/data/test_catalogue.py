@@ -104,3 +104,10 @@ def test_every_protocol_measures_on_a_split_that_its_reader_knows(tmp_path, prot
 def test_subset_needs_a_member():
     with pytest.raises(DataError, match="no groups"):
         subset([Sample(Path("a"), np.zeros((1, 2)), "1", "a")], "blur")
+
+
+def test_an_option_that_the_reader_does_not_have(tmp_path):
+    with pytest.raises(DataError, match=r"views has no option 'colour'; its options are: scheme, labels"):
+        open_set("views", tmp_path, "train", scheme="68", colour="red")
+    with pytest.raises(DataError, match=r"wflw has no option 'scheme'; its options are: none"):
+        open_set("wflw", tmp_path, "train", scheme="68")

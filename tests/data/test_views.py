@@ -107,3 +107,21 @@ def test_tables_of_fits_are_data_sets(tmp_path, rng, picture):
     np.savez(tmp_path / "fitted" / "val.npz", **table)
     with pytest.raises(DataError, match="lacks folder; make it again"):
         open_set("fits:fitted", tmp_path, "val", scheme="84")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("azimuth", np.array([0, np.nan, 0]), "an azimuth is not a number of degrees"),
+        ("azimuth", np.zeros(2), r"'azimuth' is \(2,\), not \(3,\)"),
+        ("pose", np.full((3, 3), "x"), "'pose' holds no numbers"),
+        ("points_68", np.zeros((3, 68)), r"'points_68' is \(3, 68\), not \(F, P, 3\)"),
+        ("visible_68", np.zeros((3, 67)), r"'visible_68' is \(3, 67\), not \(3, 68\)"),
+        ("images", np.array(["x" * 5000] * 3), "does not exist"),
+    ],
+)
+def test_an_index_that_is_damaged(folder, name, value, says):
+    root, index = folder
+    np.savez(root / "views" / "train" / "index.npz", **{**index, name: value})
+    with pytest.raises(DataError, match=rf"index\.npz: .*{says}"):
+        open_set("views", root, "train")

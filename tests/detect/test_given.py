@@ -89,8 +89,8 @@ def test_landmarks_give_the_box_of_the_points(extension: str, tmp_path: Path) ->
         ("a.jpg,1,2,,4", "not a finite number"),
         ("a.jpg,1,2,inf,4", "not a finite number"),
         ("a.jpg,5,2,1,4", "has no area"),
-        ("a.jpg,1,2,three,4", r"boxes\.csv:2: '1,2,three,4' is not a box of four numbers"),
-        ("a.jpg,1,2", "not a finite number"),
+        ("a.jpg,1,2,three,4", r"boxes\.csv:2: 'three' is not a number"),
+        ("a.jpg,1,2", r"boxes\.csv:2: 3 cells, but the header has 5"),
     ],
 )
 def test_boxes_of_a_file_that_are_none(row: str, message: str, tmp_path: Path) -> None:

@@ -67,3 +67,18 @@ def test_without_names_the_order_decides():
 def test_names_of_something_else_are_refused():
     with pytest.raises(DataError, match="'x' and 'a'"):
         paired(table(["x"]), table(["a"]))
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", ".jpg", "./"])
+def test_names_without_letters(name):
+    assert places(paired(table(["b.jpg", name]), table([name, "b.jpg"]))) == [1, 0]
+
+
+def test_hundreds_of_faces_in_a_picture():
+    """The nearest pair of all is taken first, then the nearest of those that are left."""
+    rng = np.random.default_rng(1)
+    predicted, true = table(["a"] * 1500, rng.random(1500) * 999), table(["a"] * 1200, rng.random(1200) * 999)
+    found = paired(predicted, true).points
+    assert np.isfinite(found).all() and len(np.unique(found[:, 0, 0])) > 1190
+    predicted, true = table(["a"] * 3, [2.25, 8, 1.875]), table(["a"] * 3, [1, 2, 9])
+    assert places(paired(predicted, true)) == [2.25, 1.875, 8]

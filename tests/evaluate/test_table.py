@@ -86,7 +86,10 @@ def test_all_that_an_npz_may_hold(tmp_path, rng):
     [
         ({"landmarks": np.zeros((2, 68, 2))}, r"needs an array 'points' .* has landmarks \(2, 68, 2\)"),
         ({"points": np.zeros((68, 2))}, r"has points \(68, 2\)"),
-        ({"points": np.zeros((2, 68, 2)), "images": np.array(["a"])}, r"'images' is \(1,\), 'points' has 2 faces"),
+        (
+            {"points": np.zeros((2, 68, 2)), "images": np.array(["a"])},
+            r"'images' is \(1,\), but the points need \(2,\)",
+        ),
         ({"points": np.full((2, 68, 2), "x")}, "not numbers"),
     ],
 )

@@ -83,3 +83,39 @@ def test_what_cannot_be_told_is_refused(tmp_path, points):
     (tmp_path / "text.mat").write_text("nothing of the kind")
     with pytest.raises(FormatError, match=r"text.mat: not a .mat file"):
         load_mat(tmp_path / "text.mat", 68)
+
+
+def test_other_files_are_not_read(tmp_path, points):
+    """What version 7.3 takes from elsewhere: data sets of bytes of any file, and links to other files."""
+    (tmp_path / "secret").write_bytes(points.tobytes())
+    with h5py.File(tmp_path / "p.mat", "w") as file:
+        file.create_dataset("points", points.shape, "f4", external=[(str(tmp_path / "secret"), 0, points.nbytes)])
+    with pytest.raises(FormatError, match=r"p\.mat: .*points lies in another file"):
+        read_arrays(tmp_path / "p.mat")
+    with h5py.File(tmp_path / "other.mat", "w") as file:
+        file["points"] = points
+    with h5py.File(tmp_path / "p.mat", "w") as file:
+        file["points"] = h5py.ExternalLink(str(tmp_path / "other.mat"), "/points")
+    assert read_arrays(tmp_path / "p.mat") == {}
+
+
+def test_what_unpacks_to_far_more_than_its_size(tmp_path):
+    with h5py.File(tmp_path / "p.mat", "w") as file:
+        file.create_dataset("points", (10**9, 68, 2), "f4")  # 544 GB of zeros that the file does not store
+    with pytest.raises(FormatError, match=r"p\.mat: .*unpacks to more than a file of this size may"):
+        read_arrays(tmp_path / "p.mat")
+    savemat(tmp_path / "p.mat", {"points": np.zeros(70 << 20, np.uint8)}, do_compression=True)
+    with pytest.raises(FormatError, match=r"p\.mat: .*unpacks to more than a file of this size may"):
+        read_arrays(tmp_path / "p.mat")
+
+
+def test_a_damaged_file_of_every_version(tmp_path, points):
+    savemat(tmp_path / "5.mat", {"points": points}, do_compression=True)
+    savemat(tmp_path / "4.mat", {"points": points[0]}, format="4")
+    with h5py.File(tmp_path / "7.mat", "w") as file:
+        file["points"] = points
+    for path in list(tmp_path.iterdir()):
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(FormatError, match=rf"{path.name}: not a \.mat file, or a damaged one"):
+            load_mat(path, 68)

@@ -273,6 +273,32 @@ def test_npz_of_points_alone(tmp_path: Path, rng: np.random.Generator) -> None:
         ("a.ljson", '{"landmarks": {"points": [[1, 2], [3]]}}', "no Menpo landmarks"),
         ("a.ljson", '{"landmarks": {"points": [[1, 2, 3]]}}', r"are \(1, 3\), not rows y x .*projected_image_space"),
         ("a.ljson", '{"landmarks": {"points": [[1, 1e300]]}}', "infinite"),
+        ("a.ljson", "[" * 200_000, "nested too deeply"),
+        ("a.json", '{"images": [' * 50_000, "nested too deeply"),
+        ("a.json", "9" * 5000, "a number has more digits"),
+        (
+            "a.json",
+            '{"images": [{"image": "a", "width": 1e400, "height": 1, "faces": []}]}',
+            r"images\[0\]: cannot convert",
+        ),
+        (
+            "a.json",
+            '{"images": [{"image": "a", "width": 0, "height": 1, "faces": []}]}',
+            r"images\[0\]: .*at least one pixel",
+        ),
+        (
+            "a.json",
+            '{"images": [{"image": "a", "faces": [{"points": [[1e400, 2]]}]}]}',
+            r"images\[0\]: a value is infinite",
+        ),
+        (
+            "a.json",
+            '{"images": [{"image": "a", "faces": [{"points": [[1' + "0" * 400 + ", 2]]}]}]}",
+            r"images\[0\]: int too large",
+        ),
+        ("a.ljson", '{"landmarks": {"points": [[1' + "0" * 400 + ", 2]]}}", "no Menpo landmarks"),
+        ("a.csv", "image,x0,y0\na,1e400,2\n", "a.csv:2: a value is infinite"),
+        ("a.csv", "image,x0,y0\na,1,2\nb," + "1" * 131_073 + ",2\n", r"a\.csv:3: field larger than field limit"),
         ("a.txt", "", r"\.pts, \.csv, \.json, \.npz, \.mat, \.ljson files, not in '\.txt'"),
     ],
 )
@@ -295,10 +321,19 @@ def test_npz_with_wrong_arrays(tmp_path: Path) -> None:
         ({"point": np.zeros((1, 2, 2))}, r"has point \(1, 2, 2\)"),
         ({"points": np.zeros((2, 2))}, "needs an array"),
         ({"points": np.zeros((2, 3, 2)), "boxes": np.zeros((1, 4))}, "'boxes'"),
-        ({"points": np.zeros((2, 3, 2)), "scores": np.zeros((2, 4))}, "face 0: the scores"),
+        (
+            {"points": np.zeros((2, 3, 2)), "scores": np.zeros((2, 4))},
+            r"'scores' is \(2, 4\), but the points need \(2, 3\)",
+        ),
         ({"points": np.array([[[None, 1]]], object)}, "plain arrays"),
+        ({"points": np.zeros((2, 3, 2)), "scores": np.full((2, 3), "x")}, "'scores' holds <U1, not numbers"),
+        ({"points": np.zeros((2, 3, 2)), "images": np.zeros(2)}, "'images' holds float64, not text"),
+        ({"points": np.zeros((2, 3, 2)), "scheme": np.array(["68", "5"])}, r"'scheme' is \(2,\)"),
+        ({"points": np.full((1, 3, 2), 1e300)}, "a value that is infinite"),
+        ({"points": np.zeros((5, 0, 2), np.float32)}, "neither points nor boxes"),
+        ({"points": np.zeros((10_001, 1, 2), np.int8)}, "10,001 faces in"),
     ):
-        np.savez(tmp_path / "a.npz", **arrays_)
+        np.savez_compressed(tmp_path / "a.npz", **arrays_)
         with pytest.raises(FormatError, match=says):
             load(tmp_path / "a.npz")
 

@@ -8,6 +8,7 @@ import pytest
 from canthus.errors import BundleError
 from canthus.geometry.crop import Crop
 from canthus.runtime.bundle import Bundle, Card, default_bundle, pack_arrays, write_bundle
+from canthus.work.archive import FLOOR
 from toy_card import toy_card
 
 
@@ -104,7 +105,7 @@ def test_the_shipped_bundle_is_whole_and_small() -> None:
 
 def test_arrays_of_a_stage(tmp_path: Path) -> None:
     """They come back as they were, without pickle, and are checked like networks."""
-    arrays = {"mean": np.arange(6, dtype=np.float32).reshape(3, 2), "names": np.array(["a", "b"])}
+    arrays = {"mean": np.arange(136, dtype=np.float32).reshape(68, 2), "names": np.array(["a", "b"])}
     data = pack_arrays(arrays)
     assert data == pack_arrays(dict(reversed(arrays.items())))
     files = {"landmarks": {"fp32": ("a.onnx", b"network bytes")}}
@@ -139,3 +140,56 @@ def test_a_crop_that_cannot_be_is_named(bundle: Path, crop: dict[str, float]) ->
     rewrite(bundle, {"card.json": json.dumps(tree).encode()})
     with pytest.raises(BundleError, match=r"stages\.0\.crop"):
         Bundle.open(bundle)
+
+
+@pytest.mark.parametrize(
+    ("card", "says"),
+    [
+        (b" " * (5 << 20), r"card\.json unpacks to 5,242,880 bytes, more than 4,194,304"),
+        (b"[" * 100_000, "recursion"),
+        (b"\xff", "utf-8"),
+        (b'{"format": ' + b"9" * 5000 + b"}", "digits"),
+    ],
+)
+def test_a_card_that_is_huge_or_damaged(bundle: Path, card: bytes, says: str) -> None:
+    rewrite(bundle, {"card.json": card})
+    with pytest.raises(BundleError, match=rf"a\.canthus: not a canthus bundle, or a damaged one \(.*{says}"):
+        Bundle.open(bundle)
+
+
+def test_a_bundle_that_unpacks_to_far_more_than_its_size(bundle: Path) -> None:
+    with zipfile.ZipFile(bundle, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(FLOOR))
+    with pytest.raises(BundleError, match=r"unpack to .* more than a file of this size may"):
+        Bundle.open(bundle)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"points": 98}, "scheme 68 has 68 points, not 98"),
+        ({"crop": {"size": 100_000, "margin": 1.3}}, "a crop has at most 2048 pixels"),
+        ({"crop": {"size": 64, "margin": 1e-9}}, "a margin of 0.25 to 16.0"),
+        ({"crop": {"size": 64, "margin": float("nan")}}, "a crop has a size and a margin above 0"),
+    ],
+)
+def test_a_stage_that_cannot_be(bundle: Path, changes: dict[str, object], says: str) -> None:
+    with zipfile.ZipFile(bundle) as archive:
+        tree = json.loads(archive.read("card.json"))
+    tree["stages"][0] |= changes
+    rewrite(bundle, {"card.json": json.dumps(tree).encode()})
+    with pytest.raises(BundleError, match=rf"a\.canthus: the card does not fit .*stages\.0.*{says}"):
+        Bundle.open(bundle)
+
+
+@pytest.mark.parametrize(
+    "mean", [np.zeros((67, 2), np.float32), np.full((68, 2), np.nan, np.float32), np.full((68, 2), "x")]
+)
+def test_a_mean_shape_that_does_not_fit(tmp_path: Path, mean: np.ndarray) -> None:
+    data = pack_arrays({"mean": mean})
+    files = {"landmarks": {"fp32": ("a.onnx", b"network bytes")}}
+    card = toy_card("compact", files, Crop(64, 1.3), ("landmarks.npz", data))  # type: ignore[arg-type]
+    write_bundle(tmp_path / "a.canthus", card, {"a.onnx": b"network bytes", "landmarks.npz": data})
+    opened = Bundle.open(tmp_path / "a.canthus")
+    with pytest.raises(BundleError, match=r"the mean shape of 'landmarks' is .*, not 68 finite points"):
+        opened.arrays(opened.card.stages[0])

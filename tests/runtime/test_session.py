@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -20,10 +21,13 @@ from canthus.align.aligner import Aligner
 from canthus.detect.own import open_own
 from canthus.detect.score import FaceScorer
 from canthus.errors import BundleError, CanthusError, ExtraMissingError
+from canthus.geometry.crop import Crop
 from canthus.runtime import cuda, openvino
-from canthus.runtime.bundle import Bundle
-from canthus.runtime.session import Session
+from canthus.runtime.bundle import Bundle, write_bundle
+from canthus.runtime.session import Named, Session
 from canthus.types import Image
+from fuzz.seeds import network
+from toy_card import toy_card
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = [None, *sorted((ROOT / "models").glob("*.canthus"))]
@@ -60,7 +64,7 @@ def test_outputs_come_by_name(device: Any) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("openvino", marks=with_openvino)])
 def test_a_damaged_network(device: Any) -> None:
-    with pytest.raises(BundleError, match="cannot load"):
+    with pytest.raises(BundleError, match="the network is damaged, or not in the format ONNX"):
         Session(b"not a network", device)
 
 
@@ -183,3 +187,57 @@ def test_openvino_on_the_command_line(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ}, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "astronaut.json").is_file()
+
+
+def test_inputs_that_the_network_does_not_take() -> None:
+    session = Session(network())
+    with pytest.raises(BundleError, match=r"(?s)cannot run the network: .*card and network may not belong together"):
+        session.run(np.zeros((1, 16, 16, 3), np.uint8))
+    with pytest.raises(BundleError, match="takes 1 inputs, not 2"):
+        session.run(np.zeros((1, 32, 32, 3), np.uint8), np.zeros(1))
+    with pytest.raises(BundleError, match=r"has no output 'depth', only points, scores, pose"):
+        session.run(np.zeros((1, 32, 32, 3), np.uint8))["depth"]
+
+
+def test_a_part_that_is_not_there() -> None:
+    with pytest.raises(BundleError, match="no network 'b', only a; export"):
+        Named([("a", 1)], "no network")["b"]
+
+
+def bundle_of(folder: Path, data: bytes, size: int = 32, part: str = "landmarks") -> Path:
+    card = toy_card("compact", {part: {"fp32": ("a.onnx", data)}}, Crop(size, 1.3))
+    write_bundle(folder / "a.canthus", card, {"a.onnx": data})
+    return folder / "a.canthus"
+
+
+def changed(name: str, size: int) -> bytes:
+    """The network with another number of points or angles."""
+    model = onnx.load_from_string(network())
+    for output in model.graph.output:
+        if output.name == name:
+            output.type.tensor_type.shape.dim[1].dim_value = size
+    for tensor in model.graph.initializer:
+        if tensor.name == f"w_{name}":
+            width = size * (2 if name == "points" else 1)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.ones((1, width), np.float32), tensor.name))
+        if tensor.name == f"s_{name}":
+            shape = [-1, size, 2] if name == "points" else [-1, size]
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.array(shape, np.int64), tensor.name))
+    return model.SerializeToString()
+
+
+def test_card_and_network_must_agree(tmp_path: Path) -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+    assert Aligner.open(bundle_of(tmp_path, network())).align(image, [1, 2, 30, 40]).points.shape == (1, 68, 2)
+    with pytest.raises(
+        BundleError, match=r"a\.canthus: the network 'landmarks' takes pictures of 32 x 32 .* crops of 64"
+    ):
+        Aligner.open(bundle_of(tmp_path, network(), 64))
+    with pytest.raises(BundleError, match=r"gives points of shape \(98, 2\) per face, but the card \(68, 2\)"):
+        Aligner.open(bundle_of(tmp_path, changed("points", 98)))
+    with pytest.raises(BundleError, match=r"gives pose of shape \(2,\) per face"):
+        Aligner.open(bundle_of(tmp_path, changed("pose", 2)))
+    with pytest.raises(BundleError, match=r"a\.canthus: landmarks: the network is damaged"):
+        Aligner.open(bundle_of(tmp_path, b"none"))
+    with pytest.raises(BundleError, match=r"a\.canthus: the stage 'landmarks' has no network 'landmarks', only other"):
+        Aligner.open(bundle_of(tmp_path, network(), part="other")).align(image, [1, 2, 30, 40])

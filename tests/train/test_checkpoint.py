@@ -1,5 +1,6 @@
 """Weights of earlier runs, and torch modules as engines."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import torch
 from torch import nn
 
 from canthus.errors import InputError
-from canthus.train.checkpoint import TorchBackend, load_start, read_checkpoint, weights_of
+from canthus.train.checkpoint import TorchBackend, load_start, read_checkpoint, steps_of, weights_of
 from canthus.train.recipe import Start
+from canthus.work.archive import FLOOR
 
 
 class Net(nn.Module):
@@ -83,6 +85,26 @@ def test_files_that_are_no_checkpoint(net: Net, tmp_path: Path) -> None:
     for name in ("other", "broken", "list"):
         with pytest.raises(InputError, match=rf"{name}\.ckpt: not a checkpoint of `canthus train`, or a damaged one"):
             read_checkpoint(tmp_path / f"{name}.ckpt")
+
+
+def test_a_checkpoint_with_other_content(tmp_path: Path) -> None:
+    for name, content in {
+        "list": {"state_dict": [1]},
+        "step": {"state_dict": {}, "global_step": "many"},
+        "text": {"state_dict": {"net.a": "b"}},
+    }.items():
+        torch.save(content, tmp_path / f"{name}.ckpt")
+        with pytest.raises(InputError, match=rf"{name}\.ckpt: not a checkpoint of `canthus train`"):
+            weights_of(tmp_path / f"{name}.ckpt")
+    torch.save({"state_dict": {7: torch.ones(1), "net.a": torch.ones(2)}, "global_step": 7}, tmp_path / "good.ckpt")
+    assert list(weights_of(tmp_path / "good.ckpt")) == ["a"] and steps_of(tmp_path / "good.ckpt") == 7
+
+
+def test_a_checkpoint_that_unpacks_to_far_more_than_its_size(saved: Path) -> None:
+    with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/99", bytes(FLOOR))
+    with pytest.raises(InputError, match=r"last\.ckpt: not a checkpoint .*more than a file of this size may"):
+        weights_of(saved)
 
 
 def test_a_module_as_an_engine(net: Net) -> None:

@@ -69,16 +69,22 @@ def test_learning_rates_over_the_run(path: Path) -> None:
         ("phases=[{share: 0.5, size: 32}]", "add up to 0.5"),
         ("phases=[{share: 1, size: 33}]", r"phases\.0\.size"),
         ("network=telepathy", "network"),
+        ("name=@y", r"--set name=@y: not valid YAML: .*; put text with signs in quotes"),
+        ("seed=!!timestamp 2020-13-45", "--set seed=.*: not valid YAML"),
+        ("config.width=1" + "0" * 5000, "--set config.width=.*: not valid YAML"),
+        ("optimiser.rate=1e400", r"optimiser\.rate: Input should be a finite number"),
+        ("optimiser.rate=.nan", "not finite"),
+        ("name=" + "[" * 1500, "nested too deeply"),
         ("val=[{name: wild68}, {name: wild68, split: val}]", "val: two sets have the same name"),
     ],
 )
 def test_wrong_fields_are_named(path: Path, override: str, message: str) -> None:
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(RecipeError, match=f"(?s){message}"):
         load(path, [override])
 
 
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"none\.yaml: cannot read"):
+    with pytest.raises(RecipeError, match=r"none\.yaml: cannot be read"):
         load(tmp_path / "none.yaml")
     (tmp_path / "list.yaml").write_text("[1, 2]")
     with pytest.raises(RecipeError, match="mapping of fields"):
@@ -86,6 +92,11 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("a: [1")
     with pytest.raises(RecipeError, match="not valid YAML"):
         load(tmp_path / "broken.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9\n")
+    with pytest.raises(RecipeError, match=r"latin\.yaml: not a text file in UTF-8"):
+        load(tmp_path / "latin.yaml")
+    (tmp_path / "day.yaml").write_text(SMALL.replace("name: small", "name: 2020-13-45"))
+    assert load(tmp_path / "day.yaml").name == "2020-13-45"
 
 
 def test_the_recipes_that_ship_hold() -> None:

@@ -10,7 +10,7 @@ from canthus.align.stage import Parts, System
 from canthus.align.systems import system_of
 from canthus.errors import BundleError, ShapeError
 from canthus.runtime.bundle import Bundle, Card, Precision
-from canthus.runtime.session import Device, Session
+from canthus.runtime.session import Device, Named, open_network
 from canthus.schemes.scheme import Scheme
 from canthus.types import Faces, Image, as_boxes, as_image
 
@@ -60,8 +60,10 @@ class Aligner:
                 raise BundleError(
                     f"{bundle.path}: the card of stage {stage.name!r} has no crop settings; export the checkpoint again"
                 )
-            networks = {name: Session(bundle.network(name, precision), device, threads) for name in stage.parts}
-            parts[stage.name] = Parts(stage.crop, networks, bundle.arrays(stage))
+            networks = ((name, open_network(bundle, stage, name, precision, device, threads)) for name in stage.parts)
+            lack = f"{bundle.path}: the stage {stage.name!r} has no"
+            arrays = Named(bundle.arrays(stage).items(), f"{lack} array")
+            parts[stage.name] = Parts(stage.crop, Named(networks, f"{lack} network"), arrays)
         try:
             system = system_of(bundle.card.system, bundle.card.scheme, parts, batch)
         except BundleError as error:

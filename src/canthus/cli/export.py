@@ -36,9 +36,8 @@ def export(
 
     Example: canthus export runs/compact/best.ckpt --root data -o compact.canthus
     """
-    import json
-
-    from canthus.errors import DataError, need
+    from canthus.errors import DataError, InputError, need
+    from canthus.work.documents import read_json
 
     try:
         from canthus.export.detection import export_faces, kind_of
@@ -46,7 +45,9 @@ def export(
         from canthus.nets.detection.networks import DETECTION
     except ModuleNotFoundError as error:
         raise need("export") from error
-    figures = json.loads(measured.read_text()) if measured else []
+    figures = (
+        read_json(measured, InputError, "give the results that canthus evaluate wrote as JSON") if measured else []
+    )
     if checkpoints[0].is_file() and kind_of(checkpoints[0]) in DETECTION:
         card = export_faces(checkpoints[0], out, figures, root if int8 else None)
         key, unit = "parity", ""

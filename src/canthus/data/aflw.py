@@ -1,15 +1,17 @@
 """Reads AFLW: 21 points where they are visible [Koestinger et al., 2011], or all 19 points [Zhu et al., 2016]."""
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from canthus.data.files import checked, choose, expect, from_corner, read_mat
-from canthus.data.sample import Sample
+from canthus.data.files import checked, choose, expect, from_corner, read_mat, understood
+from canthus.data.sample import Mask, Sample
 from canthus.errors import DataError
+from canthus.types import Floats
 
 TREE = """\
 {folder}/
@@ -53,7 +55,14 @@ def read_aflw(folder: Path, split: str) -> list[Sample]:
             coordinates = database.execute("SELECT face_id, feature_id, x, y FROM FeatureCoords").fetchall()
     except sqlite3.Error as error:
         raise DataError(f"{path}: not the database of AFLW ({error}); restore the file") from error
-    points = {face[0]: np.full((21, 2), np.nan, np.float32) for face in faces}
+    with understood(path):
+        points = _points(path, [face[0] for face in faces], coordinates)
+        return [_sample(folder, row, points[row[0]]) for row in faces]
+
+
+def _points(path: Path, faces: Sequence[int], coordinates: Sequence[tuple[Any, ...]]) -> dict[int, Floats]:
+    """The points of each face, from the rows face, number of the point, x, y."""
+    points = {face: np.full((21, 2), np.nan, np.float32) for face in faces}
     for face, feature, x, y in coordinates:
         if not 1 <= feature <= 21:
             raise DataError(
@@ -63,7 +72,7 @@ def read_aflw(folder: Path, split: str) -> list[Sample]:
             raise DataError(f"{path}: point {feature} of face {face} has no coordinates; restore the file")
         if face in points:
             points[face][feature - 1] = x, y
-    return [_sample(folder, row, points[row[0]]) for row in faces]
+    return points
 
 
 def read_aflw19(folder: Path, split: str) -> list[Sample]:
@@ -88,27 +97,30 @@ def read_aflw19(folder: Path, split: str) -> list[Sample]:
     for name, shape in shapes.items():
         if found[name].shape != shape:
             raise DataError(f"{path}: {name} is {found[name].shape}, not {shape}; restore the file")
-    order = found["ra"].ravel().astype(np.intp) - 1
+    with understood(path):
+        order = found["ra"].ravel().astype(np.intp) - 1
     if sorted(order) != list(range(count)):
         raise DataError(f"{path}: ra is not a permutation of {count} faces; restore the file")
     chosen = order[:TRAIN_19] if split == "train" else order[TRAIN_19:]
     if split == "frontal":
         chosen = chosen[(found["mask_new"][chosen] == 1).all(1)]
-    samples = []
-    for index in chosen:
-        name = str(found["nameList"][index, 0].item())
-        picture = expect(folder / "flickr" / name, folder, TREE_19)
-        points = checked(found["data"][index].reshape(2, 19).T, f"{path}, {name}", 19)
-        left, right, top, bottom = found["bbox"][index].astype(np.float32)
-        boxes = {"set": np.array([left, top, right, bottom], np.float32)}
-        visible = found["mask_new"][index] == 1
-        samples.append(Sample(picture, points, "19", name, visible=visible, boxes=boxes))
-    return samples
+    with understood(path):
+        return [_sample19(folder, path, found, index) for index in chosen]
 
 
-def _sample(folder: Path, row: tuple[Any, ...], points: np.ndarray[Any, np.dtype[np.float32]]) -> Sample:
+def _sample19(folder: Path, path: Path, found: Mapping[str, Any], index: int) -> Sample:
+    name = str(found["nameList"][index, 0].item())
+    picture = expect(folder / "flickr" / name, folder, TREE_19)
+    points = checked(found["data"][index].reshape(2, 19).T, f"{path}, {name}", 19)
+    left, right, top, bottom = found["bbox"][index].astype(np.float32)
+    boxes = {"set": np.array([left, top, right, bottom], np.float32)}
+    visible: Mask = found["mask_new"][index] == 1
+    return Sample(picture, points, "19", name, visible=visible, boxes=boxes)
+
+
+def _sample(folder: Path, row: tuple[Any, ...], points: Floats) -> Sample:
     _, name, yaw, pitch, roll, *rect = row
     picture = expect(folder / "flickr" / name, folder, TREE)
     pose = None if yaw is None else np.degrees([yaw, pitch, roll]).astype(np.float32)
     boxes = {} if rect[0] is None else {"set": from_corner(rect)}
-    return Sample(picture, points, "21", name, visible=np.isfinite(points).all(1), pose=pose, boxes=boxes)
+    return Sample(picture, points, "21", name, visible=np.asarray(np.isfinite(points).all(1)), pose=pose, boxes=boxes)

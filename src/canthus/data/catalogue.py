@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 
 from canthus.data.aflw import read_aflw, read_aflw19
@@ -76,11 +77,19 @@ def open_set(name: str, root: Path, split: str, **options: str) -> Sequence[Samp
     reader = name.partition(":")[0]
     if reader not in DATASETS:
         raise DataError(f"no data set is called {reader!r}; canthus reads {', '.join(DATASETS)}")
+    if unknown := [option for option in options if option not in options_of(reader)]:
+        known = ", ".join(options_of(reader)) or "none"
+        raise DataError(f"{name} has no option {unknown[0]!r}; its options are: {known}")
     split, *groups = split.split("/")
     samples = DATASETS[reader](folder_of(name, root), split, **options)
     for group in filter(None, groups):
         samples = subset(samples, group)
     return samples
+
+
+def options_of(reader: str) -> list[str]:
+    """Names of the options of a reader, a key of `DATASETS`."""
+    return list(signature(DATASETS[reader]).parameters)[2:]
 
 
 def folder_of(name: str, root: Path) -> Path:

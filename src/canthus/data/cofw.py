@@ -4,6 +4,8 @@ The pictures are inside the MATLAB files (version 7.3, which is HDF5: cells are 
 Coordinates count from 1 in MATLAB; the reader subtracts 1.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus.data.files import checked, choose, expect, from_corner, read_mat
+from canthus.data.files import checked, choose, expect, from_corner, read_mat, understood
 from canthus.data.sample import Lazy, Sample
-from canthus.errors import DataError, need
+from canthus.errors import DataError
+from canthus.formats.matlab import HdfFile, open_hdf5
 from canthus.types import Floats, Image
+from canthus.work.archive import DamagedError
 
 TREE = """\
 {folder}/
@@ -47,8 +51,8 @@ class HdfPicture:
 
     def __call__(self) -> Image:
         """The picture; a grey one is converted to RGB. Shape (H, W, 3)."""
-        with _open(self.file) as stored:
-            pixels = np.asarray(stored[_of(stored, self.cells, self.file)[0, self.index]]).T
+        with _open(self.file, self.cells) as stored:
+            pixels = stored.cell(self.cells, (0, self.index))
         if pixels.ndim == 2:
             pixels = np.repeat(pixels[..., None], 3, 2)
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
@@ -73,18 +77,20 @@ def read_cofw(folder: Path, split: str) -> list[Sample]:
     """
     ending = choose(ENDINGS, split, "COFW")
     path = _pictures(folder, split, TREE)
-    with _open(path) as stored:
-        phis, boxes = (np.asarray(_of(stored, f"{name}{ending}", path)).T for name in ("phis", "bboxes"))
-        count = _of(stored, f"Is{ending}", path).size
+    names = [f"{name}{ending}" for name in ("phis", "bboxes", "Is")]
+    with _open(path, *names) as stored:
+        phis, boxes = (stored.read(name) for name in names[:2])
+        count = stored.size(names[2])
     if phis.ndim != 2 or phis.shape[1] != 87:
         raise DataError(f"{path}: phis{ending} is {phis.shape}, not (F, 87): 29 x, 29 y, 29 flags; restore the file")
-    if not len(phis) == len(boxes) == count:
-        raise DataError(f"{path}: {count} pictures, {len(phis)} faces, {len(boxes)} boxes; restore the file")
+    if boxes.shape != (count, 4) or len(phis) != count:
+        raise DataError(f"{path}: {count} pictures, {len(phis)} faces, boxes {boxes.shape}; restore the file")
     samples = []
-    for index, (row, box) in enumerate(zip(phis, boxes, strict=True)):
-        points = checked(row[:58].reshape(2, 29).T - 1, f"{path}, face {index + 1}", 29)
-        picture = HdfPicture(path, f"Is{ending}", index)
-        samples.append(_sample(picture, points, "29", row[58:] == 0, {"set": from_corner(box, 1)}))
+    with understood(path):
+        for index, (row, box) in enumerate(zip(phis, boxes, strict=True)):
+            points = checked(row[:58].reshape(2, 29).T - 1, f"{path}, face {index + 1}", 29)
+            picture = HdfPicture(path, f"Is{ending}", index)
+            samples.append(_sample(picture, points, "29", row[58:] == 0, {"set": from_corner(box, 1)}))
     return samples
 
 
@@ -105,8 +111,8 @@ def read_cofw68(folder: Path, split: str) -> Lazy[int]:
     choose({"test": None}, split, "COFW-68")
     path = _pictures(folder, split, TREE_68)
     boxes = read_mat(expect(folder / "cofw68_test_bboxes.mat", folder, TREE_68), ["bboxes"])["bboxes"]
-    with _open(path) as stored:
-        count = _of(stored, "IsT", path).size
+    with _open(path, "IsT") as stored:
+        count = stored.size("IsT")
     if boxes.shape != (count, 4):
         raise DataError(f"{folder}: {count} pictures, but the boxes are {boxes.shape}; restore the files")
     for index in range(count):
@@ -117,10 +123,11 @@ def read_cofw68(folder: Path, split: str) -> Lazy[int]:
 def _sample68(pictures: Path, boxes: NDArray[Any], index: int) -> Sample:
     labels = pictures.parent / "test_annotations" / f"{index + 1}_points.mat"
     found = read_mat(labels, ["Points", "Occ"])
-    points = checked(found["Points"], labels, 68) - 1
     if found["Occ"].size != 68:
         raise DataError(f"{labels}: Occ has {found['Occ'].size} flags, not 68; restore the file")
-    box = {"set": from_corner(boxes[index], 1)}
+    with understood(labels):
+        points = checked(found["Points"], labels, 68) - 1
+        box = {"set": from_corner(boxes[index], 1)}
     return _sample(HdfPicture(pictures, "IsT", index), points, "68", found["Occ"].ravel() == 0, box)
 
 
@@ -144,18 +151,17 @@ def _pictures(folder: Path, split: str, tree: str) -> Path:
     return colour if colour.exists() else expect(folder / f"COFW_{split}.mat", folder, tree)
 
 
-def _open(path: Path) -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise need("report") from error
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise DataError(f"{path}: not a MATLAB file of version 7.3 ({error}); restore the file") from error
+@contextmanager
+def _open(path: Path, *names: str) -> Iterator[HdfFile]:
+    """The picture file of COFW, which must have these variables.
 
-
-def _of(stored: Any, name: str, path: Path) -> Any:
-    if name not in stored:
-        raise DataError(f"{path}: there is no variable {name!r}; restore the file")
-    return stored[name]
+    Raises:
+        DataError: not a MATLAB file of version 7.3, a variable is missing, or what is read is damaged.
+    """
+    try:
+        with open_hdf5(path) as stored:
+            if missing := [name for name in names if name not in stored.names()]:
+                raise DataError(f"{path}: there is no variable {missing[0]!r}; restore the file")
+            yield stored
+    except (OSError, DamagedError) as error:
+        raise DataError(f"{path}: not a MATLAB file of version 7.3, or damaged ({error}); restore the file") from error

@@ -1,16 +1,20 @@
 """Helpers of the readers of data sets: they find files, check labels, and raise errors that name the remedy."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from canthus.errors import DataError, need
+from canthus.errors import DataError, ExtraMissingError, InputError
+from canthus.formats.matlab import read_variables
+from canthus.formats.record import floats
 from canthus.formats.table import load
 from canthus.reader.files import SUFFIXES
 from canthus.types import Floats
+from canthus.work.archive import DamagedError
 
 
 def expect(path: Path, folder: Path, tree: str) -> Path:
@@ -24,9 +28,35 @@ def expect(path: Path, folder: Path, tree: str) -> Path:
     Raises:
         DataError: the path does not exist; the message shows the expected contents.
     """
-    if not path.exists():
+    if not exists(path):
         raise DataError(f"{path} does not exist; expected\n{tree.format(folder=folder)}")
     return path
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder of this name, which may be one that no file can have."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a character that file names cannot have
+        return False
+
+
+@contextmanager
+def understood(path: Path | str) -> Iterator[None]:
+    """Whatever goes wrong in taking apart the content of a damaged file becomes an error that names the file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: the content has another layout than the set.
+    """
+    try:
+        yield
+    except (InputError, ExtraMissingError):
+        raise
+    except Exception as error:
+        raise DataError(f"{path}: not the content of this set ({type(error).__name__}: {error}); restore it") from error
 
 
 def choose(known: Mapping[str, Any], wanted: str, name: str, kind: str = "split") -> Any:
@@ -97,7 +127,7 @@ def checked(points: ArrayLike, source: Path | str, *counts: int) -> Floats:
     Raises:
         DataError: another number of points, or a point that is not finite.
     """
-    array = np.asarray(points, np.float32)
+    array = floats(points)
     if array.ndim != 2 or array.shape[1] not in (2, 3) or len(array) not in counts:
         wanted = " or ".join(map(str, counts))
         raise DataError(f"{source}: the points are {array.shape}, but this set has {wanted} points; restore the file")
@@ -118,14 +148,10 @@ def read_mat(path: Path, names: Iterable[str]) -> dict[str, Any]:
         DataError: no such file, not a MATLAB file, or a variable is missing.
         ExtraMissingError: SciPy is not installed.
     """
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise need("report") from error
     wanted = list(names)
     try:
-        found: dict[str, Any] = loadmat(path, appendmat=False, variable_names=wanted)
-    except Exception as error:  # SciPy raises errors of any type on damaged bytes
+        found = read_variables(path, wanted)
+    except (OSError, DamagedError) as error:
         raise DataError(f"{path}: not a MATLAB file of version 4 to 7 ({error}); restore the file") from error
     for name in wanted:
         if name not in found:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus.data.files import checked, choose, expect, read_mat
+from canthus.data.files import checked, choose, expect, read_mat, understood
 from canthus.data.sample import Lazy, Sample
 from canthus.errors import DataError
+from canthus.formats.record import floats
 from canthus.types import Floats
+from canthus.work.archive import read_array
 
 TREE = """\
 {folder}/
@@ -95,8 +97,9 @@ def _sample(folder: Path, name: str, key: tuple[Path, Path]) -> Sample:
     pose = _pose(labels)
     if name != "pt2d":
         labels = expect(folder / "landmarks" / labels.parent.name / f"{labels.stem}_pts.mat", folder, TREE)
-    found = read_mat(labels, [name])[name]
-    points = checked(found.T if name == "pt2d" else found, labels, 68) - 1
+    with understood(labels):
+        found = floats(read_mat(labels, [name])[name])
+        points = checked(found.T if name == "pt2d" else found, labels, 68) - 1
     part, _, flipped = picture.parent.name.lower().partition("_")
     groups = frozenset({part, "flipped"} if flipped else {part})
     return Sample(picture, points, "68", f"300w-lp:{picture.stem.rpartition('_')[0]}", pose=pose, groups=groups)
@@ -107,7 +110,9 @@ def _sample2000(
 ) -> Sample:
     labels, picture = keys[index]
     if reannotated is None:
-        points = checked(read_mat(labels, ["pt3d_68"])["pt3d_68"].T, labels, 68) - np.array([1, 1, 0], np.float32)
+        with understood(labels):
+            found = floats(read_mat(labels, ["pt3d_68"])["pt3d_68"])
+            points = checked(found.T, labels, 68) - np.array([1, 1, 0], np.float32)
     else:
         points = checked(reannotated[index, :2].T, f"AFLW2000-3D-Reannotated.pts68.npy, row {index}", 68) - 1
     pose = _pose(labels) if yaws is None else np.array([yaws[index], np.nan, np.nan], np.float32)
@@ -126,7 +131,8 @@ def _annotated(part: Path, folder: Path, tree: str) -> list[tuple[Path, Path]]:
 
 def _pose(labels: Path) -> Floats:
     """Yaw, pitch, roll in degrees from `Pose_Para`: pitch, yaw, roll in radians, translation, scale."""
-    found = np.asarray(read_mat(labels, ["Pose_Para"])["Pose_Para"], np.float64).ravel()
+    with understood(labels):
+        found = np.asarray(read_mat(labels, ["Pose_Para"])["Pose_Para"], np.float64).ravel()
     if len(found) < 3 or not np.isfinite(found[:3]).all():
         raise DataError(f"{labels}: Pose_Para is {found.tolist()}; restore the file")
     return np.degrees(found[[1, 0, 2]]).astype(np.float32)
@@ -135,7 +141,12 @@ def _pose(labels: Path) -> Floats:
 def _array(folder: Path, name: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
     """A .npy file with one row per picture, in the order of their names; None in `shape` = any size."""
     path = expect(folder / name, folder, TREE_2000)
-    array: NDArray[Any] = np.load(path, allow_pickle=False)
+    try:
+        array = read_array(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not an .npy file of numbers ({error}); restore the file") from error
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{path}: holds {array.dtype}, not numbers; restore the file")
     if array.ndim != len(shape) or any(
         wanted not in (None, got) for wanted, got in zip(shape, array.shape, strict=True)
     ):

@@ -125,4 +125,4 @@ def split_by_identity(samples: Iterable[Sample], shares: Sequence[float]) -> lis
 
 def hash_of(identity: str) -> float:
     """A number from 0 to 1 that only depends on the identity."""
-    return crc32(identity.encode()) / 2**32
+    return crc32(identity.encode("utf-8", "surrogatepass")) / 2**32

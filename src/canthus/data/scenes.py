@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,10 @@ from canthus.data.files import choose, expect
 from canthus.data.sample import Lazy, Sample
 from canthus.data.views import LABELS
 from canthus.errors import DataError
+from canthus.formats.record import floats
 from canthus.reader.video import VideoFrame
+from canthus.schemes.scheme import Scheme
+from canthus.work.archive import open_arrays
 
 TREE = """\
 {folder}/
@@ -53,6 +55,8 @@ def read_scenes(folder: Path, scheme: str, labels: str) -> Lazy[Key]:
     for path in scenes:
         expect(path / VIDEO, folder, TREE)
         with open_truth(path) as truth:
+            if truth["pose"].ndim != 2:
+                raise ValueError(f"the poses are {truth['pose'].shape}, not (frames, 3)")
             known = {name.removeprefix(prefix): None for name in truth if name.startswith(prefix)}
             choose(known, scheme, f"{path} ({labels})", "scheme")
             keys += [(path, index, scheme, labels) for index in range(len(truth["pose"]))]
@@ -68,9 +72,9 @@ def open_truth(scene: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
     """
     path = scene / TRUTH
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            yield archive
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        with open_arrays(path) as arrays:
+            yield arrays
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: is missing or damaged: {error}; remove {scene} and make the run again") from error
 
 
@@ -93,4 +97,8 @@ def _sample(key: Key) -> Sample:
 def _labels(scene: Path, scheme: str, prefix: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Points, visibility and pose of all frames."""
     with open_truth(scene) as truth:
-        return truth[f"{prefix}{scheme}"], truth[f"visible_{scheme}"], truth["pose"]
+        points, visible, pose = truth[f"{prefix}{scheme}"], truth[f"visible_{scheme}"], truth["pose"]
+        count, per_face = pose.shape[0], Scheme.open(scheme).count
+        if (points.shape, visible.shape, pose.shape) != ((count, per_face, 3), (count, per_face), (count, 3)):
+            raise ValueError(f"{count} poses, points {points.shape} and visibility {visible.shape} do not fit")
+        return floats(points), visible.astype(np.bool_), floats(pose)

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from canthus.data.files import choose, expect
+from canthus.data.files import choose, exists, expect, understood
 from canthus.data.sample import Sample
 from canthus.errors import DataError
+from canthus.formats.record import floats
 from canthus.geometry.pose import azimuth
+from canthus.types import Floats
+from canthus.work.archive import read_arrays
 
 TREE = """\
 {folder}/
@@ -22,6 +24,7 @@ FITS = """\
   train.npz                 photographs with points of all schemes, by canthus synth fit -o fits/train.npz
   val.npz"""
 
+REMEDY = "make it again with this version of canthus"
 BANDS = {"front": (0, 30), "half": (30, 60), "profile": (60, 181)}
 """Groups of samples, and their range of azimuth in degrees."""
 LABELS = {"2d": "points_", "3d": "points_", "outline": "outline_", "wide": "outline_"}
@@ -70,8 +73,9 @@ def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") 
     """
     path = expect(folder / f"{split}.npz", folder, FITS)
     index = _read(path, ("rotation", "folder"))
-    index["azimuth"] = azimuth(index["rotation"])
-    index["kind"] = np.full(len(index["azimuth"]), "")
+    with understood(path):
+        index["azimuth"] = azimuth(index["rotation"])
+        index["kind"] = np.full(len(index["azimuth"]), "")
     prefix = choose({"2d": "points_", "3d": "points_"}, labels, "fits", "labels")
     return _samples(path, index, folder / str(index["folder"]), scheme, prefix, labels == "3d")
 
@@ -79,9 +83,8 @@ def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") 
 def _read(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
     """The arrays of an index or of a table."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            index = dict(archive)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        index = read_arrays(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: is damaged: {error}; make it again") from error
     if missing := {"images", "identities", "pose", *needed} - set(index):
         raise DataError(f"{path}: lacks {', '.join(sorted(missing))}; make it again with this version")
@@ -109,15 +112,17 @@ def _samples(
         filled: Whether faces without such labels have those on the 3D jaw line.
     """
     known = {name.removeprefix(prefix): name for name in index if name.startswith(prefix)}
-    points = index[choose(known, scheme, str(path), "scheme")]
+    chosen = choose(known, scheme, str(path), "scheme")
+    points = _points(index, chosen, path)
     if filled:
-        points = np.where(np.isfinite(points).all((1, 2), keepdims=True), points, index[f"points_{scheme}"])
+        jaw = _points(index, f"points_{scheme}", path)
+        points = np.where(np.isfinite(points).all((1, 2), keepdims=True), points, jaw)
     visible = index[f"visible_{scheme}"]
     names, people, pose, azimuth, kinds = (index[name] for name in ("images", "identities", "pose", "azimuth", "kind"))
     samples = []
     for row in np.flatnonzero(np.isfinite(points).all((1, 2))):
         image = pictures / str(names[row])
-        if not image.is_file():
+        if not exists(image) or not image.is_file():
             raise DataError(f"{path}: {image} does not exist; were pictures moved, or the index?")
         samples.append(
             Sample(
@@ -131,6 +136,30 @@ def _samples(
             )
         )
     return samples
+
+
+def _points(index: dict[str, Any], name: str, path: Path) -> Floats:
+    """Points (F, P, 3) of an index, if its other arrays are of as many faces.
+
+    Raises:
+        DataError: an array is missing or has another shape or kind.
+    """
+    points = index.get(name)
+    if points is None or points.ndim != 3 or points.shape[2] != 3:
+        raise DataError(f"{path}: {name!r} is {'missing' if points is None else points.shape}, not (F, P, 3); {REMEDY}")
+    count, per_face = points.shape[:2]
+    seen = name.replace(name.partition("_")[0], "visible", 1)
+    shapes: dict[str, tuple[int, ...]] = {"images": (), "identities": (), "pose": (3,), "azimuth": (), "kind": ()}
+    for other, shape in (shapes | {seen: (per_face,)}).items():
+        if other not in index or index[other].shape != (count, *shape):
+            found = index[other].shape if other in index else "missing"
+            raise DataError(f"{path}: {other!r} is {found}, not {(count, *shape)}; {REMEDY}")
+    numbers = [name, "pose", "azimuth"]
+    if wrong := [other for other in numbers if index[other].dtype.kind not in "fiu"]:
+        raise DataError(f"{path}: {wrong[0]!r} holds no numbers; {REMEDY}")
+    if not (np.abs(index["azimuth"]) <= 180).all():
+        raise DataError(f"{path}: an azimuth is not a number of degrees up to 180; {REMEDY}")
+    return floats(points)
 
 
 def _groups(azimuth: float, kind: str) -> frozenset[str]:

@@ -4,11 +4,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
-from canthus.data.files import choose, expect, labelled, read_mat, read_points
+from canthus.data.files import choose, expect, labelled, read_mat, read_points, understood
 from canthus.data.sample import Lazy, Sample
-from canthus.types import Floats
+from canthus.formats.record import floats
+from canthus.types import Floats, as_boxes
 
 TREE = """\
 {folder}/
@@ -99,11 +98,12 @@ def _boxes(folder: Path, part: str) -> dict[str, dict[str, Floats]]:
     if not folder.exists():
         return {}
     path = expect(folder / f"bounding_boxes_{part.replace('/', '_')}.mat", folder.parent, TREE)
-    rows = [cell[0, 0] for cell in read_mat(path, ["bounding_boxes"])["bounding_boxes"].ravel()]
-    return {
-        str(row["imgName"].item()): {
-            "set": np.asarray(row["bb_detector"], np.float32).ravel() - 1,
-            "ground-truth": np.asarray(row["bb_ground_truth"], np.float32).ravel() - 1,
+    found = read_mat(path, ["bounding_boxes"])["bounding_boxes"]
+    with understood(path):
+        return {
+            str(row["imgName"].item()): {
+                "set": as_boxes(floats(row["bb_detector"]).ravel() - 1)[0],
+                "ground-truth": as_boxes(floats(row["bb_ground_truth"]).ravel() - 1)[0],
+            }
+            for row in (cell[0, 0] for cell in found.ravel())
         }
-        for row in rows
-    }

@@ -7,6 +7,7 @@ import numpy as np
 from canthus.data.files import checked, choose, expect
 from canthus.data.sample import Sample
 from canthus.errors import DataError
+from canthus.formats.record import floats
 
 TREE = """\
 {folder}/
@@ -38,7 +39,10 @@ def read_wflw(folder: Path, split: str) -> list[Sample]:
     part = choose({"train": "train", **dict.fromkeys(("test", *SUBSETS), "test")}, split, "WFLW")
     name = f"WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_{part}.txt"
     table = expect(folder / name, folder, TREE)
-    lines = enumerate(table.read_text(encoding="utf-8").splitlines(), 1)
+    try:
+        lines = enumerate(table.read_text(encoding="utf-8").splitlines(), 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{table}: cannot be read ({error}); restore the file") from error
     samples = [_sample(folder, f"{table}, line {number}", line) for number, line in lines if line.strip()]
     return [sample for sample in samples if split == part or split in sample.groups]
 
@@ -54,6 +58,8 @@ def _sample(folder: Path, place: str, line: str) -> Sample:
     except ValueError as error:
         raise DataError(f"{place}: {error}; restore the file") from None
     points = checked(numbers[:196].reshape(98, 2), place, 98)
+    if not np.isfinite(floats(numbers)).all():
+        raise DataError(f"{place}: a number is not finite; restore the file")
     name = cells[-1].strip()
     picture = expect(folder / "WFLW_images" / name, folder, TREE)
     groups = frozenset(subset for subset, flag in zip(SUBSETS, numbers[200:], strict=True) if flag == 1)

@@ -1,6 +1,5 @@
 """Face boxes that are given instead of detected: as an argument, or in a file with the boxes of many images."""
 
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from canthus.errors import FormatError, InputError, ShapeError
+from canthus.formats.record import floats, number_at
 from canthus.formats.table import load
 from canthus.geometry.crop import box_of
 from canthus.types import FaceDetector, Faces, Floats, Image, as_boxes, as_image
+from canthus.work.documents import read_rows
 
 SIDES = ("x0", "y0", "x1", "y1")
 """Columns of a box in a .csv file."""
@@ -134,29 +135,21 @@ def _records(path: Path) -> Iterator[Row]:
 
 def _rows(path: Path, columns: str) -> Iterator[Row]:
     """The rows of a .csv file of boxes; a file of landmarks is read by `_records`."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            table = csv.DictReader(stream)
-            header = [name.strip() for name in table.fieldnames or ()]
-            table.fieldnames = header
-            if not columns and ("bx0" in header or "x2" in header):
-                yield from _records(path)
-                return
-            names = [columns + side for side in SIDES]
-            missing = [name for name in ("image", *names) if name not in header]
-            if missing:
-                known = ", ".join(repr(name.removesuffix("x0")) for name in header if name.endswith("_x0"))
-                hint = f"; its boxes begin with {known}: choose by --boxes-columns" if known else ""
-                raise FormatError(f"{path}:1: no column {missing[0]!r}{hint}")
-            for row in table:
-                place = f"{path}:{table.line_num}"
-                cells = [(row[name] or "").strip() for name in names]
-                try:
-                    box = np.array([float(cell or "nan") for cell in cells], np.float32)
-                except ValueError as error:
-                    raise FormatError(f"{place}: {','.join(cells)!r} is not a box of four numbers") from error
-                yield place, row["image"], box if any(cells) else None
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: not a text file in UTF-8") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    rows = read_rows(path, FormatError, "correct the file")
+    header = [name.strip() for name in next(rows, (1, []))[1]]
+    if not columns and ("bx0" in header or "x2" in header):
+        yield from _records(path)
+        return
+    names = [columns + side for side in SIDES]
+    missing = [name for name in ("image", *names) if name not in header]
+    if missing:
+        known = ", ".join(repr(name.removesuffix("x0")) for name in header if name.endswith("_x0"))
+        hint = f"; its boxes begin with {known}: choose by --boxes-columns" if known else ""
+        raise FormatError(f"{path}:1: no column {missing[0]!r}{hint}")
+    for line, row in rows:
+        place = f"{path}:{line}"
+        if len(row) != len(header):
+            raise FormatError(f"{place}: {len(row)} cells, but the header has {len(header)}")
+        cells = [row[header.index(name)].strip() for name in names]
+        box = floats([number_at(cell or "nan", place) for cell in cells])
+        yield place, row[header.index("image")], box if any(cells) else None

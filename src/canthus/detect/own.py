@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from canthus.errors import ShapeError
 from canthus.geometry.box import overlaps
 from canthus.runtime.bundle import Precision, open_system
-from canthus.runtime.session import Device, Session
+from canthus.runtime.session import Device, open_network
 from canthus.types import Backend, FaceDetector, Faces, Floats, Image, as_image
 
 SMALLEST = 20
@@ -193,9 +193,8 @@ def open_own(
         BundleError: the bundle is missing or damaged, or holds another system.
         ShapeError: an option is out of its range.
     """
-    return OwnDetector(
-        Session(open_system("detector", bundle).network("detector", precision), device, threads), **options
-    )
+    opened = open_system("detector", bundle)
+    return OwnDetector(open_network(opened, opened.card.stages[0], "detector", precision, device, threads), **options)
 
 
 def padded(image: Image) -> Image:

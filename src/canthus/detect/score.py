@@ -12,7 +12,7 @@ from canthus.geometry.box import turned_box
 from canthus.geometry.crop import box_of, crop_matrix, warp
 from canthus.geometry.transform import apply, invert
 from canthus.runtime.bundle import Precision, open_system
-from canthus.runtime.session import Device, Session
+from canthus.runtime.session import Device, open_network
 from canthus.types import Backend, Floats, Image, as_boxes, as_image
 
 
@@ -67,7 +67,8 @@ class FaceScorer:
         crop = bundle.card.stages[0].crop
         if crop is None:
             raise BundleError(f"{bundle.path}: the card has no crop settings; export the checkpoint again")
-        return cls(Session(bundle.network("face_score", precision), device, threads), crop.size, crop.margin)
+        network = open_network(bundle, bundle.card.stages[0], "face_score", precision, device, threads)
+        return cls(network, crop.size, crop.margin)
 
     def score(self, image: Image, boxes: ArrayLike, rolls: ArrayLike | None = None) -> Scored:
         """Score the boxes of an image.

@@ -91,13 +91,13 @@ def _nearest(
     with np.errstate(invalid="ignore"):
         here, there = (_centre(points) for points in (true[known], predicted[given]))
     gap = np.linalg.norm(here[:, None] - there[None], axis=-1)
-    gap[np.isnan(gap)] = np.inf
-    for _ in range(min(gap.shape)):
-        face, candidate = np.unravel_index(int(gap.argmin()), gap.shape)
-        if not np.isfinite(gap[face, candidate]):
-            return
-        rows[known[face]] = given[candidate]
-        gap[face], gap[:, candidate] = np.inf, np.inf
+    order = gap.ravel().argsort(kind="stable")[: np.isfinite(gap).sum()]
+    faces, candidates = np.unravel_index(order, gap.shape)
+    open_faces, free = np.ones(len(known), np.bool_), np.ones(len(given), np.bool_)
+    for face, candidate in zip(faces.tolist(), candidates.tolist(), strict=True):
+        if open_faces[face] and free[candidate]:
+            rows[known[face]] = given[candidate]
+            open_faces[face] = free[candidate] = False
 
 
 def _centre(points: NDArray[Any]) -> NDArray[Any]:
@@ -110,9 +110,8 @@ def _centre(points: NDArray[Any]) -> NDArray[Any]:
 def _parts(name: str) -> tuple[str, ...]:
     path = name.replace("\\", "/")
     stem, dot, ending = path.rpartition(".")
-    return tuple(
-        part for part in (stem if dot and ending.lower() in ENDINGS else path).split("/") if part not in ("", ".")
-    )
+    parts = (stem if dot and ending.lower() in ENDINGS else path).split("/")
+    return tuple(part for part in parts if part not in ("", ".")) or (name,)
 
 
 def _ends(one: tuple[str, ...], other: tuple[str, ...]) -> bool:

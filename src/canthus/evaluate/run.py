@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from canthus.errors import DataError, SchemeError
 from canthus.evaluate.table import Table
 from canthus.types import FaceAligner, Faces, Floats
+from canthus.work.arrays import load_arrays
 
 BATCH = 16
 """Number of pictures in memory at a time."""
@@ -67,13 +68,16 @@ def load_peers(path: Path, truth: Table) -> Peers:
     """Read the points of S other systems, an .npz file of arrays (S, F, P, 2) and `names` (S,).
 
     Raises:
-        DataError: the file is missing, or is of other faces.
+        InputError: the file is missing or damaged, or is of other faces.
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist: no points of other systems come with this set; leave out --peers")
-    with np.load(path, allow_pickle=False) as archive:
-        arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
-    names, consensus = [str(name) for name in arrays.pop("names", ())], arrays.pop("consensus", None)
+    arrays: dict[str, NDArray[Any]] = load_arrays(path, "not a file of points of other systems", "leave out --peers")
+    names, consensus = [str(name) for name in arrays.pop("names", np.zeros(0)).ravel()], arrays.pop("consensus", None)
+    if wrong := [name for name, array in arrays.items() if array.dtype.kind != "f"]:
+        raise DataError(f"{path}: {wrong[0]!r} holds {arrays[wrong[0]].dtype}, not coordinates; leave out --peers")
+    if consensus is not None and consensus.dtype.kind != "f":
+        raise DataError(f"{path}: 'consensus' holds {consensus.dtype}, not coordinates; leave out --peers")
     shape = (len(names), *truth.points.shape[:2], 2)
     wrong = [name for name, array in arrays.items() if array.shape != shape]
     if wrong or (consensus is not None and consensus.shape != shape[1:]):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from canthus.errors import InputError
 from canthus.face3d.contour import lines_to
 from canthus.face3d.mesh import Neighbours
+from canthus.work.documents import read_json
 from canthus.work.files import replace_whole
 
 Doubles = NDArray[np.float64]
@@ -130,10 +131,9 @@ def _expressions(folder: Path) -> list[Path]:
     """The expressions in the order of vertex_indices.json, then those it does not name."""
     table = folder / TABLE
     try:
-        names = [str(name) for name in json.loads(table.read_text(encoding="utf-8"))["expressions"]]
-    except OSError as error:
-        raise InputError(f"{table}: cannot be read: {error.strerror}; give the folder FaceXModel, whole") from error
-    except (ValueError, KeyError, TypeError) as error:
+        tree = read_json(table, InputError, "give the complete folder FaceXModel of ICT-FaceKit")
+        names = [str(name) for name in tree["expressions"]]
+    except (KeyError, TypeError) as error:
         raise InputError(f"{table}: not the table of ICT-FaceKit: it has no list 'expressions'") from error
     others = {path.stem for path in folder.glob("*.obj") if not path.stem.startswith("identity")} - {Path(NEUTRAL).stem}
     paths = [folder / f"{name}.obj" for name in [*names, *sorted(others - set(names))]]

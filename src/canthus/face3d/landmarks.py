@@ -5,7 +5,6 @@ The annotation of iBUG differs from the model's own inner points by up to 7 % of
 "ibug68_3d_adapted" of the file follows it. The other sets are shifted in the same way here.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from canthus.errors import InputError, SchemeError
 from canthus.face3d.mesh import Neighbours
 from canthus.schemes.scheme import Scheme
 from canthus.types import Floats
+from canthus.work.documents import read_json
 
 Indices = NDArray[np.intp]
 
@@ -110,12 +110,7 @@ def load_landmarks(path: Path, mean: Floats, triangles: Indices) -> MeshLandmark
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: the landmark vertices cannot be read: {error.strerror}; give --landmarks") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
+    tree = read_json(path, InputError, "name the file of landmark vertices with --landmarks")
     if not isinstance(tree, dict) or not isinstance(tree.get("sets"), dict):
         raise InputError(f"{path}: not a file of landmark vertices: it has no 'sets'; docs/face-model.md has the form")
     return tree

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from canthus.errors import InputError, ShapeError
 from canthus.face3d.contour import outline, vertex_normals
 from canthus.face3d.landmarks import MeshLandmarks, load_landmarks
 from canthus.types import Floats
+from canthus.work.archive import read_arrays
 
 Indices = NDArray[np.intp]
 
@@ -180,11 +180,10 @@ class MorphableModel:
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
+        return read_arrays(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such face model; {_REMEDY}") from error
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a face model: {error}; {_REMEDY}") from error
 
 

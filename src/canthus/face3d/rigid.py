@@ -1,6 +1,5 @@
 """The mean 3D face as a rigid body: head poses and face boxes from some of the points of a face."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +14,8 @@ from canthus.geometry.pose import WeakPerspective, weak_perspective
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import convert
 from canthus.types import Floats
+from canthus.work.archive import open_arrays
+from canthus.work.documents import read_json
 
 Doubles = NDArray[np.float64]
 
@@ -47,12 +48,12 @@ class RigidFace:
         """
         landmarks = model.parent / "landmarks.json"
         try:
-            with np.load(model, allow_pickle=False) as arrays:
+            with open_arrays(model) as arrays:
                 vertices = arrays["mean"]
-            chosen = json.loads(landmarks.read_text(encoding="utf-8"))["sets"][ADAPTED]
-        except (OSError, ValueError, KeyError, EOFError) as error:
+            chosen = read_json(landmarks, DataError, "restore the file")["sets"][ADAPTED]
+            return cls(vertices[chosen] * np.array([1.0, -1.0, -1.0]))
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             raise DataError(f"{model} or {landmarks} is missing or damaged: {error}; restore the files") from error
-        return cls(vertices[chosen] * np.array([1.0, -1.0, -1.0]))
 
     def fit(self, points: NDArray[Any], scheme: str = SCHEME) -> WeakPerspective:
         """Cameras that bring the mean face nearest to faces.

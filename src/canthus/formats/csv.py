@@ -13,22 +13,20 @@ import numpy as np
 
 from canthus.errors import FormatError
 from canthus.formats.record import BOX, POSE, Record, common_shape, is_given, number_at, record_at, shapes_of
+from canthus.work.documents import read_rows
 
 
 def load(path: Path) -> list[Record]:
     """The faces in a file; `table.load` documents the errors."""
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.reader(stream)
-        header = [name.strip() for name in next(rows, [])]
-        columns = _columns(header, path)
-        records = []
-        for row in rows:
-            place = f"{path}:{rows.line_num}"
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise FormatError(f"{place}: {len(row)} cells, but the header has {len(header)}")
-            records.append(_csv_record(row, columns, place))
+    rows = read_rows(path, FormatError, "correct the file")
+    header = [name.strip() for name in next(rows, (1, []))[1]]
+    columns = _columns(header, path)
+    records = []
+    for line, row in rows:
+        place = f"{path}:{line}"
+        if len(row) != len(header):
+            raise FormatError(f"{place}: {len(row)} cells, but the header has {len(header)}")
+        records.append(_csv_record(row, columns, place))
     return records
 
 

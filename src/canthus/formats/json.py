@@ -15,21 +15,19 @@ import numpy as np
 from canthus.errors import FormatError
 from canthus.formats.record import POSE, Record, floats, is_given, nothing
 from canthus.version import __version__
+from canthus.work.documents import read_json
 
 
 def load(path: Path) -> list[Record]:
     """The faces in a file; `table.load` documents the errors."""
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise FormatError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
+    tree = read_json(path, FormatError, "write it again")
     if not isinstance(tree, dict) or not isinstance(tree.get("images"), list):
         raise FormatError(f'{path}: not landmarks in the form that canthus writes: there is no list "images"')
     records = []
     for number, entry in enumerate(tree["images"]):
         try:
             records += _json_records(entry)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             what = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
             raise FormatError(f"{path}: images[{number}]: {what}") from error
     return records
@@ -37,7 +35,9 @@ def load(path: Path) -> list[Record]:
 
 def _json_records(entry: Mapping[str, Any]) -> list[Record]:
     size = (int(entry["width"]), int(entry["height"])) if "width" in entry else None
-    shared: dict[str, Any] = {"image": str(entry["image"]), "scheme": entry.get("scheme", ""), "size": size}
+    if size is not None and min(size) < 1:
+        raise ValueError(f"an image has at least one pixel, not {size[0]} x {size[1]}")
+    shared: dict[str, Any] = {"image": str(entry["image"]), "scheme": str(entry.get("scheme", "")), "size": size}
     records = []
     for face in entry["faces"]:
         points = floats(face["points"])
@@ -45,7 +45,7 @@ def _json_records(entry: Mapping[str, Any]) -> list[Record]:
             Record(
                 **shared,
                 points=points if points.size else nothing(),
-                identity=face.get("identity", ""),
+                identity=str(face.get("identity", "")),
                 box=face.get("box"),
                 scores=face.get("scores"),
                 confidence=face.get("confidence", float("nan")),

@@ -11,17 +11,15 @@ from typing import Any
 
 from canthus.errors import FormatError, ShapeError
 from canthus.formats.record import Record, floats, nothing, record_at
+from canthus.work.documents import read_json
 
 
 def load(path: Path) -> list[Record]:
     """The face in a file; `table.load` documents the errors."""
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise FormatError(f"{path}:{error.lineno}: not JSON: {error.msg}; restore the file") from error
+    tree = read_json(path, FormatError, "restore the file")
     try:
         points = floats(_landmarks(tree, path)["points"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"{path}: no Menpo landmarks ({error!r}); restore the file") from error
     if points.size and (points.ndim != 2 or points.shape[1] != 2):
         raise FormatError(

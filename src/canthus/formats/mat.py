@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus.errors import FormatError, need
+from canthus.errors import FormatError
 from canthus.formats.arrays import TEXTS, Arrays, arrays_of, records_of
+from canthus.formats.matlab import check_installed, is_hdf5, open_hdf5, read_variables
 from canthus.formats.record import Record
 from canthus.types import Floats
+from canthus.work.archive import DamagedError
 
 
 def load(path: Path) -> list[Record]:
@@ -40,19 +42,6 @@ def dump(path: Path, records: Sequence[Record]) -> None:
         savemat(stream, {**arrays, **cells, **text}, do_compression=True, oned_as="column")
 
 
-def check_installed() -> None:
-    """Fail early where files cannot be read or written.
-
-    Raises:
-        ExtraMissingError: SciPy or h5py is not installed.
-    """
-    try:
-        import h5py  # noqa: F401
-        import scipy.io  # noqa: F401
-    except ImportError as error:
-        raise need("report") from error
-
-
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays in a file by name: numbers as stored, those of one value per face (F,), texts (F,) or ().
 
@@ -60,20 +49,14 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         FormatError: not a .mat file.
         ExtraMissingError: SciPy or h5py is not installed.
     """
-    check_installed()
-    import h5py
-    from scipy.io import loadmat
-
-    with path.open("rb"):  # a missing file is reported as such
-        pass
     try:
-        if h5py.is_hdf5(path):
-            with h5py.File(path) as file:
-                found = {name: _of_hdf5(item, file) for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        if is_hdf5(path):
+            with open_hdf5(path) as file:
+                found = {name: file.read(name) for name in file.names()}
         else:
-            found = {name: np.asarray(value) for name, value in loadmat(path).items() if not name.startswith("__")}
-    except Exception as error:  # SciPy raises errors of any type on damaged bytes
-        raise FormatError(f"{path}: not a .mat file: {error}") from error
+            found = {name: np.asarray(value) for name, value in read_variables(path).items()}
+    except DamagedError as error:
+        raise FormatError(f"{path}: not a .mat file, or a damaged one: {error}; save it again") from error
     return {name: _plain(name, array) for name, array in found.items()}
 
 
@@ -118,20 +101,10 @@ def _as_points(array: NDArray[Any], count: int) -> Floats | None:
     return np.ascontiguousarray(array.transpose(*fitting.values()), np.float32)
 
 
-def _of_hdf5(item: Any, file: Any) -> NDArray[Any]:
-    """A variable of a file of version 7.3, whose axes are stored in reverse; text as text."""
-    kind = item.attrs.get("MATLAB_class", b"")
-    if kind == b"char":
-        return np.array("".join(map(chr, np.asarray(item).ravel())))
-    if kind == b"cell":
-        return np.array([str(_of_hdf5(file[reference], file)) for reference in np.asarray(item).ravel()])
-    return np.asarray(item).T
-
-
 def _plain(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """An array of `formats.arrays` without what MATLAB adds: axes of length 1, and a cell around each text."""
     if name in TEXTS:
-        return np.array([str(np.squeeze(cell)) if np.size(cell) else "" for cell in array.ravel()])
+        return np.array([str(np.squeeze(cell)) if np.size(cell) else "" for cell in array.ravel()], str)
     if name == "scheme":
         return np.array(str(array.ravel()[0]) if array.size else "")
     if name in ("confidence", "view"):

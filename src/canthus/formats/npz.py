@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from canthus.errors import FormatError
 from canthus.formats.arrays import arrays_of, records_of
 from canthus.formats.record import Record
+from canthus.work import archive
 
 
 def load(path: Path) -> list[Record]:
@@ -25,9 +25,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         FormatError: not an .npz file, or an array of Python objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    except (ValueError, BadZipFile, EOFError) as error:
+        return archive.read_arrays(path)
+    except archive.DamagedError as error:
         raise FormatError(f"{path}: not a .npz file of plain arrays: {error}") from error
 
 

@@ -9,6 +9,6 @@ Number = Annotated[float, BeforeValidator(lambda value: float(value) if isinstan
 
 
 class Strict(BaseModel):
-    """A part of a recipe: unknown fields are errors, and values cannot be changed."""
+    """A part of a recipe: unknown fields and numbers that are not finite are errors, and values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

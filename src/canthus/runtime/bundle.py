@@ -8,19 +8,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from canthus.errors import BundleError
 from canthus.geometry.crop import Crop
+from canthus.schemes.scheme import SCHEMES, Scheme
+from canthus.work.archive import read_arrays, read_member
 
 Precision = Literal["fp32", "int8"]
 CARD = "card.json"
 FORMAT = 2
 """Version of the form of the card that this version of canthus reads and writes."""
+CARD_LIMIT = 4 << 20
+"""Largest size of a card, in bytes; those of the bundles in this repository have at most 30,000."""
+LARGEST_CROP, MARGINS = 2048, (0.25, 16.0)
+"""Largest side of a crop in pixels, and smallest and largest crop margin, that a card may give."""
 EPOCH = (2020, 1, 1, 0, 0, 0)
 """Time stamp of every member, so that equal contents make equal files."""
 
@@ -77,6 +83,15 @@ class StageCard(Strict):
     parts: dict[str, dict[Precision, Member]]
     arrays: Member | None = None
     checkpoint: str
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.scheme in SCHEMES and self.points != (count := Scheme.open(self.scheme).count):
+            raise ValueError(f"scheme {self.scheme} has {count} points, not {self.points}")
+        low, high = MARGINS
+        if self.crop and not (self.crop.size <= LARGEST_CROP and low <= self.crop.margin <= high):
+            raise ValueError(f"a crop has at most {LARGEST_CROP} pixels and a margin of {low} to {high}")
+        return self
 
     def members(self) -> Iterator[Member]:
         """Every file of the stage."""
@@ -159,8 +174,7 @@ class Bundle:
         """
         place = default_bundle() if path is None else Path(path)
         try:
-            with zipfile.ZipFile(place) as archive:
-                tree = json.loads(archive.read(CARD))
+            tree = json.loads(read_member(place, CARD, CARD_LIMIT))
             if isinstance(tree, dict) and tree.get("format") != FORMAT:
                 raise BundleError(
                     f"{place}: the card has format {tree.get('format')}, this version of canthus reads format {FORMAT};"
@@ -171,15 +185,15 @@ class Bundle:
             raise BundleError(f"{place}: no such model bundle; omit --model to use the one in the package") from error
         except OSError as error:
             raise BundleError(f"{place}: cannot read the model bundle ({error.strerror})") from error
-        except (zipfile.BadZipFile, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise BundleError(
-                f"{place}: not a canthus bundle, or a damaged one; `canthus export` makes them"
-            ) from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise BundleError(
                 f"{place}: the card does not fit this version of canthus: {where}: {first['msg']}"
+            ) from error
+        except (KeyError, ValueError, RecursionError) as error:
+            raise BundleError(
+                f"{place}: not a canthus bundle, or a damaged one ({error}); `canthus export` makes them"
             ) from error
         return cls(place, card)
 
@@ -203,17 +217,26 @@ class Bundle:
         if stage.arrays is None:
             return {}
         try:
-            with np.load(io.BytesIO(self._read(stage.arrays)), allow_pickle=False) as archive:
-                return dict(archive)
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
+            arrays = read_arrays(io.BytesIO(self._read(stage.arrays)))
+        except ValueError as error:
             raise BundleError(f"{self.path}: {stage.arrays.file} is no .npz file of plain arrays: {error}") from error
+        mean = arrays.get("mean")
+        if mean is not None and (
+            mean.dtype.kind != "f" or mean.shape != (stage.points, 2) or not np.isfinite(mean).all()
+        ):
+            raise BundleError(
+                f"{self.path}: the mean shape of {stage.name!r} is {mean.dtype} {mean.shape}, not {stage.points} finite"
+                " points x y; export the checkpoint again"
+            )
+        return arrays
 
     def _read(self, member: Member) -> bytes:
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                data = archive.read(member.file)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise BundleError(f"{self.path}: {member.file} is missing or damaged; fetch the bundle again") from error
+            data = read_member(self.path, member.file)
+        except (OSError, KeyError, ValueError) as error:
+            raise BundleError(
+                f"{self.path}: {member.file} is missing or damaged ({error}); fetch the bundle again"
+            ) from error
         if hashlib.sha256(data).hexdigest() != member.sha256:
             raise BundleError(f"{self.path}: {member.file} is not the file that the card names (its hash differs)")
         return data

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from canthus.data.catalogue import open_set
-from canthus.errors import CanthusError
+from canthus.errors import CanthusError, InputError
 from canthus.study.plan import Measure, Trial
 from canthus.train.recipe import cores
 from canthus.train.run_card import RunCard
+from canthus.work.documents import read_json
 from canthus.work.files import replace_whole
 from canthus.work.folder import claim
 from canthus.work.units import Report, attempt
@@ -95,8 +96,12 @@ def _results(folder: Path) -> list[dict[str, Any]]:
     path, checkpoint = folder / "measured.json", folder / CHECKPOINT
     if not path.is_file() or not checkpoint.is_file():
         return []
-    entries: list[dict[str, Any]] = json.loads(path.read_text())
-    return [entry for entry in entries if entry["checkpoint"] == checkpoint.stat().st_mtime_ns]
+    remedy = "remove it to measure the checkpoint again"
+    entries: list[dict[str, Any]] = read_json(path, InputError, remedy)
+    try:
+        return [entry for entry in entries if entry["checkpoint"] == checkpoint.stat().st_mtime_ns]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a list of measured results; {remedy}") from error
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Pictures of faces with points of many schemes: a table of fits with its photographs, or a run of the data factory."""
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import IndexMap, index_map
 from canthus.types import Image
 from canthus.work.arrays import Arrays, load_arrays
+from canthus.work.documents import read_json
 from canthus.work.folder import INDEX, SETTINGS
 
 Doubles = NDArray[np.float64]
@@ -236,8 +236,8 @@ def open_views(folder: Path) -> LabelledFaces:
     needed = (*EVERY, *POINTS, "azimuth")
     columns = load_arrays(path, "not a finished run of canthus synth profile", remedy, needed)
     try:
-        kind = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["kind"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        kind = read_json(folder / SETTINGS, InputError, remedy)["kind"]
+    except (KeyError, TypeError) as error:
         raise InputError(f"{folder / SETTINGS}: cannot be read: {error}; {remedy}") from error
     if kind != "views":
         raise InputError(f"{folder}: not a run of canthus synth profile, but of kind {kind!r}; {remedy}")

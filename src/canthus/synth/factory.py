@@ -17,10 +17,11 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from canthus.errors import DataError, OutputError
+from canthus.errors import DataError, InputError, OutputError
 from canthus.synth.sheet import write_sheet
 from canthus.types import Image
 from canthus.work.arrays import Arrays, joined, load_arrays, save_arrays
+from canthus.work.documents import read_json
 from canthus.work.files import replace_whole
 from canthus.work.folder import INDEX, SHEET, claim
 from canthus.work.units import Report, make
@@ -215,7 +216,7 @@ def _finish(order: Order, out: Path, outcomes: Mapping[Task, str], parts: Sequen
 
 def _read_summary(path: Path) -> Summary:
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = read_json(path, InputError, "restore the file")
         return Summary(tree["wanted"], tree["made"], tree["rejected"], tuple(tree["azimuths"]))
-    except (OSError, ValueError, KeyError) as error:
+    except (InputError, TypeError, KeyError) as error:
         raise OutputError(f"{path}: is damaged: {error}; delete the folder and run the command again") from error

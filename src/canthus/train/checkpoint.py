@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from canthus.errors import InputError
 from canthus.train.recipe import Start
 from canthus.types import Floats
+from canthus.work.archive import check_unpacked
 
 _DAMAGED = "not a checkpoint of `canthus train`, or a damaged one; copy it again, or train again"
 
@@ -36,14 +36,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         InputError: the file is missing, or not a checkpoint.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        check_unpacked(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; `canthus train` writes checkpoints") from error
-    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
-        raise InputError(f"{path}: {_DAMAGED}") from error
-    if not isinstance(content, dict) or "state_dict" not in content:
+    except Exception as error:  # torch raises errors of any type on damaged bytes
+        raise InputError(f"{path}: {_DAMAGED} ({str(error).partition(chr(10))[0]})") from error
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not isinstance(content.get("global_step", 0), int):
         raise InputError(f"{path}: {_DAMAGED}")
-    return content
+    whole: dict[str, Any] = content
+    return whole
+
+
+def steps_of(path: Path) -> int:
+    """Number of training steps after which a checkpoint was written; errors as of `read_checkpoint`."""
+    return int(read_checkpoint(path).get("global_step", 0))
 
 
 def weights_of(checkpoint: Path) -> dict[str, Tensor]:
@@ -52,8 +60,11 @@ def weights_of(checkpoint: Path) -> dict[str, Tensor]:
     Raises:
         InputError: the file is missing, or not a checkpoint.
     """
-    state: dict[str, Tensor] = read_checkpoint(checkpoint)["state_dict"]
-    return {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
+    state: dict[Any, Any] = read_checkpoint(checkpoint)["state_dict"]
+    weights = {str(name).removeprefix("net."): value for name, value in state.items() if str(name).startswith("net.")}
+    if not all(isinstance(value, Tensor) for value in weights.values()):
+        raise InputError(f"{checkpoint}: {_DAMAGED}")
+    return weights
 
 
 def load_start(net: torch.nn.Module, start: Start) -> None:
@@ -72,6 +83,6 @@ def load_start(net: torch.nn.Module, start: Start) -> None:
         weights = {name.removeprefix(dotted): value for name, value in weights.items() if name.startswith(dotted)}
     try:
         net.get_submodule(start.target).load_state_dict(weights)
-    except (AttributeError, RuntimeError) as error:
+    except (AttributeError, RuntimeError, NotImplementedError) as error:
         what = f"{start.source or 'the network'} of {start.checkpoint}"
         raise InputError(f"start: {what} does not fit {start.target or 'this network'}: {error}") from error

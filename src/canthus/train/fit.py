@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from canthus.errors import InputError, OutputError
 from canthus.runtime.bundle import pack_arrays
-from canthus.train.checkpoint import read_checkpoint
+from canthus.train.checkpoint import steps_of
 from canthus.train.detection.job import detector, face_score
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.job import Job, Post
@@ -84,7 +84,7 @@ def fit(
     worker = int(os.environ.get("LOCAL_RANK", "0"))
     last = _open_folder(out, resume, worker)
     resuming = resume and last.exists()
-    first = int(read_checkpoint(last)["global_step"]) if resuming else 0
+    first = steps_of(last) if resuming else 0
     cv2.setNumThreads(1)
     if recipe.accelerator == "cpu":
         torch.set_num_threads(threads or max(1, cores() // recipe.processes))

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
 
 from canthus.errors import RecipeError
 from canthus.nets.losses import Losses
 from canthus.nets.settings import Number, Strict
 from canthus.nets.systems import SYSTEMS, network_of
+from canthus.work.documents import parse_yaml, read_yaml
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -293,14 +293,7 @@ def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         RecipeError: no such file, not YAML, not a mapping, or an override that does not fit.
     """
-    try:
-        tree = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise RecipeError(
-            f"{path}: cannot read the recipe ({error.strerror}); `canthus recipes` lists those of canthus"
-        ) from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not valid YAML: {error}") from error
+    tree = read_yaml(path, RecipeError, "correct it; `canthus recipes` lists those of canthus")
     if not isinstance(tree, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of fields, not {type(tree).__name__}")
     for change in overrides:
@@ -369,13 +362,14 @@ def override(tree: dict[str, Any], change: str) -> None:
         raise RecipeError(f"--set {change}: a change has the form a.b=c, as optimiser.rate=1e-3")
     *parents, last = path.split(".")
     node: Any = tree
+    new = parse_yaml(value, f"--set {change}", RecipeError, "put text with signs in quotes")
     try:
         for key in parents:
             node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
         if isinstance(node, list):
-            node[int(last)] = yaml.safe_load(value)
+            node[int(last)] = new
         else:
-            node[last] = yaml.safe_load(value)
+            node[last] = new
     except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise RecipeError(f"--set {change}: the recipe has no field {path}") from error
 

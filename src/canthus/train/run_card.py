@@ -91,6 +91,8 @@ class RunCard(BaseModel):
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: damaged: {error}; {_COPY}") from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}; {_COPY}") from error
         except ValidationError as error:
             first = error.errors()[0]
             if first["type"] == "json_invalid":

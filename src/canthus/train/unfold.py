@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from canthus.errors import BundleError
+from canthus.runtime.external import refuse_external
 from canthus.train.task import evaluating
 
 PREFIX, HALF = "net.", ".half"
@@ -57,11 +58,16 @@ def unfold(net: nn.Module, model: bytes, pictures: Tensor | None = None, source:
 
 def _weights(model: bytes, prefix: str) -> dict[str, Tensor]:
     """The weights of ONNX bytes whose names start with a prefix, by the rest of their names."""
+    refuse_external(model)
+    try:
+        tensors = list(onnx.load_from_string(model).graph.initializer)
+    except Exception as error:  # the parser of onnx has errors of its own
+        raise BundleError(f"the network of the bundle is damaged: {error}; fetch the bundle again") from error
     return {
         tensor.name.removeprefix(prefix).removesuffix(HALF): torch.from_numpy(
             numpy_helper.to_array(tensor).astype(np.float32)
         )
-        for tensor in onnx.load_from_string(model).graph.initializer
+        for tensor in tensors
         if tensor.name.startswith(prefix)
     }
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import InputError
+from canthus.work.archive import read_arrays
 from canthus.work.files import replace_whole
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -39,9 +39,8 @@ def load_arrays(path: Path, problem: str, remedy: str, needed: Sequence[str] = (
         InputError: the file is missing or damaged, or lacks an array.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        arrays = read_arrays(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: {problem}: {error}; {remedy}") from error
     missing = [name for name in needed if name not in arrays]
     if missing:

@@ -126,3 +126,20 @@ def test_the_shared_sets(data_root, name, sizes):
     assert sum(map(len, people)) == len(set().union(*people))
     assert all(sample.points.shape == (68, 2) for split in splits for sample in split)
     assert all(set(sample.boxes) == {"tight", "jitter"} for sample in splits[2])
+
+
+@pytest.mark.parametrize("name", ["x" * 5000 + ".png", "a\0.png"])
+def test_a_name_that_no_file_can_have(tiny, name):
+    folder, _ = tiny
+    table = (folder / "test.csv").read_text()
+    (folder / "test.csv").write_text(table.replace("test/a_1.png", name))
+    with pytest.raises(DataError, match=r"(?s)test\.csv: .* does not exist; expected"):
+        read_csv(folder, "test")
+
+
+def test_a_box_beside_that_is_infinite(tiny):
+    folder, _ = tiny
+    table = (folder / "test_boxes.csv").read_text()
+    (folder / "test_boxes.csv").write_text(table.replace(",7", ",1e400"))
+    with pytest.raises(DataError, match=r"test_boxes\.csv, line 2: a number is infinite"):
+        read_csv(folder, "test")

@@ -122,7 +122,7 @@ def test_mapping_and_mirroring_commute(sources, seed):
     ("text", "message"),
     [
         (None, r"maps_to_ibug68\.json does not exist; it maps the points of scut86 .*: copy it from the data sets"),
-        ("{", r"maps_to_ibug68\.json: not a JSON file .*; restore the file"),
+        ("{", r"maps_to_ibug68\.json:1: not JSON: .*; restore the file"),
         ("[1]", r"maps_to_ibug68\.json: not a JSON object of maps by the name of the set; restore the file"),
         ('{"note": "", "fgnet68": {}}', r"maps_to_ibug68\.json has no map for scut86, only for fgnet68; add one"),
         ('{"scut86": {"68": [1]}}', r"scut86 maps to point 68, but iBUG has 0 to 67; correct it"),

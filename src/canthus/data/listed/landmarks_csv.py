@@ -8,7 +8,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from canthus.data.files import choose, expect
+from canthus.data.files import choose, exists, expect
 from canthus.data.listed.beside import read_boxes, read_flags, read_visibility, row_of, visible_in
 from canthus.data.listed.cells import group_of, read_rows
 from canthus.data.listed.order_map import MAPS, OrderMap, lists, with_face_box
@@ -156,7 +156,7 @@ def _samples(table: Path) -> list[Sample]:
 
 def _sample(record: Record, table: Path, tree: str) -> Sample:
     path = _picture(table.parent / "images", record.image)
-    if not path.is_file():
+    if not exists(path) or not path.is_file():
         raise DataError(f"{table}: {path} does not exist; expected\n{tree.format(folder=table.parent)}")
     return Sample(
         path,

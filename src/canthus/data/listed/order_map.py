@@ -7,7 +7,6 @@ points mean positions along a line, not places of the face; only the chin has a 
 Law (tested): where map and orders are mirror symmetric, mapping and mirroring commute.
 """
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from canthus.geometry.crop import box_of
 from canthus.schemes.scheme import Indices, Scheme, indices
 from canthus.schemes.transfer import means_of
 from canthus.types import Floats
+from canthus.work.documents import read_json
 
 MAPS = "maps_to_ibug68.json"
 """Name of the map file in the folder of the data sets."""
@@ -130,10 +130,7 @@ def lists(path: Path, name: str) -> bool:
 
 
 def _listed(path: Path) -> dict[str, object]:
-    try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a JSON file ({error}); restore the file") from error
+    listed = read_json(path, DataError, "restore the file")
     if not isinstance(listed, dict):
         raise DataError(f"{path}: not a JSON object of maps by the name of the set; restore the file")
     return listed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from canthus.data.files import expect
+from canthus.data.files import exists, expect
 from canthus.data.listed.cells import group_of, read_rows
 from canthus.data.sample import NO_POINTS, Lazy, Sample
 from canthus.errors import DataError, ReadError
@@ -92,7 +92,7 @@ def _pictures(folder: Path, split: str, tree: str) -> list[Sample]:
     samples = []
     for line, (name, *cells) in rows:
         path = folder / "images" / name
-        if not path.is_file():
+        if not exists(path) or not path.is_file():
             raise DataError(f"{table}, line {line}: {path} does not exist; expected\n{tree.format(folder=folder)}")
         values = zip(header[1:], (MANGLED.get(cell, cell) for cell in cells), strict=True)
         groups = frozenset(group_of(column, value) for column, value in values if value)

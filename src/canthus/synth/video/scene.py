@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -44,6 +43,7 @@ from canthus.synth.video.render import (
 )
 from canthus.synth.video.skin import random_person
 from canthus.types import Image
+from canthus.work.archive import open_arrays
 from canthus.work.files import part_of, sync_all
 
 Doubles = NDArray[np.float64]
@@ -296,9 +296,9 @@ def _same(job: SceneJob, folder: Path, seed: int) -> None:
     """Refuse a folder that holds anything but this sequence."""
     remedy = "choose another folder, or remove it"
     try:
-        with np.load(folder / TRUTH, allow_pickle=False) as archive:
-            there = {name: archive[name].tolist() for name in ("scheme", "seed", "size")}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        with open_arrays(folder / TRUTH) as arrays:
+            there = {name: arrays[name].tolist() for name in ("scheme", "seed", "size")}
+    except (OSError, ValueError, KeyError) as error:
         raise OutputError(f"{folder}: exists, but is no sequence made by canthus synth video; {remedy}") from error
     wanted = {name: value.tolist() for name, value in _identity(job, seed).items()}
     if there != wanted:

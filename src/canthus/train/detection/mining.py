@@ -20,6 +20,7 @@ from canthus.train.detection.recipe import DetectorRecipe
 from canthus.train.detection.scenes import SceneMaker
 from canthus.train.detection.task import detector_of
 from canthus.types import Faces, Floats, Image
+from canthus.work.arrays import load_arrays
 from canthus.work.files import replace_whole
 
 LAG = 50
@@ -68,8 +69,7 @@ def _pieces(paths: tuple[Path, ...]) -> Sequence[Image]:
             raise DataError(
                 f"{path} is missing, mined negatives of this run; start the run again, or set mining.every=0"
             )
-        with np.load(path) as archive:
-            found += list(archive["pieces"])
+        found += list(load_arrays(path, "not a file of mined negatives", "start the run again", ["pieces"])["pieces"])
     return found
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from canthus.align.stage import Parts, System
@@ -22,6 +21,7 @@ from canthus.train.recipe import Recipe, check_recipe
 from canthus.train.run_card import RunCard
 from canthus.train.unfold import unfold
 from canthus.types import Backend
+from canthus.work.archive import read_arrays
 
 ARRAYS = "arrays.npz"
 """Name of the file of arrays in the folder of a run."""
@@ -107,7 +107,7 @@ def load_trained(checkpoint: Path) -> tuple[Trained, RunCard]:
     net = network_of(recipe.network, recipe.stage).build(config)
     try:
         net.load_state_dict(weights_of(checkpoint))
-    except RuntimeError as error:
+    except (RuntimeError, NotImplementedError) as error:
         raise InputError(f"{checkpoint}: does not fit the recipe in its card: {error}") from error
     return Trained(net.eval(), recipe, card.scheme, _arrays(checkpoint.parent, card)), card
 
@@ -148,7 +148,6 @@ def _arrays(folder: Path, card: RunCard) -> dict[str, NDArray[Any]]:
     if card.arrays is None:
         return {}
     try:
-        with np.load(folder / ARRAYS, allow_pickle=False) as archive:
-            return dict(archive)
+        return read_arrays(folder / ARRAYS)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / ARRAYS} is missing or damaged: {error}; copy it again from the run") from error
