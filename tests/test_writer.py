@@ -17,7 +17,8 @@ from canthus.formats.table import load
 from canthus.reader.image import read
 from canthus.types import Faces
 from canthus.work.files import part_of
-from canthus.writer import JOURNAL, TABLES, ResultFolder, overlay_of, write_jpeg
+from canthus.work.journal import JOURNAL
+from canthus.writer import TABLES, ResultFolder, overlay_of, write_jpeg
 
 IMAGE = np.full((60, 80, 3), 90, np.uint8)
 

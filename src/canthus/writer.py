@@ -24,7 +24,7 @@ from canthus.formats.record import Record
 from canthus.formats.table import FORMATS, dump
 from canthus.types import Faces, Floats, Image
 from canthus.work.files import clear_parts, replace_whole
-from canthus.work.journal import Entry, Journal, packed
+from canthus.work.journal import JOURNAL, Entry, Journal, packed
 from canthus.work.names import names_of, result_names, text_of
 
 KINDS = ("json", "csv", "pts", "ljson", "npz", "mat")
@@ -33,7 +33,6 @@ PER_FACE = ("pts", "ljson")
 """Formats with one file per face."""
 TABLES = {"csv": "faces.csv", "npz": "faces.npz", "mat": "faces.mat"}
 """Formats with one file for all images, and its name."""
-JOURNAL = ".canthus.jsonl"
 OVERLAY = ".jpg"
 """Ending of overlays."""
 OVERLAY_SIDE, OVERLAY_FACE, OVERLAY_LIMIT = 640, 240, 1600

@@ -21,7 +21,8 @@ from canthus.geometry.crop import Crop
 from canthus.reader.image import read
 from canthus.runtime.bundle import write_bundle
 from canthus.work.files import PART
-from canthus.writer import JOURNAL, OVERLAY_FACE
+from canthus.work.journal import JOURNAL
+from canthus.writer import OVERLAY_FACE
 from toy_card import toy_card
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"

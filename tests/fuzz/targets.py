@@ -24,7 +24,8 @@ from canthus.reader.image import read
 from canthus.recipes import find, names
 from canthus.schemes.scheme import Scheme
 from canthus.types import Faces, as_boxes
-from canthus.writer import JOURNAL, ResultFolder, overlay_of
+from canthus.work.journal import JOURNAL
+from canthus.writer import ResultFolder, overlay_of
 from fuzz import seeds
 from fuzz.damage import damaged
 

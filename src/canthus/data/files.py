@@ -1,5 +1,6 @@
 """Helpers of the readers of data sets: they find files, check labels, and raise errors that name the remedy."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,8 @@ def choose(known: Mapping[str, Any], wanted: str, name: str, kind: str = "split"
 def labelled(folder: Path, complete: bool = True, deep: bool = False) -> list[tuple[Path, Path]]:
     """The .pts files of a folder, each with the picture beside it, sorted.
 
+    Where a picture may lack labels, it may also have several: name_0.pts, name_1.pts, ... are faces of name.jpg.
+
     Args:
         folder: The folder to search.
         complete: Whether every picture must have labels.
@@ -84,6 +87,9 @@ def labelled(folder: Path, complete: bool = True, deep: bool = False) -> list[tu
     files = sorted(path for path in folder.glob("**/*" if deep else "*") if not hidden(path, folder))
     pictures = {path.with_suffix(""): path for path in files if path.suffix.lower() in SUFFIXES}
     labels = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".pts"}
+    if not complete:
+        whole = {stem: stem.with_name(re.sub(r"_\d+$", "", stem.name)) for stem in labels if stem not in pictures}
+        pictures |= {stem: pictures[base] for stem, base in whole.items() if base in pictures}
     if not labels:
         raise DataError(f"{folder} holds no .pts file; unpack the archive of the set there, labels beside the pictures")
     for stem, path in labels.items():

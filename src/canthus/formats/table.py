@@ -4,6 +4,7 @@ Law (tested): `load(dump(records))` returns the records bit for bit, in all fiel
 .ljson holds the points only, and .pts the points rounded to 1/10000 px.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from canthus.errors import FormatError, InputError, OutputError, ShapeError
 from canthus.formats import csv, json, ljson, mat, npz, pts
 from canthus.formats.record import Record
 from canthus.work.files import replace_whole
+from canthus.work.journal import JOURNAL
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ FORMATS: dict[str, Format] = {
 
 
 def load(path: Path) -> list[Record]:
-    """The faces in a file, or in all .pts files of a folder (then `image` is the path there without extension).
+    """The faces in a file or a folder.
+
+    Of a folder that `canthus detect` wrote, faces.csv is read, else its .json files, else its .pts files; of any other
+    folder its .pts files, whose `image` is their path there without extension.
 
     Raises:
         FormatError: the file is not in the format its extension promises; the message names file and line.
@@ -76,12 +81,26 @@ def _format_of(path: Path, error: type[FormatError] | type[OutputError]) -> Form
 
 
 def _load_folder(folder: Path) -> list[Record]:
-    inside = ((path, path.relative_to(folder).parts) for path in folder.rglob("*.pts"))
-    found = sorted(path for path, parts in inside if not any(part.startswith(".") for part in parts))
+    results = (folder / JOURNAL).is_file()
+    if results and (folder / "faces.csv").is_file():
+        return load(folder / "faces.csv")
+    if results and (found := _inside(folder, ".json")):
+        return [record for path in found for record in load(path)]
+    found = _inside(folder, ".pts")
     if not found:
-        raise FormatError(f"{folder}: holds no .pts file; give a folder of .pts files, or one file")
-    return [
-        Record(path.relative_to(folder).with_suffix("").as_posix(), record.points)
-        for path in found
-        for record in load(path)
-    ]
+        raise FormatError(
+            f"{folder}: holds no .pts file; give a folder of .pts files or of results of canthus detect, or one file"
+        )
+    return [Record(_image_of(path, folder, results), record.points) for path in found for record in load(path)]
+
+
+def _inside(folder: Path, suffix: str) -> list[Path]:
+    """The files of one kind in a folder and below it, without hidden ones, sorted."""
+    inside = ((path, path.relative_to(folder).parts) for path in folder.rglob(f"*{suffix}"))
+    return sorted(path for path, parts in inside if not any(part.startswith(".") for part in parts))
+
+
+def _image_of(path: Path, folder: Path, numbered: bool) -> str:
+    """Name of the image of a .pts file: its path without extension, and without the number of the face."""
+    name = path.relative_to(folder).with_suffix("").as_posix()
+    return re.sub(r"_\d+$", "", name) if numbered else name

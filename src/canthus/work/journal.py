@@ -22,6 +22,8 @@ from canthus.types import Faces, Floats
 from canthus.work.files import replace_whole, sync_all
 from canthus.work.names import alike
 
+JOURNAL = ".canthus.jsonl"
+"""Name of the journal in the folder of the results."""
 BATCH, PERIOD = 64, 0.5
 """Lines are written when so many images are finished, or so many seconds after the last lines: forcing the results of
 many images to the disk takes little more time than those of one."""

@@ -45,7 +45,7 @@ POSES = {
 """Groups of the poses of portraits5; "profile_left" shows the subject's left half, as in `views`."""
 
 
-def read_csv(folder: Path, split: str, maps: str = "") -> list[Sample]:
+def read_csv(folder: Path, split: str, maps: str = "", identity: str = "") -> list[Sample]:
     """Read one split.
 
     Args:
@@ -53,6 +53,7 @@ def read_csv(folder: Path, split: str, maps: str = "") -> list[Sample]:
         split: Name of the CSV file without its extension: "train", "val", "test".
         maps: Map file beside the folder of the set, as "maps_to_ibug68.json", for labels in an order of their own
             (`order_map`); the samples then have the 68 points of iBUG.
+        identity: "image" = a file without identities is read, and each picture shows a person of its own.
 
     Returns:
         One sample per face, in the order of the file, with all that `formats.csv` reads: depth (z0, ...), hidden points
@@ -66,15 +67,16 @@ def read_csv(folder: Path, split: str, maps: str = "") -> list[Sample]:
         FormatError: a row has the wrong number of cells, or a cell is not a number.
     """
     table = expect(folder / f"{split}.csv", folder, TREE)
+    by_image = bool(identity) and choose({"image": "image"}, identity, "csv", "identity") == "image"
     if maps:
         order = OrderMap.open(folder.parent / maps, folder.name)
-        return [order.mapped(sample) for sample in _samples(table)]
+        return [order.mapped(sample) for sample in _samples(table, by_image)]
     if lists(folder.parent / MAPS, folder.name):
         raise DataError(
             f"{table}: {MAPS} lists this set: its labels have an order of their own; open it as {folder.name!r}, "
             f"or with the option maps={MAPS}"
         )
-    return _samples(table)
+    return _samples(table, by_image)
 
 
 def read_mapped(folder: Path, split: str, points: str = "68") -> list[Sample]:
@@ -134,11 +136,15 @@ def read_portraits(folder: Path, split: str) -> list[Sample]:
     return samples
 
 
-def _samples(table: Path) -> list[Sample]:
+def _samples(table: Path, by_image: bool = False) -> list[Sample]:
     folder = table.parent
     faces = [record for record in load(table) if not record.empty]
-    if not all(len(record.points) for record in faces) or not any(record.identity for record in faces):
-        raise DataError(f"{table}: no points or no identities; the header is image,identity,x0,y0,x1,y1,...")
+    identified = by_image or any(record.identity for record in faces)
+    if not all(len(record.points) for record in faces) or not identified:
+        raise DataError(
+            f"{table}: no points or no identities; the header is image,identity,x0,y0,x1,y1,..., or give the option"
+            " `identity: image` where each picture shows a person of its own"
+        )
     boxes_of, seen, flags = (folder / name for name in (f"{table.stem}_boxes.csv", "visibility.csv", "flags.csv"))
     boxes, codes, groups = read_boxes(boxes_of), read_visibility(seen), read_flags(flags)
     samples = []
@@ -155,14 +161,15 @@ def _samples(table: Path) -> list[Sample]:
 
 
 def _sample(record: Record, table: Path, tree: str) -> Sample:
-    path = _picture(table.parent / "images", record.image)
+    pictures = table.parent / "images"
+    path = _picture(pictures if pictures.is_dir() else table.parent, record.image)
     if not exists(path) or not path.is_file():
         raise DataError(f"{table}: {path} does not exist; expected\n{tree.format(folder=table.parent)}")
     return Sample(
         path,
         record.points,
         record.scheme or str(len(record.points)),
-        record.identity,
+        record.identity or record.image,
         visible=visible_of(record.occluded),
         pose=record.pose,
         boxes={} if record.box is None else {"set": record.box},
