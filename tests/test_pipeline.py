@@ -295,6 +295,7 @@ def test_open_passes_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
         return CornerAligner()
 
     monkeypatch.setattr(Aligner, "open", fake)
+    monkeypatch.setattr("canthus.detect.opencv.Cascades", object)  # which OpenCV 5 does not have
     pipeline = Pipeline.open(
         "a.canthus", "opencv", threads=2, precision="int8", batch=7, depth=2, max_faces=3, min_face=50
     )
