@@ -4,7 +4,9 @@ import pytest
 from scipy.io import savemat
 
 from canthus.errors import FormatError
+from canthus.formats import hdf5
 from canthus.formats.mat import load, points_of, read_arrays
+from canthus.formats.matlab import read_variables
 
 
 @pytest.fixture
@@ -119,3 +121,56 @@ def test_a_damaged_file_of_every_version(tmp_path, points):
         path.write_bytes(whole[: len(whole) // 2])
         with pytest.raises(FormatError, match=rf"{path.name}: not a \.mat file, or a damaged one"):
             load_mat(path, 68)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        (64, 255, "a variable of class 7 has an element of type 255"),
+        (64, 14, "a variable of class 7 has an element of type 14"),
+        (64, 0x5000001, "more than there is"),
+        (68, 10**6, "more than there is"),
+        (28, 10, "a variable has axes that cannot be"),
+        (24, 9, "a variable has no axes or no name"),
+        (48, 7, "a variable has no axes or no name"),
+        (8, 1, "a variable has no flags"),
+        (0, 13, "an element of type 13 stands where a variable should"),
+    ],
+)
+def test_elements_on_which_scipy_crashes_do_not_reach_it(tmp_path, points, place, value, says):
+    path = tmp_path / "p.mat"
+    savemat(path, {"points": points})
+    data = bytearray(path.read_bytes())
+    data[128 + place : 132 + place] = value.to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=rf"p\.mat: not a \.mat file, or a damaged one: .*{says}"):
+        read_arrays(path)
+
+
+def test_variables_of_every_class_reach_scipy(tmp_path):
+    cell = np.array([[np.array([1.0]), np.zeros((0, 0)), "text"]], object)
+    some = {
+        "a": np.zeros((2, 3)),
+        "b": np.zeros(2) + 1j,
+        "c": {"x": 1, "y": "t"},
+        "d": cell,
+        "e": "ü",
+        "f": np.eye(3) > 0,
+    }
+    for compress in (False, True):
+        savemat(tmp_path / "p.mat", some, do_compression=compress)
+        assert read_variables(tmp_path / "p.mat").keys() == some.keys()
+
+
+def test_hdf5_that_does_not_end_is_stopped(tmp_path, monkeypatch):
+    """HDF5 loops on some damaged files; the process that reads them has a limited time."""
+    with h5py.File(tmp_path / "p.mat", "w") as file:
+        file["points"] = np.zeros((1, 68, 2))
+    for loop, seconds in (
+        ("import time; time.sleep(60)", 0.5),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 60),
+    ):
+        monkeypatch.setattr(hdf5, "_CHILD", loop + " # {path}")
+        monkeypatch.setattr(hdf5, "LONGEST", seconds)
+        with pytest.raises(FormatError, match=r"p\.mat: .*HDF5 does not finish reading it"):
+            read_arrays(tmp_path / "p.mat")

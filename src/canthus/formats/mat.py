@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from canthus.errors import FormatError
 from canthus.formats.arrays import TEXTS, Arrays, arrays_of, records_of
-from canthus.formats.matlab import check_installed, is_hdf5, open_hdf5, read_variables
+from canthus.formats.hdf5 import read_hdf5
+from canthus.formats.matlab import check_installed, is_hdf5, read_variables
 from canthus.formats.record import Record
 from canthus.types import Floats
 from canthus.work.archive import DamagedError
@@ -51,8 +52,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """
     try:
         if is_hdf5(path):
-            with open_hdf5(path) as file:
-                found = {name: file.read(name) for name in file.names()}
+            found = read_hdf5(path)
         else:
             found = {name: np.asarray(value) for name, value in read_variables(path).items()}
     except DamagedError as error:

@@ -3,8 +3,6 @@
 Versions 4 to 7 are read by SciPy, version 7.3, which is HDF5, by h5py; both are in the extra `report`.
 """
 
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import need
+from canthus.formats.mat5 import check_file
 from canthus.work.archive import DamagedError, unpacked_limit
-
-COMPRESSED = 15
-"""Type of an element of version 7 whose content is compressed."""
-BLOCK = 1 << 16
-"""Number of compressed bytes that are unpacked at a time."""
 
 
 def check_installed() -> None:
@@ -64,7 +58,7 @@ def read_variables(path: Path, names: Sequence[str] | None = None) -> dict[str, 
     check_installed()
     from scipy.io import loadmat
 
-    _check_unpacked(path)
+    check_file(path)
     with path.open("rb") as stream, _errors():
         found: dict[str, Any] = loadmat(stream, variable_names=None if names is None else list(names))
         return {name: value for name, value in found.items() if not name.startswith("__")}
@@ -158,24 +152,3 @@ def _errors() -> Iterator[None]:
         raise
     except Exception as error:
         raise DamagedError(str(error) or type(error).__name__) from error
-
-
-def _check_unpacked(path: Path) -> None:
-    """Refuse a file whose compressed elements unpack to more than its size allows."""
-    left = unpacked_limit(path.stat().st_size)
-    with path.open("rb") as stream:
-        head = stream.read(128)
-        if 0 in head[:4]:  # version 4, which is not compressed
-            return
-        order = ">" if head[126:] == b"MI" else "<"
-        while len(tag := stream.read(8)) == 8:
-            kind, length = struct.unpack(f"{order}II", tag)
-            if kind != COMPRESSED:
-                stream.seek(length, 1)
-                continue
-            unpacker, end = zlib.decompressobj(), stream.tell() + length
-            while block := stream.read(min(BLOCK, end - stream.tell())):
-                with _errors():
-                    left -= len(unpacker.decompress(block))
-                if left < 0:
-                    raise DamagedError("it unpacks to more than a file of this size may")
