@@ -59,3 +59,9 @@ def test_the_licence_comes_from_the_data(names: list[str], use: str, reason: str
 
 def test_a_set_is_named_once_in_the_licence() -> None:
     assert licence_of(["wild68", "views:views_wild68", "views:occluded_wild68"]).count("wild68") == 1
+
+
+def test_copies_of_views_have_the_terms_of_the_views() -> None:
+    with_views = licence_of(["views:views_wild68", "views:occluded_views"])
+    assert "wild68: iBUG" in with_views and "occluded_views" not in with_views
+    assert "occluded_views: licence not recorded" in licence_of(["views:occluded_views"])

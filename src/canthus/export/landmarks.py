@@ -18,7 +18,7 @@ from canthus.align.estimate import Estimate
 from canthus.align.stage import System
 from canthus.align.view import View
 from canthus.data.catalogue import open_set
-from canthus.data.sample import Sample
+from canthus.data.sample import NO_POINTS, Sample
 from canthus.errors import CanthusError
 from canthus.export.card import licence_of, limits_of
 from canthus.export.onnx import fold_norms, halve, part_to_onnx
@@ -131,8 +131,9 @@ def _validation(recipe: Recipe, root: Path) -> Sequence[Sample]:
 
 
 def _training(recipe: Recipe, root: Path) -> Sequence[Sample]:
-    """About `CALIBRATION_FACES` of the training faces, evenly spaced."""
-    samples = [sample for some in recipe.sets for sample in open_set(some.name, root, some.split, **some.options)]
+    """About `CALIBRATION_FACES` of the training faces with labels, evenly spaced."""
+    sets = (open_set(some.name, root, some.split, **some.options) for some in recipe.sets)
+    samples = [sample for some in sets for sample in some if sample.scheme != NO_POINTS]
     return samples[:: max(1, len(samples) // CALIBRATION_FACES)]
 
 
