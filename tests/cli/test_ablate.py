@@ -50,7 +50,7 @@ def test_from_rows_to_a_table(drawn: Path, tiny: Recipe, tmp_path: Path, capsys:
 
 def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("ablate", tmp_path / "none.yaml", "--root", tmp_path) == 3
-    assert "cannot read the recipe" in capsys.readouterr().err
+    assert "none.yaml: cannot be read" in capsys.readouterr().err
     plan = find("ablation_cascaded_cnn")
     assert run("ablate", plan, "--root", tmp_path, "--out", tmp_path / "out") == 3
     assert "wild68/train.csv does not exist" in capsys.readouterr().err

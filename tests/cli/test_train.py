@@ -79,7 +79,7 @@ def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("CANTHUS_DATA", raising=False)
         assert run("train", tmp_path / "none.yaml") == 3
-        assert "cannot read the recipe" in capsys.readouterr().err
+        assert "none.yaml: cannot be read" in capsys.readouterr().err
         assert run("export", tmp_path / "best.ckpt", "--out", tmp_path / "x.canthus") == 3
         assert "--root or in the environment variable CANTHUS_DATA" in capsys.readouterr().err
     assert run("export", tmp_path / "best.ckpt", "--root", tmp_path, "--out", tmp_path / "x.canthus") == 3

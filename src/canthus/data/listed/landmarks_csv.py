@@ -161,8 +161,9 @@ def _samples(table: Path, by_image: bool = False) -> list[Sample]:
 
 
 def _sample(record: Record, table: Path, tree: str) -> Sample:
-    pictures = table.parent / "images"
-    path = _picture(pictures if pictures.is_dir() else table.parent, record.image)
+    path = _picture(table.parent / "images", record.image)
+    if not exists(path) and exists(table.parent / record.image):  # results that lie beside their pictures
+        path = table.parent / record.image
     if not exists(path) or not path.is_file():
         raise DataError(f"{table}: {path} does not exist; expected\n{tree.format(folder=table.parent)}")
     return Sample(
