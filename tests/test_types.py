@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canthus.errors import ShapeError
+from canthus.drawing import draw
+from canthus.errors import OutputError, ShapeError
+from canthus.formats.table import load
 from canthus.types import Face, FaceDetector, Faces, as_boxes, as_image
 
 
@@ -174,3 +178,28 @@ def test_faces_are_shown_in_one_line() -> None:
     assert repr(faces(1, dims=3)) == "<1 face: 5 points of scheme 5, 3D>"
     assert repr(Faces.of_boxes([[0, 0, 1, 1]])) == "<1 face: boxes alone>"
     assert repr(Faces.empty()) == "<0 faces: boxes alone>"
+
+
+def test_faces_save_and_draw_themselves(tmp_path: Path) -> None:
+    """As `load` reads files, and as `canthus.draw` draws."""
+    some = faces(2)
+    some.save(tmp_path / "group.json")
+    some.save(tmp_path / "group.csv", "photos/group.jpg")
+    for name, image in (("group.json", "group"), ("group.csv", "photos/group.jpg")):
+        records = load(tmp_path / name)
+        assert [record.image for record in records] == [image] * 2
+        np.testing.assert_array_equal(np.stack([record.points for record in records]), some.points)
+    with pytest.raises(OutputError, match="one face"):
+        some.save(tmp_path / "group.pts")
+    picture = np.zeros((30, 40, 3), np.uint8)
+    np.testing.assert_array_equal(some.draw(picture, boxes=True), draw(picture, some, boxes=True))
+
+
+def test_faces_as_a_table_of_pandas() -> None:
+    some = faces(3)
+    table = some.to_frame()
+    assert table["face"].tolist() == [0, 1, 2] and table["scheme"].tolist() == ["5"] * 3
+    np.testing.assert_allclose(table[["x0", "y0"]].to_numpy(), some.points[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(table["s4"], some.scores[:, 4], rtol=1e-6)
+    np.testing.assert_allclose(table["yaw"], some.pose[:, 0], rtol=1e-6)
+    assert len(Faces.empty("5", 5).to_frame()) == 0

@@ -8,6 +8,7 @@ EXTRAS = {
     "video": "video",
     "heif": "HEIC pictures",
     "openvino": "the OpenVINO engine",
+    "pandas": "tables of pandas",
     "gpu": "NVIDIA GPUs",
 }
 """Extras of pyproject.toml, and the purpose of each."""

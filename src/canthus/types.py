@@ -12,12 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol, Self, overload
+from importlib import import_module  # of what lies above this module, when a method is called
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from canthus.errors import ShapeError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Image = NDArray[np.uint8]
 """An image. Shape (H, W, 3), RGB."""
@@ -197,6 +202,37 @@ class Faces:
         count, points, dims = self.points.shape
         what = f"{points} points of scheme {self.scheme}, {dims}D" if points else "boxes alone"
         return f"<{count} face{'' if count == 1 else 's'}: {what}>"
+
+    def draw(self, image: Image, **options: Any) -> Image:
+        """The faces drawn onto a copy of an image, with the options of `canthus.draw`.
+
+        Args:
+            image: Shape (H, W, 3).
+            **options: As of `canthus.draw`, such as `boxes=True`.
+        """
+        drawn: Image = import_module("canthus.drawing").draw(image, self, **options)
+        return drawn
+
+    def save(self, path: str | Path, image: str = "") -> None:
+        """Write the faces to a file.
+
+        Args:
+            path: The file; its extension names the format: .json, .csv, .npz, .mat, .pts (one face) or .ljson.
+            image: Name of the image in the file; empty = the name of the file without its extension.
+
+        Raises:
+            OutputError: no such format, it cannot hold these faces, or the file cannot be written.
+        """
+        import_module("canthus.formats.faces").save(self, path, image)
+
+    def to_frame(self) -> DataFrame:
+        """A table of pandas with one row per face, and the columns of the CSV files of canthus: x0, y0, ..., s0, ...
+
+        Raises:
+            ExtraMissingError: pandas is not installed.
+        """
+        table: DataFrame = import_module("canthus.formats.faces").frame_of(self)
+        return table
 
     @overload
     def __getitem__(self, index: int) -> Face: ...

@@ -19,10 +19,11 @@ import numpy as np
 
 from canthus.drawing import draw
 from canthus.errors import InputError, OutputError
+from canthus.formats.faces import faces_in
 from canthus.formats.matlab import check_installed
 from canthus.formats.record import Record
 from canthus.formats.table import FORMATS, dump
-from canthus.types import Faces, Floats, Image
+from canthus.types import Faces, Image
 from canthus.work.files import clear_parts, replace_whole
 from canthus.work.journal import JOURNAL, Entry, Journal, packed
 from canthus.work.names import names_of, result_names, text_of
@@ -187,7 +188,7 @@ class ResultFolder:
         if not self._is_inside(place):
             raise InputError(f"{file}: {place} leads out of {self.folder} by a symbolic link; remove the link")
         paths = {ending: self.folder / (name + ending) for ending in self._endings(len(faces))}
-        records = _records(shown, size, faces)
+        records = faces_in(shown, size, faces)
         with _blame(file):
             for ending, path in paths.items():
                 if ending == OVERLAY:
@@ -276,33 +277,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 def records_of(entry: Entry) -> list[Record]:
     """The faces of an image as records of `formats`."""
-    return _records(entry.image, entry.size, entry.faces)
-
-
-def _records(image: str, size: tuple[int, int], faces: Faces) -> list[Record]:
-    """One record per face; an empty one for an image without a face."""
-    records = [
-        Record(
-            image,
-            face.points,
-            face.scheme,
-            box=face.box,
-            scores=face.scores,
-            confidence=face.confidence,
-            pose=_known(face.pose),
-            size=size,
-            occluded=_known(face.occluded),
-            raw=_known(face.raw),
-            view=face.view,
-        )
-        for face in faces
-    ]
-    return records or [Record(image, scheme=faces.scheme, size=size)]
-
-
-def _known(values: Floats) -> Floats | None:
-    """The values; None where all are NaN."""
-    return None if np.isnan(values).all() else values
+    return faces_in(entry.image, entry.size, entry.faces)
 
 
 def overlay_of(image: Image, faces: Faces) -> Image:

@@ -5,7 +5,7 @@ o0 ... (occluded), rx0 ry0 ... (raw points), view.
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,25 +90,33 @@ def dump(path: Path, records: Sequence[Record]) -> None:
     Raises:
         ShapeError: the format cannot hold these records.
     """
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows_of(records))
+
+
+def rows_of(records: Sequence[Record]) -> Iterator[list[str]]:
+    """The cells of the header and of each record.
+
+    Raises:
+        ShapeError: the format cannot hold these records.
+    """
     faces = [record for record in records if not record.empty]
     count, dims = common_shape(faces)
     labels = [name for name in ("identity", "scheme") if any(getattr(record, name) for record in records)]
     known = {part: names for part, names in _names(count).items() if any(is_given(record, part) for record in faces)}
     header = ["image", "face", *labels, *(f"{axis}{index}" for index in range(count) for axis in "xyz"[:dims])]
     header += [column for names in known.values() for column in names]
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(header)
-        face, image = 0, None
-        for record in records:
-            face = face + 1 if record.image == image else 0
-            image = record.image
-            cells = [image, "" if record.empty else str(face), *(getattr(record, name) for name in labels)]
-            if not record.empty:
-                cells += _cells(record.points)
-                for part, names in known.items():
-                    cells += _cells(getattr(record, part)) if is_given(record, part) else [""] * len(names)
-            table.writerow(cells + [""] * (len(header) - len(cells)))
+    yield header
+    face, image = 0, None
+    for record in records:
+        face = face + 1 if record.image == image else 0
+        image = record.image
+        cells = [image, "" if record.empty else str(face), *(getattr(record, name) for name in labels)]
+        if not record.empty:
+            cells += _cells(record.points)
+            for part, names in known.items():
+                cells += _cells(getattr(record, part)) if is_given(record, part) else [""] * len(names)
+        yield cells + [""] * (len(header) - len(cells))
 
 
 def _cells(values: Any) -> list[str]:
