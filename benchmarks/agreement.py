@@ -1,4 +1,4 @@
-"""Agreement of two models on faces without labels, by race, age and gender.
+"""Agreement of two models on faces without labels that neither was trained on, by race, age and gender.
 
 Run by `scripts/bench agreement --other models/large.canthus`, data sets in CANTHUS_DATA. Both models start from boxes
 that the first one finds in two passes. Distance: mean over the points, in percent of sqrt(w h) of that box. Low scores:
@@ -21,6 +21,8 @@ from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.geometry.crop import box_of
 
+HELD_OUT = "list/part-80-100"
+"""Faces on which no model of canthus was trained."""
 CHUNK = 64
 """Pictures in memory at a time."""
 KINDS = ("race", "age", "gender")
@@ -53,7 +55,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the table")
     options = parser.parse_args()
     model, other = Aligner.open(options.model), Aligner.open(options.other)
-    samples = list(open_set("fairface", options.root, "list"))
+    samples = list(open_set("fairface", options.root, HELD_OUT))
     chosen = samples[:: max(1, len(samples) // options.limit)][: options.limit]
     groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for sample, distance, low in rows_of(chosen, model, other):
