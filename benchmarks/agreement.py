@@ -78,7 +78,8 @@ def main() -> None:
         distances = [row["distance"] for name, row in table.items() if name.startswith(f"{kind}-")]
         print(f"{kind}: the worst group has {max(distances) / min(distances):.2f} times the distance of the best")
     if options.json:
-        options.json.write_text(json.dumps({"command": "scripts/bench agreement", "groups": table}, indent=1) + "\n")
+        command = f"scripts/bench agreement --model {options.model or 'default'} --other {options.other}"
+        options.json.write_text(json.dumps({"command": command, "groups": table}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def export(
     A checkpoint of the detector or of the face score needs none and has no crop margin; the
     detector gets an int8 variant where its data sets are given.
 
-    Example: canthus export runs/compact/best.ckpt --root data -o compact.canthus
+    Example: canthus export runs/default/4/last.ckpt --root data -o default.canthus
     """
     from canthus.errors import DataError, InputError, need
     from canthus.work.documents import read_json
