@@ -69,13 +69,13 @@ def values_of(path: Path) -> dict[str, object]:
     return {at: value for at, value in found if not isinstance(value, str) and not at.startswith("/loops")}
 
 
-@pytest.mark.parametrize(("number", "at"), [(signal.SIGTERM, 1), (signal.SIGINT, 4)])
+@pytest.mark.parametrize(("number", "at"), [(signal.SIGTERM, 1), (signal.SIGINT, 4), (signal.SIGTERM, 6)])
 def test_a_signal_loses_nothing(
     number: signal.Signals, at: int, drawn: Path, tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The step ends, a checkpoint and a card are there; the resumed run is the same, also in its best checkpoint.
 
-    After step 4, the second validation is due.
+    After step 4, the second validation is due; after step 6, only the last one is left.
     """
 
     def send(step: int) -> None:
@@ -92,10 +92,42 @@ def test_a_signal_loses_nothing(
     assert (trained.scheme, card.sessions[-1].minutes) == ("68", None)
     assert torch.load(stopped / "last.ckpt", weights_only=True)["global_step"] == at
     fit(short, drawn, stopped, resume=True)
-    assert "step 6 of 6: loss " in capsys.readouterr().err
+    assert ("step 6 of 6: val/" if at == 6 else "step 6 of 6: loss ") in capsys.readouterr().err
     fit(short, drawn, whole, watch=lambda step: None)
     for name in ("last.ckpt", "best.ckpt"):
         assert values_of(stopped / name) == values_of(whole / name)
+
+
+def test_a_run_that_is_killed_in_its_last_validation_repeats_it(
+    drawn: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*words: object, **options: object) -> float:
+        raise RuntimeError("killed")
+
+    short = tiny.model_copy(update={"steps": 3, "validate_every": 3})
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+        patch.setattr("canthus.train.landmarks.task.validate", killed)
+        fit(short, drawn, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "best.ckpt").exists()
+    for out in ("whole", "killed"):
+        assert fit(short, drawn, tmp_path / out, resume=True) == tmp_path / out / "best.ckpt"
+    ends = [load_trained(tmp_path / out / "best.ckpt")[1].sessions[-1] for out in ("whole", "killed")]
+    assert ends[1].minutes is not None and ends[1].first_step == 3
+    assert ends[0].last == ends[1].last and ends[0].last
+    assert values_of(tmp_path / "whole" / "best.ckpt") == values_of(tmp_path / "killed" / "best.ckpt")
+
+
+def test_a_run_at_its_end_does_not_go_on(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    """Where no validation is due after its last step, and where there is one to repeat."""
+    for every in (2, 3):
+        recipe, out = tiny.model_copy(update={"steps": 3, "validate_every": every}), tmp_path / str(every)
+        with pytest.raises(SystemExit):
+            fit(recipe, drawn, out, watch=lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None)
+        before = values_of(out / "last.ckpt")
+        steps: list[int] = []
+        fit(recipe, drawn, out, resume=True, watch=steps.append)
+        assert not steps
+        assert values_of(out / "last.ckpt") == before
 
 
 def test_a_recipe_for_a_gpu_without_one(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:

@@ -133,8 +133,8 @@ def _trainer(
         ModelCheckpoint(out, "last", every_n_train_steps=recipe.validate_every, enable_version_counter=False),
         LearningRateMonitor("step"),
         *job.callbacks,
-        StepBar() if watch is None else _Watch(watch),
         _WholeValidations(),
+        StepBar() if watch is None else _Watch(watch),
         *ends,
     ]
     if recipe.patience:
@@ -203,16 +203,29 @@ class _WholeCheckpoints(TorchCheckpointIO):
 class _WholeValidations(Callback):
     """Lets a resumed run repeat the validation that was due when its checkpoint was written.
 
-    Lightning would leave it out, and the best checkpoint with it, unless it finds a validation that was interrupted.
+    Lightning would leave it out, and the best checkpoint with it, unless it finds a validation that was interrupted and
+    steps that are left; after the last step there are none, so one is pretended until the validation starts.
     """
+
+    _steps: int | None = None
 
     def on_load_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Let the checkpoint say that a validation was interrupted in its only batch."""
-        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+        loops = checkpoint["loops"]["fit_loop"]
+        progress = loops["epoch_loop.val_loop.batch_progress"]
         nothing = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
         progress["current"], progress["total"] = nothing, {**nothing, "ready": 1, "started": 1}
+        done, loop = int(checkpoint["global_step"]), trainer.fit_loop.epoch_loop
+        if done >= loop.max_steps and done % int(trainer.val_check_interval) == 0:
+            self._steps, loop.max_steps = loop.max_steps, done + 1
+            loops["epoch_loop.batch_progress"]["is_last_batch"] = False
+
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Let the run end after this validation."""
+        if self._steps is not None:
+            trainer.fit_loop.epoch_loop.max_steps, self._steps = self._steps, None
 
 
 class _Watch(Callback):

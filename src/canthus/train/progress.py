@@ -53,7 +53,7 @@ class StepBar(Callback):
         """Show the values of training and validation."""
         values = "  ".join(f"{name} {float(value):.4g}" for name, value in sorted(trainer.progress_bar_metrics.items()))
         if trainer.is_global_zero:
-            self._bar.update(self._task, values=values)
+            self._bar.update(self._task, total=trainer.max_steps, values=values)
             if self._bar.disable:
                 self._bar.console.print(
                     f"step {trainer.global_step} of {trainer.max_steps}: {values}", highlight=False, soft_wrap=True
