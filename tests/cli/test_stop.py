@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from canthus import cli
-from canthus.cli.stop import signals_end
+from canthus.cli.stop import run_until_signal, signals_end
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -28,6 +30,23 @@ def test_a_signal_is_an_exit_code(
     assert capsys.readouterr().err == f"canthus: {'interrupted' if code == 130 else 'terminated'}\n"
 
 
+def test_a_signal_that_breaks_an_import_is_an_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ONNX Runtime: its modules in C make ImportError of whatever is raised while they load."""
+
+    def app() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
+        except SystemExit:
+            raise ImportError("initialization failed") from None
+
+    monkeypatch.setattr(cli, "app", app)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(SystemExit) as leave:
+        cli.main()
+    assert leave.value.code == 130
+
+
 def test_what_the_caller_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
@@ -43,3 +62,35 @@ def test_any_name_can_be_printed(monkeypatch: pytest.MonkeyPatch, capfdbinary: p
         monkeypatch.setattr(cli, "app", lambda: print("caf\udce9"))
         cli.main()
     assert capfdbinary.readouterr().out == b"caf\\udce9\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_handed_on_and_reported_whatever_the_command_makes_of_it(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """A command that has just done all its work may end with 0; what would follow it must not start."""
+    ready = tmp_path / "ready"
+    program = (
+        "import pathlib, signal, sys, time\n"
+        f"signal.signal({int(number)}, lambda *_: sys.exit(0))\n"
+        f"pathlib.Path({str(ready)!r}).touch()\n"
+        "time.sleep(60)"
+    )
+
+    def send() -> None:
+        while not ready.exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    thread = Thread(target=send)
+    thread.start()
+    assert run_until_signal([sys.executable, "-c", program]) == 128 + number
+    thread.join()
+    assert signal.getsignal(number) is before
+
+
+def test_a_command_without_signals_keeps_its_code() -> None:
+    codes = [run_until_signal([sys.executable, "-c", f"raise SystemExit({code})"]) for code in (0, 3)]
+    assert codes == [0, 3]
+    assert run_until_signal([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]) == 137

@@ -15,7 +15,7 @@ import torch
 from canthus.train.recipe import Recipe
 from canthus.train.run_card import RunCard
 
-PATIENCE = 240.0
+PATIENCE = 120.0
 """Seconds that a process may take to start or to end on a busy machine."""
 
 
@@ -97,13 +97,25 @@ def test_a_signal_ends_all_processes(number: signal.Signals, started: Started) -
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_waits_for_one_that_was_killed_ends(started: Started) -> None:
+    """The second process is still loading its modules, and would wait for the first one to answer."""
+    process = started.start([], processes=2)
+    while len(members(started.session)) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    assert nobody_is_left(started.session)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_signal_ends_the_stage_that_runs_and_all_later_ones(number: signal.Signals, started: Started) -> None:
     process, last = started.start([{"seed": 7}]), started.out / "1" / "last.ckpt"
     wait_for(last, process)
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
     _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 128 + number, said
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), said
     assert nobody_is_left(started.session)
     assert RunCard.beside(last).sessions[-1].minutes is None
     assert not (started.out / "2").exists()

@@ -2,12 +2,10 @@
 
 import logging
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -67,29 +65,14 @@ def train(
 def _one_by_one(stages: "Sequence[Stage]", resume: bool) -> None:
     """Train each stage by this command again, since a run may start further processes; stop at the first failure.
 
-    A signal is handed on, once: the run writes its checkpoint before it ends.
+    A signal is handed on, so that the run writes its checkpoint before it ends; no later stage is started then.
     """
+    from canthus.cli.stop import run_until_signal
     from canthus.train.run_card import is_finished
 
     for number, stage in enumerate(stages, 1):
         if resume and is_finished(stage.folder):
             continue
-        command = [sys.executable, "-m", "canthus", *sys.argv[1:], "--stage", str(number)]
-        code = _run(command)
+        code = run_until_signal([sys.executable, "-m", "canthus", *sys.argv[1:], "--stage", str(number)])
         if code:
-            raise typer.Exit(code if code > 0 else 128 - code)
-
-
-def _run(command: Sequence[str]) -> int:
-    """Exit code of a command, which receives the signals that this process receives."""
-    apart: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}  # or Ctrl-C would reach it twice
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with subprocess.Popen(command, **apart) as process:
-        try:
-            for number, handler in before.items():
-                if handler is not signal.SIG_IGN:
-                    signal.signal(number, lambda number, frame: process.send_signal(number))
-            return process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            raise typer.Exit(code)

@@ -38,6 +38,7 @@ from canthus.train.recipe import Recipe, Run, cores
 from canthus.train.run_card import CARD, RunCard, Session, commit
 from canthus.train.stop import StopOnSignal
 from canthus.work.files import replace_whole
+from canthus.work.parent import end_with_parent, telling_children
 
 JOBS: dict[type[Run], Callable[[Any, Post], Job]] = {
     DetectorRecipe: detector,
@@ -82,6 +83,7 @@ def fit(
     if recipe.accelerator == "cuda" and not torch.cuda.is_available():
         raise InputError(f"the recipe {recipe.name} trains on a GPU, and torch finds none; {_CPU}")
     worker = int(os.environ.get("LOCAL_RANK", "0"))
+    end_with_parent(at_once=worker > 0)
     last = _open_folder(out, resume, worker)
     resuming = resume and last.exists()
     first = steps_of(last) if resuming else 0
@@ -100,7 +102,7 @@ def fit(
     )
     once = DataLoader(_Once(), batch_size=None)
     started = time.time()
-    with stop.guarding(trainer), without_known_warnings():
+    with stop.guarding(trainer), without_known_warnings(), telling_children():
         trainer.fit(job.task, batches, once, ckpt_path=str(last) if resuming else None, weights_only=True)
     if card is not None:
         _ended(card, out, (time.time() - started) / 60, trainer.callback_metrics)
