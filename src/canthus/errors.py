@@ -24,12 +24,12 @@ class ShapeError(CanthusError, ValueError):
     """An array has the wrong shape, type or values."""
 
 
-class SchemeError(CanthusError, ValueError):
-    """A landmark scheme is unknown, or two schemes do not fit together."""
-
-
 class InputError(CanthusError):
     """An input file cannot be used."""
+
+
+class SchemeError(InputError, ValueError):
+    """A landmark scheme is unknown or wrong, or two schemes do not fit together."""
 
 
 class ReadError(InputError):

@@ -3,12 +3,14 @@
 import json
 import sqlite3
 from contextlib import closing
+from importlib.resources import files
 from pathlib import Path
 
 import cv2
 import h5py
 import numpy as np
 import onnx
+import yaml
 from onnx import TensorProto, helper, numpy_helper
 from scipy.io import savemat
 
@@ -38,6 +40,17 @@ losses: {point: 1}
 then: [{steps: 50, losses: {point: 2}}]
 #--set optimiser.rate=2e-3
 #--set sets.0.weight=3
+"""
+
+
+SCHEME = """\
+title: small
+source: nobody
+points: 7
+names: ["eye_{right,left}", "jaw_right_{1..2}", "jaw_left_{2..1}", nose]
+groups: {contour: 2-5, eyes: 0 1, nose: 6}
+curves: [2-5, 0 1 0]
+normalisers: {inter-pupil: [0, 1], inter-ocular: ["0 2", "1 5"]}
 """
 
 
@@ -131,10 +144,20 @@ def bundles(folder: Path) -> list[Path]:
     """A bundle of the system `compact`, with a mean shape."""
     folder.mkdir(parents=True, exist_ok=True)
     data, mean = network(), pack_arrays({"mean": RNG.uniform(-0.5, 0.5, (68, 2)).astype(np.float32)})
-    files = {"landmarks": {"fp32": ("a.onnx", data)}}
-    card = toy_card("compact", files, Crop(32, 1.3), ("a.npz", mean))  # type: ignore[arg-type]
+    networks = {"landmarks": {"fp32": ("a.onnx", data)}}
+    own = {"toy7": yaml.safe_load(SCHEME)}
+    card = toy_card("compact", networks, Crop(32, 1.3), ("a.npz", mean), schemes=own)  # type: ignore[arg-type]
     write_bundle(folder / "a.canthus", card, {"a.onnx": data, "a.npz": mean})
     return [folder / "a.canthus"]
+
+
+def schemes(folder: Path) -> list[Path]:
+    """Files of landmark schemes: a small one, and those of the package that are their own mirrors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "small.yaml").write_text(SCHEME)
+    for name in ("5", "68"):
+        (folder / f"{name}.yaml").write_text(files("canthus.schemes").joinpath("data", f"{name}.yaml").read_text())
+    return sorted(folder.iterdir())
 
 
 def _views(root: Path) -> list[Path]:

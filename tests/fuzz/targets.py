@@ -22,7 +22,8 @@ from canthus.formats import table as formats
 from canthus.pipeline import Pipeline
 from canthus.reader.image import read
 from canthus.recipes import find, names
-from canthus.schemes.scheme import Scheme
+from canthus.schemes.definition import read_definition
+from canthus.schemes.scheme import Scheme, scheme_of
 from canthus.types import Faces, as_boxes
 from canthus.work.journal import JOURNAL
 from canthus.writer import ResultFolder, overlay_of
@@ -240,6 +241,7 @@ TARGETS: dict[str, Target] = {
     "data sets": Target(seeds.data_sets, _data_set),
     "bundles": Target(seeds.bundles, _bundle),
     "recipes": Target(_recipes, _recipe),
+    "schemes": Target(seeds.schemes, lambda path: scheme_of(path.stem, read_definition(path))),
     "checkpoints": Target(_checkpoints, _checkpoint),
     "boxes": Target(_boxes, _box, _box_damage),
     "journals": Target(_journals, _journal),

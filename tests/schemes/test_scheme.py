@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canthus.errors import SchemeError, ShapeError
-from canthus.schemes.scheme import SCHEMES, Scheme, indices, swap_sides
+from canthus.schemes.definition import indices, swap_sides
+from canthus.schemes.scheme import SCHEMES, Scheme
 
 ALL = pytest.mark.parametrize("scheme", [Scheme.open(name) for name in SCHEMES], ids=SCHEMES)
 

@@ -43,7 +43,9 @@ ProtocolName = Annotated[
 SchemeName = Annotated[
     str | None,
     typer.Option(
-        help="Landmark scheme of the points, as 68.", show_default="the protocol's, else 68", rich_help_panel=RULES
+        help="Landmark scheme of the points: a name, as 68, or the YAML file of your own one.",
+        show_default="the protocol's, else 68",
+        rich_help_panel=RULES,
     ),
 ]
 NormaliserName = Annotated[

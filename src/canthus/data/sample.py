@@ -10,6 +10,7 @@ import numpy as np
 
 from canthus.errors import DataError, ShapeError
 from canthus.reader.image import read
+from canthus.schemes.scheme import Scheme
 from canthus.types import Floats, Image
 
 Key = TypeVar("Key")
@@ -74,6 +75,23 @@ class Sample:
             known = ", ".join(sorted(self.boxes)) or "none but the box of its points"
             raise DataError(f"{self.image}: no box is called {source!r}; this sample has {known}")
         return replace(self, box=self.boxes[source])
+
+    def in_scheme(self, scheme: Scheme, source: Path) -> "Sample":
+        """This sample with points that the user says are those of a scheme.
+
+        Args:
+            scheme: The scheme.
+            source: File of the points, which errors name.
+
+        Raises:
+            DataError: it has another number of points, or the file names another scheme.
+        """
+        if len(self.points) != scheme.count or self.scheme not in (scheme.name, str(scheme.count)):
+            raise DataError(
+                f"{source}: {self.image.name} has {len(self.points)} points of scheme {self.scheme}, not the"
+                f" {scheme.count} of scheme {scheme.name}; change the option `scheme`"
+            )
+        return replace(self, scheme=scheme.name)
 
 
 @dataclass(frozen=True, eq=False)

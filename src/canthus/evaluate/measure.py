@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from canthus.data.catalogue import open_set
+from canthus.data.catalogue import open_set, options_of
 from canthus.data.sample import NO_POINTS, Sample
 from canthus.errors import DataError
 from canthus.evaluate.pairing import paired
@@ -14,7 +14,7 @@ from canthus.evaluate.result import Labels
 from canthus.evaluate.run import Peers, load_peers, predict
 from canthus.evaluate.score import Missing, evaluate_points
 from canthus.evaluate.table import Table, load_table, table_of_samples
-from canthus.schemes.scheme import Scheme
+from canthus.schemes.scheme import SCHEMES, Scheme
 from canthus.types import FaceAligner
 
 Changes = Mapping[str, str | float | None]
@@ -69,7 +69,10 @@ def labelled_set(root: Path, data: str | None, split: str, protocol: str | None,
     """
     rules = Protocol.open(protocol) if protocol else Protocol()
     name, part = (data, split) if data else (rules.set, rules.subset)
-    samples = open_set(name, root, part, **dict(rules.options))
+    options, asked = dict(rules.options), changes.get("scheme")
+    if asked and str(asked) not in SCHEMES and "scheme" in options_of(name.partition(":")[0]):
+        options["scheme"] = str(asked)
+    samples = open_set(name, root, part, **options)
     if samples and samples[0].scheme == NO_POINTS:
         raise DataError(f"{name} {part}: its pictures have no landmarks to compare with")
     rules = rules.changed(set=name, subset=part) if protocol else protocol_of(name, part, samples)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 
 from canthus.errors import CanthusError
 from canthus.evaluate.metrics import NORMALISERS, Measure, Normaliser
+from canthus.schemes.scheme import Scheme
 
 Aggregation = Literal["images", "bins"]
 Masking = Literal["all", "visible", "annotated"]
@@ -95,7 +96,13 @@ class Protocol:
         raise ProtocolError(f"no protocol is called {name!r}; did you mean {', '.join(near or PROTOCOLS)}?")
 
     def changed(self, **values: Any) -> Self:
-        """A copy with other fields, None = unchanged; the name of a named protocol then lists the changes."""
+        """A copy with other fields, None = unchanged; the name of a named protocol then lists the changes.
+
+        Raises:
+            SchemeError: `scheme` is no landmark scheme, or its file is damaged.
+        """
+        if values.get("scheme") is not None:
+            values["scheme"] = Scheme.open(values["scheme"]).name
         values = {key: value for key, value in values.items() if value is not None and value != getattr(self, key)}
         changes = ", ".join(f"{key} {value}" for key, value in values.items())
         name = f"{self.name} with {changes}" if changes and self.set else self.name

@@ -27,7 +27,7 @@ from canthus.geometry.transform import scale_of
 from canthus.nets.decode import reliability
 from canthus.runtime.bundle import Card, Checkpoint, Precision, StageCard, member_of, pack_arrays, write_bundle
 from canthus.runtime.session import Session
-from canthus.schemes.scheme import Scheme
+from canthus.schemes.scheme import SCHEMES, Scheme
 from canthus.train.landmarks.pool import labels_in
 from canthus.train.landmarks.system import Trained, join, load_trained, with_margin
 from canthus.train.recipe import Recipe
@@ -90,6 +90,7 @@ def export(
         name=recipe.name,
         system=recipe.network,
         stages=stages,
+        schemes={stage.scheme: Scheme.open(stage.scheme).definition for stage in stages if stage.scheme not in SCHEMES},
         checkpoints=entries,
         paper=folded[-1].network.paper,
         data=list(dict.fromkeys(f"{share.name} {share.split}" for one in folded for share in one.recipe.sets)),

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from canthus.errors import BundleError
+from canthus.errors import BundleError, SchemeError
 from canthus.geometry.crop import Crop
-from canthus.schemes.scheme import SCHEMES, Scheme
+from canthus.schemes.definition import Definition
+from canthus.schemes.scheme import SCHEMES, Scheme, scheme_of
 from canthus.work.archive import read_arrays, read_member
 
 Precision = Literal["fp32", "int8"]
@@ -109,6 +110,7 @@ class Card(Strict):
         name: Name of the model.
         system: Name of the system: a file in `align/`, or "detector" or "face_score".
         stages: Stages that have files, in their order.
+        schemes: Definitions of the landmark schemes of the stages that are not in the package, by name.
         checkpoints: Training runs that the stages come from, by name.
         paper: Paper that it implements.
         data: Data sets and splits that it was trained on.
@@ -121,12 +123,23 @@ class Card(Strict):
     name: str
     system: str
     stages: list[StageCard] = Field(min_length=1)
+    schemes: dict[str, Definition] = Field(default_factory=dict, max_length=20)
     checkpoints: dict[str, Checkpoint]
     paper: str
     data: list[str]
     measured: list[dict[str, Any]]
     licence: str
     limits: list[str]
+
+    @model_validator(mode="after")
+    def _defined(self) -> Self:
+        for name, definition in self.schemes.items():
+            if name in SCHEMES:
+                raise ValueError(f"scheme {name} is one of the package and cannot be defined otherwise")
+            count = scheme_of(name, definition).count
+            if any(stage.points != count for stage in self.stages if stage.scheme == name):
+                raise ValueError(f"scheme {name} has {count} points, a stage another number")
+        return self
 
     @property
     def scheme(self) -> str:
@@ -164,7 +177,7 @@ class Bundle:
 
     @classmethod
     def open(cls, path: str | Path | None = None) -> "Bundle":
-        """Read the card of a bundle.
+        """Read the card of a bundle; its landmark schemes are known by their names from then on.
 
         Args:
             path: The file; None = the bundle in the package.
@@ -181,6 +194,10 @@ class Bundle:
                     " export the checkpoint again (canthus export), or use the bundles that come with this version"
                 )
             card = Card.model_validate(tree)
+            for name, definition in card.schemes.items():
+                Scheme.define(name, definition, str(place))
+        except SchemeError as error:
+            raise BundleError(str(error)) from error
         except FileNotFoundError as error:
             raise BundleError(f"{place}: no such model bundle; omit --model to use the one in the package") from error
         except OSError as error:

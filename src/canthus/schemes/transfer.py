@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from canthus.errors import SchemeError, ShapeError
 from canthus.geometry.shape import mean_shape
 from canthus.geometry.transform import apply, fit_similarity, invert
-from canthus.schemes.scheme import Indices, Scheme, indices, swap_sides
+from canthus.schemes.definition import Indices, indices, swap_sides
+from canthus.schemes.scheme import Scheme
 
 Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -12,6 +12,8 @@ from canthus.errors import RecipeError
 from canthus.nets.losses import Losses
 from canthus.nets.settings import Number, Strict
 from canthus.nets.systems import SYSTEMS, network_of
+from canthus.schemes.definition import Definition
+from canthus.train.own_schemes import define, with_definitions
 from canthus.work.documents import parse_yaml, read_yaml
 
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -225,8 +227,10 @@ class Recipe(Run):
     Attributes:
         network: Stem of the system.
         stage: First stage of the system that the network runs; empty = the first stage of the system.
-        scheme: Scheme of the network's points, to which the labels of sets with other schemes are converted; None = the
-            scheme that all sets share.
+        scheme: Scheme of the network's points, to which the labels of sets with other schemes are converted: a name, or
+            the YAML file of an own scheme; None = the scheme that all sets share.
+        schemes: Definitions of own schemes by name; those of the files that `scheme` and the options of sets name are
+            filled in.
         earlier: Checkpoints of the earlier stages, in order, for a network that begins with a later stage.
         real: Share of the crops that are cut by the points that the earlier stages find; the others are cut by labels.
         teacher: Trained network from whose answers this one learns, also on pictures without landmarks; None = labels
@@ -245,6 +249,7 @@ class Recipe(Run):
     network: str = "compact"
     stage: str = ""
     scheme: str | None = None
+    schemes: dict[str, Definition] = Field(default_factory=dict, max_length=20)
     earlier: list[Path] = Field(default_factory=list)
     real: Number = Field(0.0, ge=0, le=1)
     teacher: Distillation | None = None
@@ -310,13 +315,16 @@ def check_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
 
     Raises:
         RecipeError: an unknown or wrong field, named by its path.
+        SchemeError: the file of an own scheme is missing or damaged, or another scheme has its name.
     """
     network, stage = str(tree.get("network", "compact")), str(tree.get("stage", ""))
     try:
         kind = recipe_of(network, stage)
     except RecipeError as error:
         raise RecipeError(f"{source}: network: {error}") from error
-    return check_run(kind, tree, source)
+    recipe = check_run(kind, with_definitions(tree), source)
+    define(recipe.schemes, source)
+    return recipe
 
 
 def check_run(kind: type[Kind], tree: Mapping[str, Any], source: str) -> Kind:

@@ -16,6 +16,7 @@ from canthus.data.sample import Sample
 from canthus.errors import DataError
 from canthus.formats.record import Record, visible_of
 from canthus.formats.table import load
+from canthus.schemes.scheme import Scheme
 
 TREE = """\
 {folder}/
@@ -45,7 +46,7 @@ POSES = {
 """Groups of the poses of portraits5; "profile_left" shows the subject's left half, as in `views`."""
 
 
-def read_csv(folder: Path, split: str, maps: str = "", identity: str = "") -> list[Sample]:
+def read_csv(folder: Path, split: str, maps: str = "", identity: str = "", scheme: str = "") -> list[Sample]:
     """Read one split.
 
     Args:
@@ -54,29 +55,37 @@ def read_csv(folder: Path, split: str, maps: str = "", identity: str = "") -> li
         maps: Map file beside the folder of the set, as "maps_to_ibug68.json", for labels in an order of their own
             (`order_map`); the samples then have the 68 points of iBUG.
         identity: "image" = a file without identities is read, and each picture shows a person of its own.
+        scheme: Landmark scheme of the points: a name, or the YAML file of an own scheme; empty = that of the file, else
+            the number of points, as "68".
 
     Returns:
         One sample per face, in the order of the file, with all that `formats.csv` reads: depth (z0, ...), hidden points
-        (o0, ...), pose, and the box bx0 ... by1 as "set". The scheme is that of the file, else the number of points, as
-        "68"; `boxes` are also those of `<split>_boxes.csv` by name, where that file exists. Visibility is that of
-        `visibility.csv`, where it exists, and the flags of `flags.csv` that are 1 are groups. An empty cell is NaN.
+        (o0, ...), pose, and the box bx0 ... by1 as "set"; `boxes` are also those of `<split>_boxes.csv` by name, where
+        that file exists. Visibility is that of `visibility.csv`, where it exists, and the flags of `flags.csv` that are
+        1 are groups. An empty cell is NaN.
 
     Raises:
         DataError: a file or picture is missing, there are no points or identities, a file beside the split has no row
-            for a picture, or the labels have an order of their own and no map is given.
+            for a picture, the labels have an order of their own and no map is given, or they have another scheme.
+        SchemeError: there is no such scheme, or its file is damaged.
         FormatError: a row has the wrong number of cells, or a cell is not a number.
     """
     table = expect(folder / f"{split}.csv", folder, TREE)
     by_image = bool(identity) and choose({"image": "image"}, identity, "csv", "identity") == "image"
     if maps:
         order = OrderMap.open(folder.parent / maps, folder.name)
-        return [order.mapped(sample) for sample in _samples(table, by_image)]
-    if lists(folder.parent / MAPS, folder.name):
+        samples = [order.mapped(sample) for sample in _samples(table, by_image)]
+    elif lists(folder.parent / MAPS, folder.name):
         raise DataError(
             f"{table}: {MAPS} lists this set: its labels have an order of their own; open it as {folder.name!r}, "
             f"or with the option maps={MAPS}"
         )
-    return _samples(table, by_image)
+    else:
+        samples = _samples(table, by_image)
+    if not scheme:
+        return samples
+    chosen = Scheme.open(scheme)
+    return [sample.in_scheme(chosen, table) for sample in samples]
 
 
 def read_mapped(folder: Path, split: str, points: str = "68") -> list[Sample]:

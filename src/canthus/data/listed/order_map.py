@@ -15,7 +15,8 @@ import numpy as np
 from canthus.data.sample import Sample
 from canthus.errors import DataError
 from canthus.geometry.crop import box_of
-from canthus.schemes.scheme import Indices, Scheme, indices
+from canthus.schemes.definition import Indices, indices
+from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import means_of
 from canthus.types import Floats
 from canthus.work.documents import read_json

@@ -28,11 +28,12 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
         DataError: a set is missing or incomplete, or the sets have different schemes and the recipe names none.
         BundleError: a bundle that it starts from cannot be used.
         InputError: a checkpoint that the recipe names cannot be used.
-        RecipeError: the network has no such config, or its teacher does not fit it.
+        RecipeError: the network has no such config, its teacher does not fit it, or its scheme has no such `measure`.
     """
     val = {share.name: open_set(share.name, post.root, share.split, **share.options) for share in recipe.val}
     margin = configure(recipe.network, recipe.preset, recipe.config, 1, recipe.stage).margin
     pool = load_pool(recipe, post.root, margin, teacher_of(recipe))
+    _check_measure(recipe, Scheme.open(pool.schemes[0]))
     trained = build(recipe, pool.schemes[0], arrays_of(recipe, pool))
     earlier = earlier_of(recipe.earlier)
     stage = join([trained]).stages[0]
@@ -43,6 +44,15 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
         begin(trained.net, recipe.start, stream.batch(0)["crops"])
     task = Task(trained, val, earlier, groups=frames.shape[1])
     return Job(task, stream, "val/nme", "min", trained.scheme, trained.arrays, facts_of(pool, recipe))
+
+
+def _check_measure(recipe: Recipe, scheme: Scheme) -> None:
+    """Refuse a normaliser that the first validation would not find."""
+    if recipe.measure != "box" and recipe.measure not in scheme.normalisers:
+        raise RecipeError(
+            f"measure: scheme {scheme.name} has no {recipe.measure} distance; set `measure: box`, or add the"
+            " distance to `normalisers` in the file of an own scheme"
+        )
 
 
 def build(recipe: Recipe, scheme: str, arrays: dict[str, NDArray[Any]]) -> Trained:
