@@ -10,6 +10,7 @@ from scipy.io import savemat
 
 from canthus.data.cofw import read_cofw, read_cofw68
 from canthus.errors import DataError, ExtraMissingError
+from canthus.formats import hdf5
 
 
 def write(path, ending, pictures, phis, boxes):
@@ -134,3 +135,24 @@ def test_what_does_not_fit_in_68_is_named(made68):
     savemat(folder / "cofw68_test_bboxes.mat", {"bboxes": np.zeros((507, 4))})
     with pytest.raises(DataError, match=r"2 pictures, but the boxes are \(507, 4\)"):
         read_cofw68(folder, "test")
+
+
+def test_a_file_from_which_hdf5_never_returns_is_refused(made, monkeypatch):
+    """All pictures are read once in a process whose time is limited, before they are read here."""
+    folder = made[0]
+    monkeypatch.setattr(hdf5, "_CHILD", "import time; time.sleep(60) # {path}")
+    monkeypatch.setattr(hdf5, "LONGEST", 0.5)
+    with pytest.raises(DataError, match=r"COFW_test\.mat: .*HDF5 does not finish reading it"):
+        read_cofw(folder, "test")
+
+
+def test_a_damaged_picture_concerns_itself_alone(made):
+    folder, pictures, *_ = made
+    with h5py.File(folder / "COFW_test.mat", "a") as stored:
+        stored["IsT"][0, 0] = h5py.Reference()  # to nothing
+    first, second = read_cofw(folder, "test")
+    assert np.array_equal(second.picture(), pictures[1])
+    with pytest.raises(DataError, match=r"COFW_test\.mat: "):
+        first.picture()
+    readable = hdf5.read_hdf5(folder / "COFW_test.mat", ["IsT"])["IsT"]
+    assert readable.tolist() == [False, True]

@@ -1,6 +1,7 @@
 """Reads COFW, occluded faces: 29 points [Burgos-Artizzu et al., 2013], or 68 [Ghiasi and Fowlkes, 2015].
 
 The pictures are inside the MATLAB files (version 7.3, which is HDF5: cells are references, axes are reversed).
+A process with limited time reads all pictures once, since HDF5 never returns from some damaged files (`formats.hdf5`).
 Coordinates count from 1 in MATLAB; the reader subtracts 1.
 """
 
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 from canthus.data.files import checked, choose, expect, from_corner, read_mat, understood
 from canthus.data.sample import Lazy, Sample
 from canthus.errors import DataError
-from canthus.formats.matlab import HdfFile, open_hdf5
+from canthus.formats.hdf5 import read_hdf5
+from canthus.formats.matlab import is_hdf5, open_hdf5
 from canthus.types import Floats, Image
 from canthus.work.archive import DamagedError
 
@@ -51,7 +53,7 @@ class HdfPicture:
 
     def __call__(self) -> Image:
         """The picture; a grey one is converted to RGB. Shape (H, W, 3)."""
-        with _open(self.file, self.cells) as stored:
+        with _intact(self.file), open_hdf5(self.file) as stored:
             pixels = stored.cell(self.cells, (0, self.index))
         if pixels.ndim == 2:
             pixels = np.repeat(pixels[..., None], 3, 2)
@@ -77,10 +79,8 @@ def read_cofw(folder: Path, split: str) -> list[Sample]:
     """
     ending = choose(ENDINGS, split, "COFW")
     path = _pictures(folder, split, TREE)
-    names = [f"{name}{ending}" for name in ("phis", "bboxes", "Is")]
-    with _open(path, *names) as stored:
-        phis, boxes = (stored.read(name) for name in names[:2])
-        count = stored.size(names[2])
+    phis, boxes, pictures = _read(path, f"Is{ending}", f"phis{ending}", f"bboxes{ending}")
+    count = len(pictures)
     if phis.ndim != 2 or phis.shape[1] != 87:
         raise DataError(f"{path}: phis{ending} is {phis.shape}, not (F, 87): 29 x, 29 y, 29 flags; restore the file")
     if boxes.shape != (count, 4) or len(phis) != count:
@@ -111,8 +111,7 @@ def read_cofw68(folder: Path, split: str) -> Lazy[int]:
     choose({"test": None}, split, "COFW-68")
     path = _pictures(folder, split, TREE_68)
     boxes = read_mat(expect(folder / "cofw68_test_bboxes.mat", folder, TREE_68), ["bboxes"])["bboxes"]
-    with _open(path, "IsT") as stored:
-        count = stored.size("IsT")
+    count = len(_read(path, "IsT")[-1])
     if boxes.shape != (count, 4):
         raise DataError(f"{folder}: {count} pictures, but the boxes are {boxes.shape}; restore the files")
     for index in range(count):
@@ -151,17 +150,25 @@ def _pictures(folder: Path, split: str, tree: str) -> Path:
     return colour if colour.exists() else expect(folder / f"COFW_{split}.mat", folder, tree)
 
 
-@contextmanager
-def _open(path: Path, *names: str) -> Iterator[HdfFile]:
-    """The picture file of COFW, which must have these variables.
+def _read(path: Path, cells: str, *names: str) -> list[NDArray[Any]]:
+    """Variables of the picture file of COFW, and last, for each picture in the cells, whether it can be read.
 
     Raises:
         DataError: not a MATLAB file of version 7.3, a variable is missing, or what is read is damaged.
     """
+    with _intact(path):
+        if not is_hdf5(path):
+            raise DamagedError("another version")
+        found = read_hdf5(path, [cells])
+    if missing := [name for name in (*names, cells) if name not in found]:
+        raise DataError(f"{path}: there is no variable {missing[0]!r}; restore the file")
+    return [found[name] for name in (*names, cells)]
+
+
+@contextmanager
+def _intact(path: Path) -> Iterator[None]:
+    """What is wrong with a file becomes an error that names it."""
     try:
-        with open_hdf5(path) as stored:
-            if missing := [name for name in names if name not in stored.names()]:
-                raise DataError(f"{path}: there is no variable {missing[0]!r}; restore the file")
-            yield stored
+        yield
     except (OSError, DamagedError) as error:
         raise DataError(f"{path}: not a MATLAB file of version 7.3, or damaged ({error}); restore the file") from error

@@ -1,11 +1,13 @@
 """MATLAB files of version 7.3 in a process of their own: HDF5 never returns from some damaged files.
 
-`python -m canthus.formats.hdf5 FILE` writes the variables of a file to the standard output, as an .npz file.
+`python -m canthus.formats.hdf5 FILE [CELL...]` writes the variables of a file to the standard output, as an .npz file.
 """
 
 import io
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,19 @@ LONGEST = 120.0
 _CHILD = "import sys; sys.path[:] = {path!r}; from canthus.formats.hdf5 import main; main()"
 
 
-def read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
+def read_hdf5(path: Path, cells: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
     """The variables of a file by name: numbers with axes as in MATLAB, texts as strings.
+
+    Args:
+        path: The file.
+        cells: Variables that are cells of arrays. Every array is read and forgotten, so that HDF5 also finishes when
+            this process reads them one by one; the result has whether that succeeded. Shape (N,).
 
     Raises:
         DamagedError: not such a file, damaged, or HDF5 does not finish reading it.
         ExtraMissingError: SciPy or h5py is not installed.
     """
-    command = [sys.executable, "-c", _CHILD.format(path=sys.path), str(path)]
+    command = [sys.executable, "-c", _CHILD.format(path=sys.path), str(path), *cells]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=LONGEST, check=False)
     except subprocess.TimeoutExpired as error:
@@ -44,16 +51,30 @@ def read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
 
 def main() -> None:
     """Read the file that the command line names; exit code 1 and a message where it is damaged."""
-    path = Path(sys.argv[1])
+    path, cells = Path(sys.argv[1]), sys.argv[2:]
     _limit(SECONDS + path.stat().st_size // RATE)
     try:
         with open_hdf5(path) as file:
-            found = {name: file.read(name) for name in file.names()}
+            names = file.names()
+            found = {name: file.read(name) for name in names if name not in cells}
+        for name in cells:
+            if name in names:
+                found[name] = _readable(path, name)
     except (DamagedError, OSError) as error:
         print(error, file=sys.stderr)
         sys.exit(1)
     plain = {name: array for name, array in found.items() if array.dtype.kind in "fiubU"}
     np.savez(sys.stdout.buffer, **plain)  # type: ignore[arg-type]
+
+
+def _readable(path: Path, name: str) -> NDArray[Any]:
+    """Whether each array of a cell can be read. Shape (N,)."""
+    with open_hdf5(path) as file:
+        readable = np.zeros(file.size(name), np.bool_)
+        for index in range(len(readable)):
+            with suppress(DamagedError):
+                readable[index] = file.cell(name, (0, index)).size > 0
+    return readable
 
 
 def _limit(seconds: int) -> None:
