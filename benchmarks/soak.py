@@ -25,12 +25,12 @@ SETS = ("wild68", "ytf68", "portraits5", "fairface", "aflw68", "infant68", "back
 SIDES = (96, 200, 320, 480, 640, 960, 1600)
 """Longer sides of the pictures in pixels."""
 FORMATS = ("jpg", "png", "webp", "bmp", "tiff", "ppm", "gif", "deep.png", "grey.png", "alpha.png")
-EACH, CUT = 40, 50
-"""Number of pictures of a set, and of pictures of which one is cut off in its middle."""
-STEP, WARM = 1000, 2000
-"""Number of pictures between two measurements, and until buffers and caches have their size."""
+POOL, CUT = 250, 50
+"""Number of pictures that are repeated, and number of pictures of which one is cut off in its middle."""
+STEP, WARM = 1000, 1000
+"""Number of pictures between two measurements, a multiple of `POOL`, and until buffers and caches have their size."""
 GROWTH = 0.05
-"""Share by which the memory may grow from then on."""
+"""Share by which the memory may grow from the first half of the other measurements to the second."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def stored(image: np.ndarray, kind: str) -> np.ndarray:
 def pictures(root: Path, folder: Path) -> Iterator[Path]:
     """Make the pictures that are repeated."""
     sources = [sorted((root / name / "images").rglob("*.jpg")) for name in SETS]
-    chosen = [path for some in sources for path in some[:: max(1, len(some) // EACH)][:EACH]]
+    each = -(-POOL // len(sources))
+    chosen = [path for some in sources for path in some[:: max(1, len(some) // each)][:each]][:POOL]
     for number, (path, side, kind) in enumerate(zip(chosen, cycle(SIDES), cycle(FORMATS), strict=False)):
         image = np.asarray(read(path))[..., ::-1]
         scale = side / max(image.shape[:2])
@@ -96,15 +97,16 @@ def soak(root: Path, count: int) -> bool:
         with ResultFolder(folder / "out", files, folder / "in", ("json",)) as results:
             summary = process_files(Pipeline.open(), files, results, progress=measure)
         print(f"\n{summary.faces:,} faces, {len(summary.failures):,} pictures refused, {summary.seconds:.0f} s")
-        return flat([usage for done, usage in taken.items() if done >= WARM])
+        return flat([usage for done, usage in taken.items() if done > WARM])
 
 
 def flat(taken: list[Usage]) -> bool:
-    """Whether the last measurement is no higher than the first one, but for `GROWTH` of the memory."""
-    first, last = taken[0], taken[-1]
-    growth = last.memory / first.memory - 1
-    print(f"memory from {WARM:,} pictures on: {growth:+.1%}")
-    return growth <= GROWTH and last.files <= first.files and last.threads <= first.threads
+    """Whether files and threads are never more than at first, and the memory grows by less than `GROWTH`."""
+    first, half = taken[0], len(taken) // 2
+    before, after = (np.mean([usage.memory for usage in some]) for some in (taken[:half], taken[half:]))
+    print(f"mean memory of the later half of the measurements over that of the earlier: {after / before - 1:+.1%}")
+    kept = all(usage.files <= first.files and usage.threads <= first.threads for usage in taken)
+    return kept and after / before - 1 <= GROWTH
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Thread
 
@@ -11,6 +12,7 @@ import pytest
 
 from canthus import cli
 from canthus.cli.stop import run_until_signal, signals_end
+from canthus.work.parent import PARENT
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -45,6 +47,31 @@ def test_a_signal_that_breaks_an_import_is_an_exit_code(monkeypatch: pytest.Monk
     with pytest.raises(SystemExit) as leave:
         cli.main()
     assert leave.value.code == 130
+
+
+@pytest.mark.parametrize(("rank", "told", "hears"), [("0", True, True), ("1", True, False), ("1", False, True)])
+def test_other_processes_leave_signals_to_the_first(
+    rank: str, told: bool, hears: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that were started by another program than canthus have nobody who would end them."""
+
+    def app() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    monkeypatch.delenv(PARENT, raising=False)
+    if told:
+        monkeypatch.setenv(PARENT, "1")
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(SystemExit) if hears else nullcontext():
+            cli.main()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_what_the_caller_ignores_stays_ignored() -> None:

@@ -97,14 +97,17 @@ def test_a_signal_ends_all_processes(number: signal.Signals, started: Started) -
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
-def test_a_process_that_waits_for_one_that_was_killed_ends(started: Started) -> None:
-    """The second process is still loading its modules, and would wait for the first one to answer."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_signal_while_one_process_waits_for_the_other(number: signal.Signals, started: Started) -> None:
+    """The second process is still loading its modules; INT goes to both, as from Ctrl-C."""
     process = started.start([], processes=2)
     while len(members(started.session)) < 2:
         assert process.poll() is None
         time.sleep(0.05)
-    process.kill()
-    process.communicate(timeout=PATIENCE)
+    time.sleep(3)
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), said
     assert nobody_is_left(started.session)
 
 

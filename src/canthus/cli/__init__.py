@@ -17,7 +17,7 @@ from canthus.cli.evaluate import evaluate
 from canthus.cli.export import export
 from canthus.cli.info import info
 from canthus.cli.recipes import recipes
-from canthus.cli.stop import CODES, signals_end
+from canthus.cli.stop import CODES, leave_signals_to_first, signals_end
 from canthus.cli.synth import app as synth
 from canthus.cli.train import train
 from canthus.errors import CanthusError
@@ -56,6 +56,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be text
+    leave_signals_to_first()
     try:
         with signals_end():
             app()

@@ -52,6 +52,17 @@ def signals_end() -> Iterator[None]:
             raise
 
 
+def leave_signals_to_first() -> None:
+    """Ignore SIGINT and SIGTERM in all but the first of the processes that train together.
+
+    Ctrl-C reaches them all; the first one tells the others when to stop, and they end with it (`work.parent`). One that
+    ended by itself while the first one waits for it would make Lightning kill that.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0" and PARENT in os.environ:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
 def run_until_signal(command: Sequence[str]) -> int:
     """Run a command to its end, and hand on to it the signals that arrive meanwhile.
 

@@ -1,6 +1,7 @@
 """The end of a training run by a signal: its step is finished, a checkpoint is saved, the exit code is the signal's."""
 
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,9 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE = 5.0
+"""Seconds that a process waits before it reports an error: if the first process of the run has ended, it ends meanwhile
+(`work.parent`), since the error is only that the first one no longer answers."""
 
 
 class StopOnSignal(Callback):
@@ -51,6 +55,10 @@ class StopOnSignal(Callback):
             of_lightning: dict[Any, int] = {1: 128 + signal.SIGINT, None: 128 + signal.SIGTERM}
             code = 128 + self._received if self._received else of_lightning.get(error.code, error.code)
             raise SystemExit(code) from error
+        except Exception:
+            if trainer.global_rank > 0:
+                time.sleep(GRACE)
+            raise
         finally:
             self._listen(self._before)
 
@@ -66,9 +74,10 @@ class StopOnSignal(Callback):
         self._received = number
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Hear signals from now on, in place of Lightning, unless the caller ignores them."""
-        ignored = (signal.SIG_IGN, None)
-        self._listen({number: self._receive for number, handler in self._before.items() if handler not in ignored})
+        """Hear signals from now on, in place of Lightning; those that the caller ignores are ignored."""
+        known = {number: handler for number, handler in self._before.items() if handler is not None}
+        ignored = signal.SIG_IGN
+        self._listen({number: self._receive if kept != ignored else ignored for number, kept in known.items()})
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """From now on, a signal ends the run at once."""
