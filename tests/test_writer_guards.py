@@ -169,3 +169,12 @@ def test_a_folder_where_a_file_should_be_concerns_one_image(images: list[Path], 
             with pytest.raises(InputError, match="its results cannot have its name"):
                 sink.write(file, IMAGE, faces_of(1))
         sink.write(images[0], IMAGE, faces_of(1))
+
+
+def test_a_journal_that_is_removed_during_the_run_is_an_error(images: list[Path], tmp_path: Path) -> None:
+    """The table of all faces is made of it."""
+    sink = ResultFolder(tmp_path / "out", images, tmp_path / "in", ("csv",))
+    with pytest.raises(OutputError, match=r"canthus\.jsonl: was changed or removed during the run"), sink:
+        sink.write(images[0], IMAGE, faces_of(1))
+        sink._journal.flush()
+        (tmp_path / "out" / JOURNAL).unlink()

@@ -95,7 +95,7 @@ class ResultFolder:
             raise OutputError(f"{outside[0]}: lies outside {root}, the folder that results are relative to")
         names = result_names(self._images.values())
         self._names = {file: names[image] for file, image in self._images.items()}
-        self._entries: dict[Path, Entry] = {}
+        self._finished: set[Path] = set()
         self._inside: set[Path] = set()
         self._journal = Journal(folder / JOURNAL)
         self._open = ExitStack()
@@ -145,11 +145,24 @@ class ResultFolder:
             tables = {form: name for form, name in TABLES.items() if form in self.kinds}
             if isinstance(error, OutputError) or not tables:
                 return
-            entries = [self._entries[file] for file in self._images if file in self._entries]
-            records = [record for entry in entries for record in records_of(entry)]
+            names = [text_of(image) for file, image in self._images.items() if file in self._finished]
+            records = [record for name in names for record in records_of(self._entry(name))]
             faces = [record for record in records if not record.empty]
             for form, name in tables.items():  # of the tables only .csv can hold an image without a face
                 dump(self.folder / name, records if form == "csv" else faces)
+
+    def _entry(self, image: str) -> Entry:
+        """What the journal says of an image that is finished.
+
+        Raises:
+            OutputError: somebody has changed the journal meanwhile.
+        """
+        entry = self._journal.entries.get(image)
+        if entry is None:
+            raise OutputError(
+                f"{self.folder / JOURNAL}: was changed or removed during the run; run again with --resume"
+            )
+        return entry
 
     def done(self, file: Path) -> bool:
         """True where an earlier run has written all results of an image file, and the image has not changed since.
@@ -167,7 +180,7 @@ class ResultFolder:
             return False
         if any(_size(self.folder / (name + ending)) < size for ending, (size, _) in entry.files.items()):
             return False
-        self._entries[file] = entry
+        self._finished.add(file)
         return True
 
     def write(self, file: Path, image: Image, faces: Faces) -> None:
@@ -205,7 +218,7 @@ class ResultFolder:
         label = text_of(Path(name))
         entry = Entry(shown, _stamp(file), self.settings, label, files, size, faces.scheme, packed(faces))
         self._journal.add(entry, list(paths.values()))
-        self._entries[file] = entry
+        self._finished.add(file)
 
     def _endings(self, faces: int) -> list[str]:
         """Endings of the results of an image with so many faces; first the overlay, which may fail."""

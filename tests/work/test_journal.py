@@ -1,5 +1,6 @@
 """The journal survives damage: what can be read is kept, the rest is dropped."""
 
+import gc
 import json
 import os
 from base64 import b64encode
@@ -14,7 +15,7 @@ import pytest
 from canthus.errors import OutputError
 from canthus.types import Faces
 from canthus.work.files import sync_all
-from canthus.work.journal import Entry, Journal, packed
+from canthus.work.journal import BATCH, Entry, Journal, packed
 
 
 def faces_of(count: int) -> Faces:
@@ -116,6 +117,25 @@ def test_an_undamaged_line_is_kept(tmp_path: Path) -> None:
     (tmp_path / "journal").write_bytes(line_of())
     with Journal(tmp_path / "journal") as journal:
         assert journal.entries == {"c": entry_of("c")}
+
+
+def test_finished_images_take_no_memory(tmp_path: Path) -> None:
+    """Their points are in the file alone, also after a resume; a run may have millions of images."""
+
+    def in_memory() -> int:
+        return sum(isinstance(each, Entry) for each in gc.get_objects())
+
+    with Journal(tmp_path / "journal") as journal:
+        for number in range(3 * BATCH):
+            journal.add(entry_of(str(number)), [])
+        journal.flush()
+        assert in_memory() == 0 and len(journal.entries) == 3 * BATCH
+        assert journal.entries["7"] == entry_of("7")
+    with Journal(tmp_path / "journal") as journal:
+        assert in_memory() == 0 and list(journal.entries) == list(map(str, range(3 * BATCH)))
+        assert journal.entries["100"] == entry_of("100")
+        (tmp_path / "journal").unlink()
+        assert journal.entries.get("100") is None
 
 
 def test_a_name_of_results_has_one_owner(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import math
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import FileIO
+from io import SEEK_END, FileIO
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -101,15 +101,15 @@ class Journal:
 
     Attributes:
         path: The file.
-        entries: Entries by the name of the image; those added last may not have been written yet.
+        entries: Entries by the name of the image; those added last may not have been written yet. Of the others only
+            the places in the file are in memory, so that a run may have millions of images.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.entries: dict[str, Entry] = {}
+        self.entries = _Entries(path)
         self._owners: dict[str, str] = {}
         self._stream: FileIO | None = None
-        self._waiting: list[tuple[Entry, Sequence[Path]]] = []
         self._written = monotonic()
 
     def __enter__(self) -> Self:
@@ -119,10 +119,11 @@ class Journal:
             OutputError: the file cannot be written.
         """
         try:
-            for entry in self._read():
-                self._take(entry)
+            kept = self._read()
             with replace_whole(self.path) as part, part.open("wb") as stream:
-                stream.writelines(map(_line, self.entries.values()))
+                for image, line in kept:
+                    self.entries.written(image, stream.tell(), len(line))
+                    stream.write(line)
             self._stream = FileIO(self.path, "ab")
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be opened: {error.strerror or error}") from error
@@ -159,9 +160,9 @@ class Journal:
         Raises:
             OutputError: a file cannot be forced to the disk, or the lines cannot be written.
         """
-        self._take(entry)
-        self._waiting.append((entry, files))
-        if len(self._waiting) >= BATCH or monotonic() > self._written + PERIOD:
+        self._take(entry.image, entry.name)
+        self.entries.waiting[entry.image] = entry, files
+        if len(self.entries.waiting) >= BATCH or monotonic() > self._written + PERIOD:
             self.flush()
 
     def flush(self) -> None:
@@ -171,40 +172,94 @@ class Journal:
             OutputError: one of both cannot be done.
         """
         assert self._stream is not None, "the journal is a context manager"
-        waiting, self._waiting, self._written = self._waiting, [], monotonic()
+        waiting, self.entries.waiting, self._written = self.entries.waiting, {}, monotonic()
         if not waiting:
             return
         try:
-            sync_all(file for _, files in waiting for file in files)
-            lines = memoryview(b"".join(_line(entry) for entry, _ in waiting))
-            while lines:  # a disk that is nearly full takes a part
-                lines = lines[self._stream.write(lines) :]
+            sync_all(file for _, files in waiting.values() for file in files)
+            lines = {image: _line(entry) for image, (entry, _) in waiting.items()}
+            start, left = self._stream.seek(0, SEEK_END), memoryview(b"".join(lines.values()))
+            while left:  # a disk that is nearly full takes a part
+                left = left[self._stream.write(left) :]
         except OSError as error:
-            for entry, _ in waiting:
-                self.entries.pop(entry.image, None)
             raise OutputError(f"{self.path}: cannot be written: {error.strerror or error}; free some space") from error
+        for image, line in lines.items():
+            self.entries.written(image, start, len(line))
+            start += len(line)
 
-    def _take(self, entry: Entry) -> None:
-        """Remember an entry; another image whose results had its name has lost them."""
-        for lost in (self.owner(entry.name), self.entries.get(entry.image)):
+    def _take(self, image: str, name: str) -> None:
+        """Remember whose results have a name; another image whose results had it has lost them."""
+        for lost in (self.owner(name), self.entries.get(image)):
             if lost is not None:
-                self.entries.pop(lost.image, None)
+                self.entries.drop(lost.image)
                 self._owners.pop(alike(lost.name), None)
-        self.entries[entry.image] = entry
-        self._owners[alike(entry.name)] = entry.image
+        self._owners[alike(name)] = image
 
-    def _read(self) -> Iterator[Entry]:
-        """The entries; a line that is cut short, damaged or of another version is dropped: its image is done again."""
+    def _read(self) -> Iterator[tuple[str, bytes]]:
+        """The names of images and their lines; the entries are those of the file as it is until then.
+
+        A line that is cut short, damaged or of another version is dropped: its image is done again.
+        """
         if not self.path.is_file():
             return
         with self.path.open("rb") as stream:
-            for line in stream:
+            while line := stream.readline():
                 try:
                     entry = _ENTRY.validate_json(line)
                 except ValueError:
                     continue
                 if entry.whole:
-                    yield entry
+                    self._take(entry.image, entry.name)
+                    self.entries.written(entry.image, stream.tell() - len(line), len(line))
+            for image, (start, length) in self.entries.renewed().items():
+                stream.seek(start)
+                yield image, stream.read(length).rstrip(b"\n") + b"\n"
+
+
+class _Entries(Mapping[str, Entry]):
+    """Entries of a journal by the name of the image, in the order in which they were added.
+
+    Attributes:
+        path: The file.
+        waiting: Entries that have no line yet, with the files of their results.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.waiting: dict[str, tuple[Entry, Sequence[Path]]] = {}
+        self._places: dict[str, tuple[int, int]] = {}
+
+    def written(self, image: str, start: int, length: int) -> None:
+        """Remember where in the file the line of an image is, in bytes."""
+        self._places[image] = start, length
+
+    def renewed(self) -> dict[str, tuple[int, int]]:
+        """The places of all lines, which are forgotten, since another file is written."""
+        places, self._places = self._places, {}
+        return places
+
+    def drop(self, image: str) -> None:
+        """Forget an entry."""
+        self.waiting.pop(image, None)
+        self._places.pop(image, None)
+
+    def __getitem__(self, image: str) -> Entry:
+        if image in self.waiting:
+            return self.waiting[image][0]
+        start, length = self._places[image]
+        try:
+            with self.path.open("rb") as stream:
+                stream.seek(start)
+                return _ENTRY.validate_json(stream.read(length))
+        except (OSError, ValueError) as error:  # somebody has changed or removed the file meanwhile
+            raise KeyError(image) from error
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._places
+        yield from (image for image in self.waiting if image not in self._places)
+
+    def __len__(self) -> int:
+        return len(self._places.keys() | self.waiting.keys())
 
 
 def _line(entry: Entry) -> bytes:
