@@ -37,7 +37,7 @@ class Definition(BaseModel):
         points: Number of points, by which a forgotten name is found.
         names: Name of each point; `_left` and `_right` tell the mirror partners.
         groups: Indices of the points of each part of the face; "contour" is the outline, whose position depends on the
-            view. None = one part.
+            view. Without groups, all points are one part.
         curves: Polylines to draw; a closed one ends with its first point.
         normalisers: By "inter-ocular" and "inter-pupil" two sets of points; the distance between their centres is the
             unit of an error.
