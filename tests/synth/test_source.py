@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
-from canthus.errors import DataError, FormatError, ReadError
+from canthus.errors import DataError, FormatError, ReadError, SchemeError
 from canthus.formats.record import Record
 from canthus.formats.table import dump
 from canthus.synth.source import open_faces, read_faces
@@ -72,3 +74,12 @@ def test_thinned(drawn):
     assert few.points.tolist() == faces.points[[0, 4, 7]].tolist()
     assert faces.thinned(8) is faces
     assert faces.thinned(None) is faces
+
+
+def test_the_scheme_of_a_file_of_points_is_a_name_or_a_file(tmp_path: Path) -> None:
+    dump(tmp_path / "faces.csv", [Record("a.png", np.ones((5, 2)))])
+    example = Path(__file__).parents[2] / "examples" / "corners5.yaml"
+    schemes = [read_faces(tmp_path / "faces.csv", scheme).scheme for scheme in (None, "5", str(example))]
+    assert schemes == ["5", "5", "corners5"]
+    with pytest.raises(SchemeError, match="no landmark scheme 'mine'"):
+        read_faces(tmp_path / "faces.csv", "mine")

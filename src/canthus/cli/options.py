@@ -10,6 +10,7 @@ MODEL, RULES = "Model", "Scoring rules"
 IN_PACKAGE = "the one in the package"
 ROOT = "Folder that holds the data sets, one subfolder each."
 TRUTH = "File of true points: .npz, .csv, .json or .mat, or a folder of .pts files."
+SCHEME = "Landmark scheme of the points: a name, as 68, or the YAML file of your own one."
 NO_ROOT = "give the folder of the data sets with --root or in the environment variable CANTHUS_DATA"
 
 Root = Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help=ROOT)]
@@ -43,7 +44,7 @@ ProtocolName = Annotated[
 SchemeName = Annotated[
     str | None,
     typer.Option(
-        help="Landmark scheme of the points: a name, as 68, or the YAML file of your own one.",
+        help=SCHEME,
         show_default="the protocol's, else 68",
         rich_help_panel=RULES,
     ),

@@ -11,6 +11,7 @@ from canthus.errors import DataError, ReadError
 from canthus.face3d.table import Faces2D
 from canthus.formats.table import load
 from canthus.reader.parse import upright_size
+from canthus.schemes.scheme import Scheme
 
 
 def open_faces(name: str, root: Path, split: str) -> Faces2D:
@@ -41,14 +42,15 @@ def read_faces(path: Path, scheme: str | None = None) -> Faces2D:
 
     Args:
         path: A file that `formats.load` reads.
-        scheme: Scheme of the points; None = as the file says, or by the number of points.
+        scheme: Scheme of the points, a name or a file; None = as the file says, or by the number of points.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or there is no such scheme.
         DataError: it holds no face, or faces of several schemes.
     """
     records = [record for record in load(path) if len(record.points)]
-    named = [scheme or record.scheme or str(len(record.points)) for record in records]
+    given = Scheme.open(scheme).name if scheme else ""
+    named = [given or record.scheme or str(len(record.points)) for record in records]
     unknown = (np.nan, np.nan)
     return Faces2D(
         images=tuple(record.image for record in records),

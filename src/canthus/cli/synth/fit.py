@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canthus.cli.options import NO_ROOT, Root, Workers
+from canthus.cli.options import NO_ROOT, SCHEME, Root, Workers
 from canthus.cli.synth.screen import FaceModel, LabelNoise, Landmarks, Split, progress, tell
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def fit(
     ] = None,
     scheme: Annotated[
         str | None,
-        typer.Option(help="Landmark scheme of the points, as 68.", show_default="as in the file, else by their number"),
+        typer.Option(help=SCHEME, show_default="as in the file, else by their number"),
     ] = None,
     landmarks: Landmarks = None,
     true_jaw: Annotated[
