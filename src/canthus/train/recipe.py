@@ -67,8 +67,10 @@ class Augment(Strict):
     """Augmentation of the samples.
 
     Attributes:
-        rotation: Standard deviation of the in-plane rotation in degrees, clipped at three standard deviations.
-        scale: Largest factor by which the box grows or shrinks, drawn log-uniformly.
+        rotation: In-plane rotation in degrees: its standard deviation, or its largest value under the law "uniform".
+        rotation_law: Law of the rotation: "normal", clipped at three standard deviations, or "uniform".
+        scale: Largest factor by which the box grows, drawn log-uniformly between growth and shrinkage.
+        scale_down: Largest factor by which the box shrinks; None = the same as `scale`.
         shift: Standard deviation of the shift of the box, over its longer side, clipped at three standard deviations.
         stretch: Largest factor by which one axis is stretched against the other, drawn log-uniformly.
         flip: Probability of the mirror image.
@@ -82,7 +84,9 @@ class Augment(Strict):
     """
 
     rotation: Number = Field(15.0, ge=0)
+    rotation_law: Literal["normal", "uniform"] = "normal"
     scale: Number = Field(1.25, ge=1)
+    scale_down: Number | None = Field(None, ge=1)
     shift: Number = Field(0.05, ge=0)
     stretch: Number = Field(1.06, ge=1)
     flip: Number = Field(0.5, ge=0, le=1)
@@ -116,7 +120,7 @@ class Optimiser(Strict):
         drops: Steps of the learning rate, in order; none = a cosine to zero.
         decay: Weight decay.
         warmup: Share of the steps of the run in which the learning rate rises.
-        clip: Largest norm of the gradient; larger gradients are scaled down to it.
+        clip: Largest norm of the gradient; larger gradients are scaled down to it; 0 = no limit.
         ema: Decay of the exponential moving average of the weights.
     """
 
@@ -125,7 +129,7 @@ class Optimiser(Strict):
     drops: list[Drop] = Field(default_factory=list)
     decay: Number = Field(0.02, ge=0)
     warmup: Number = Field(0.03, ge=0, lt=1)
-    clip: Number = Field(5.0, gt=0)
+    clip: Number = Field(5.0, ge=0)
     ema: Number = Field(0.998, ge=0, lt=1)
 
 
