@@ -123,7 +123,7 @@ def rebuild(exemplars: NDArray[Any], shapes: NDArray[Any], weights: NDArray[Any]
     ridge = 1e-3 * np.trace(gram, axis1=1, axis2=2) / count + 1e-12
     gram += ridge[:, None, None] * np.eye(count)
     values = np.linalg.solve(gram, weighted @ (flat - first)[:, :, None])[..., 0]
-    found = (first + (values[:, None] @ edges)[:, 0]).reshape(shapes.shape)
+    found: Doubles = (first + (values[:, None] @ edges)[:, 0]).reshape(shapes.shape)
     blind = weights.sum(1) <= 0
     found[blind] = shapes[blind]
     return found

@@ -98,6 +98,11 @@ class Augment(Strict):
     noise: Number = Field(0.1, ge=0, le=1)
     occlude: Number = Field(0.3, ge=0, le=1)
 
+    @property
+    def largest_rotation(self) -> float:
+        """Largest in-plane rotation in degrees."""
+        return self.rotation * (1 if self.rotation_law == "uniform" else 3)
+
 
 class Drop(Strict):
     """A step of the learning rate.
