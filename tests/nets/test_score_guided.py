@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,9 @@ from canthus.nets.score_guided import (
     score_loss,
     weigh,
 )
+from canthus.recipes import find
+from canthus.train.recipe import Recipe
+from canthus.train.stages import load_stages
 
 TINY = ScoreGuidedConfig(points=5, size=32, stem=(8, 8, 8, 16), branch=8, scales=2)
 VARIANTS: dict[str, ScoreGuidedConfig] = {
@@ -97,7 +101,7 @@ def test_discs_are_ones_within_the_radius() -> None:
 
 
 def test_eq_3_by_hand(rng: np.random.Generator) -> None:
-    """Half sums of squares: with the weights of the recipe score_guided_paper, over 5 maps instead of 68."""
+    """Half sums of squares over the cells of all maps, with weights as in the recipe score_guided_paper."""
     radius, sigma, lam = 3.0, 1.5, 0.7
     truth = torch.from_numpy(rng.uniform(4, 12, (2, 5, 2))).float()
     maps, scores = (torch.from_numpy(rng.normal(size=(2, 5, 16, 16))).float() for _ in range(2))
@@ -118,6 +122,16 @@ def test_eq_3_by_hand(rng: np.random.Generator) -> None:
         assert float(found["score"][face]) == pytest.approx(
             lam / 2 * float(((scores[face].numpy() - near[face]) ** 2).sum()), rel=1e-4
         )
+
+
+def test_the_weights_of_the_recipe_of_the_paper() -> None:
+    """The mean over 68 maps and a batch becomes the half sum of eq. 3, with lambda 1."""
+    (stage,) = load_stages(find("score_guided_paper"), Path("runs"))
+    recipe = stage.recipe
+    assert isinstance(recipe, Recipe) and isinstance(recipe.losses, ScoreGuidedLosses)
+    count = 68 * recipe.batch / 2
+    assert recipe.losses.heat == pytest.approx(count * np.pi * recipe.losses.sigma**2, rel=1e-3)
+    assert recipe.losses.score == pytest.approx(count * np.pi * recipe.losses.radius**2, rel=1e-3)
 
 
 def test_the_loss_of_scores_is_smallest_at_the_truth(rng: np.random.Generator) -> None:

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -271,12 +272,17 @@ class Recipe(Run):
             raise ValueError(f"there are {', '.join(SYSTEMS)}")
         return network
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its fields, since `recipe_of` makes the classes of some networks."""
+        return check_recipe, (self.model_dump(mode="json"), self.name)
+
     def memory_for(self, margin: float) -> int:
         """Longer side of a box in the pictures in memory, by default 1.5 times that in the largest crop of a margin."""
         largest = max(phase.size for phase in self.phases)
         return self.memory or 16 * math.ceil(1.5 * largest / margin / 16)
 
 
+@cache
 def recipe_of(network: str, stage: str) -> type[Recipe]:
     """Kind of recipe of a network of landmarks; its losses may have settings of their own.
 
