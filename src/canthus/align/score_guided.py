@@ -6,13 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from canthus.align.estimate import Estimate
+from canthus.align.maps import MAPS
 from canthus.align.rebuild import Rebuild
 from canthus.align.stage import Parts, Stage, aligned_to
 from canthus.align.view import View
 from canthus.errors import BundleError
-
-MAPS = ("heatmaps", "scoremaps")
-"""Outputs of the network that pictures of maps show."""
 
 
 def stages(parts: Mapping[str, Parts]) -> tuple[Stage, ...]:
@@ -22,7 +20,10 @@ def stages(parts: Mapping[str, Parts]) -> tuple[Stage, ...]:
     def maps(view: View, estimate: Estimate | None) -> Estimate:
         out = networks["landmarks"].run(view.cut(crop))
         points, pose = view.lift(out["points"], crop), np.full((len(view), 3), np.nan, np.float32)
-        return Estimate(points, out["scores"], pose, {name: out[name] for name in ("weights", "occluded", *MAPS)})
+        known = {name: out[name] for name in ("weights", "occluded")} | {
+            name: out[name] for name in MAPS if name in out
+        }
+        return Estimate(points, out["scores"], pose, known)
 
     def rebuilt(view: View, estimate: Estimate | None) -> Estimate:
         if estimate is None or shapes is None:

@@ -15,8 +15,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from canthus.align.maps import MAPS
 from canthus.align.rebuild import Kind, shapes_of
-from canthus.align.score_guided import MAPS
 from canthus.nets.blocks import Bottleneck, ConvNorm, NormConv
 from canthus.nets.decode import Spread, expectation, reliability
 from canthus.nets.hourglass import Hourglass
