@@ -21,7 +21,7 @@ Kind = Literal["none", "exemplars", "posterior"]
 Arrays = Mapping[str, NDArray[Any]]
 Doubles = NDArray[np.float64]
 
-ROUNDS, KEPT = 8, 0.98
+ROUNDS, KEPT = 8, 0.95
 """Rounds of K-SVD; share of the variance of the shapes that the modes of the Gaussian prior explain."""
 ENOUGH = 4
 """Number of reliable points without which a face stays as it is."""
@@ -103,8 +103,9 @@ class Rebuild:
     def points(self, points: Floats, weights: NDArray[Any], scores: NDArray[Any]) -> Floats:
         """Rebuild the points of faces; a face with too few reliable points keeps its own.
 
-        With a dictionary the points of low weight are replaced by a sum of exemplars (section 3.3); with a prior every
-        point moves to its mean under the prior and the noise that its score claims.
+        With a dictionary the points of low weight are replaced by a sum of exemplars (section 3.3). With a prior a
+        point stays with the probability that its score claims, and else lies at its mean under the prior and the noise
+        that the scores claim; the result is the mean of both.
 
         Args:
             points: Shape (N, P, 2), pixels.
@@ -126,7 +127,8 @@ class Rebuild:
             better = np.where((weights[enough] < self.least)[..., None], replaced, shapes)
         else:
             assert self.prior is not None
-            better = self.prior.mean(shapes, spread_of(scores[enough]))
+            doubt = (1 - scores[enough])[..., None]
+            better = shapes + doubt * (self.prior.mean(shapes, spread_of(scores[enough])) - shapes)
         found[enough] = apply(invert(frames), better)
         return found
 
