@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from canthus.align import cascaded_cnn, compact, local_global, score_guided
+from canthus.align.calibration import Curve
 from canthus.align.stage import Parts, Stage, System
 from canthus.errors import BundleError
 
@@ -21,7 +22,7 @@ def system_of(stem: str, scheme: str, parts: Mapping[str, Parts], batch: int = 3
     Args:
         stem: A key of `SYSTEMS`.
         scheme: Name of the scheme of its points.
-        parts: What its stages are made of, by name.
+        parts: What its stages are made of, by name, in order; the arrays of the last one may calibrate the scores.
         batch: Number of faces that go through the networks together.
 
     Raises:
@@ -29,7 +30,8 @@ def system_of(stem: str, scheme: str, parts: Mapping[str, Parts], batch: int = 3
     """
     if stem not in SYSTEMS:
         raise BundleError(f"system {stem!r} is not known; there are {', '.join(SYSTEMS)}")
+    curve = Curve.of(list(parts.values())[-1].arrays) if parts else None
     try:
-        return System(stem, scheme, SYSTEMS[stem](parts), batch)
+        return System(stem, scheme, SYSTEMS[stem](parts), batch, curve)
     except KeyError as error:
         raise BundleError(f"system {stem!r} lacks the stage {error}; it has {', '.join(parts) or 'none'}") from error
