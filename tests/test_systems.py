@@ -160,6 +160,7 @@ def test_gradients_reach_every_parameter(stem: str, stage: str, benches: Mapping
         optimiser.zero_grad()
         batch = bench.stream.batch(step)
         batch["pose"] = torch.zeros_like(batch["pose"]) + 9.0
+        batch["visible"] = torch.ones_like(batch["visible"])
         loss_of(trained, batch).backward()
         optimiser.step()
     idle = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]

@@ -265,7 +265,7 @@ def test_unwritable_folder(place: str, images: list[Path], tmp_path: Path) -> No
 
 
 def test_overlay_never_replaces_an_image(images: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"in/b\.jpg: the overlay of .* would replace an image"):
+    with pytest.raises(OutputError, match=r"in/b\.jpg: a picture of .* would replace an image"):
         ResultFolder(tmp_path / "in", images, tmp_path / "in", overlay=True)
     (tmp_path / "link").symlink_to(tmp_path / "in")
     with pytest.raises(OutputError, match="would replace an image"):

@@ -82,7 +82,7 @@ def fine_loss(prediction: compact.Prediction, target: object, losses: FineLosses
     return {name: losses.gain * value for name, value in terms.items()}
 
 
-def mean_of(points: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+def mean_of(points: NDArray[np.float32], config: compact.CompactConfig) -> dict[str, NDArray[np.float32]]:
     """The mean shape that the second crop is aligned to."""
     return {"mean": unit_mean(points)}
 

@@ -6,7 +6,7 @@ Every file is complete or does not exist.
 import errno
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from stat import S_ISREG
@@ -39,7 +39,9 @@ OVERLAY = ".jpg"
 OVERLAY_SIDE, OVERLAY_FACE, OVERLAY_LIMIT = 640, 240, 1600
 """Overlays are enlarged by a whole number until the longer side of the image has 640 pixels and that of a typical face
 240, but for small faces to at most 1600 pixels."""
-ENDING = re.compile(r"\.json|\.jpg|_\d{1,9}\.(pts|ljson)")
+MAPS = ".maps.png"
+"""Ending of pictures of maps."""
+ENDING = re.compile(r"\.json|\.jpg|\.maps\.png|_\d{1,9}\.(pts|ljson)")
 """Endings of the results of one image; files with other endings are never removed."""
 NAMING = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 """Errors of the system that concern the name of one file, so that the files of other images can be written."""
@@ -65,6 +67,7 @@ class ResultFolder:
         kinds: Collection[str] = ("json",),
         *,
         overlay: bool = False,
+        maps: Callable[[Image, Faces], Image] | None = None,
         settings: str = "",
         resume: bool = False,
     ) -> None:
@@ -76,6 +79,7 @@ class ResultFolder:
             root: Folder that the paths of results are relative to; it holds all image files.
             kinds: Formats, some of `KINDS`.
             overlay: Whether to draw the faces onto the images as well.
+            maps: What draws the maps of the faces of an image (`Aligner.sheet`); None = they are not drawn.
             settings: Settings that the results depend on besides the images; with others no image is `done`.
             resume: Whether to keep the results of an earlier run.
 
@@ -88,8 +92,8 @@ class ResultFolder:
             raise OutputError(f"results are written as {', '.join(KINDS)}, not as {', '.join(unknown)}")
         if "mat" in kinds:
             check_installed()
-        self.folder, self.kinds, self.overlay, self.resume = folder, tuple(kinds), overlay, resume
-        self.settings = " ".join([settings, *sorted(kinds), "overlay" * overlay])
+        self.folder, self.kinds, self.overlay, self.maps, self.resume = folder, tuple(kinds), overlay, maps, resume
+        self.settings = " ".join([settings, *sorted(kinds), "overlay" * overlay, "maps" * (maps is not None)])
         self._images = {file: Path(os.path.relpath(file, root)) for file in files}
         if outside := [file for file, image in self._images.items() if ".." in image.parts]:
             raise OutputError(f"{outside[0]}: lies outside {root}, the folder that results are relative to")
@@ -99,15 +103,15 @@ class ResultFolder:
         self._inside: set[Path] = set()
         self._journal = Journal(folder / JOURNAL)
         self._open = ExitStack()
-        if overlay:
-            self._spare_images()
+        self._spare_images()
 
     def _spare_images(self) -> None:
         images = {os.path.realpath(file) for file in self._images}
         for file, name in self._names.items():
-            target = self.folder / (name + OVERLAY)
-            if os.path.realpath(target) in images:
-                raise OutputError(f"{target}: the overlay of {file} would replace an image; write to another folder")
+            for ending in self._pictures():
+                target = self.folder / (name + ending)
+                if os.path.realpath(target) in images:
+                    raise OutputError(f"{target}: a picture of {file} would replace an image; write to another folder")
 
     def __enter__(self) -> Self:
         """Create the folder, remove incomplete files of a killed run, and open the journal.
@@ -207,6 +211,9 @@ class ResultFolder:
                 if ending == OVERLAY:
                     write_jpeg(path, overlay_of(image, faces), sync=False)
                     continue
+                if ending == MAPS and self.maps is not None:
+                    write_png(path, self.maps(image, faces))
+                    continue
                 some = records if ending == ".json" else [records[int(path.stem.rpartition("_")[2])]]
                 with replace_whole(path, sync=False) as part:
                     FORMATS[path.suffix].dump(part, some)
@@ -221,9 +228,13 @@ class ResultFolder:
         self._finished.add(file)
 
     def _endings(self, faces: int) -> list[str]:
-        """Endings of the results of an image with so many faces; first the overlay, which may fail."""
-        shared = [OVERLAY] * self.overlay + [".json"] * ("json" in self.kinds)
+        """Endings of the results of an image with so many faces; first the pictures, which may fail."""
+        shared = self._pictures() + [".json"] * ("json" in self.kinds)
         return shared + [f"_{face}.{kind}" for kind in PER_FACE if kind in self.kinds for face in range(faces)]
+
+    def _pictures(self) -> list[str]:
+        """Endings of the pictures of an image."""
+        return [OVERLAY] * self.overlay + [MAPS] * (self.maps is not None)
 
     def _is_inside(self, place: Path) -> bool:
         """Whether a folder lies in that of the results when all symbolic links are resolved."""
@@ -301,6 +312,17 @@ def overlay_of(image: Image, faces: Faces) -> Image:
         side = float(np.median((faces.boxes[:, 2:] - faces.boxes[:, :2]).max(1)))
         zoom = max(zoom, min(round(OVERLAY_FACE / side), OVERLAY_LIMIT // longer))
     return draw(image, faces, zoom=max(1, zoom))
+
+
+def write_png(path: Path, image: Image) -> None:
+    """Write an image (H, W, 3) as PNG, not forced to the disk.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    with replace_whole(path, sync=False) as part:
+        part.write_bytes(data.tobytes())
 
 
 def write_jpeg(path: Path, image: Image, sync: bool = True) -> None:

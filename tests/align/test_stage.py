@@ -1,10 +1,12 @@
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from canthus.align.calibration import Curve
 from canthus.align.estimate import Estimate
 from canthus.align.stage import Parts, Stage, System, aligned_to
 from canthus.align.systems import system_of
@@ -57,6 +59,18 @@ def test_points_come_back_in_image_pixels(system: System) -> None:
     pixel = 1.5 * 60 / 64
     assert np.abs(faces.points[0] - np.array(places)).max() <= 3 * pixel
     assert faces.confidence[0] == pytest.approx(0.5)
+
+
+def test_scores_are_calibrated_at_the_end_of_the_row_alone(network: Blobs) -> None:
+    """The curve comes with the arrays of the last stage; a system that stops earlier has other points."""
+    arrays = Curve(np.array([0.2, 0.4, 1.0]), np.array([0.0, 0.5, 0.8])).arrays()
+    parts = {"landmarks": Parts(Crop(64, 1.5), {"landmarks": network}, arrays)}
+    system = system_of("compact", "68", parts)
+    image, box = spots([(100, 80), (130, 90), (115, 120)]), np.float32([[90, 70, 140, 130]])
+    np.testing.assert_allclose(system.align([image], [box])[0].scores, [[0, 0.5, 0.75]], atol=1e-6)
+    longer = replace(system, stages=[*system.stages, Stage("same", Crop(64, 1.5), lambda view, estimate: estimate)])  # type: ignore[arg-type,return-value]
+    assert longer.prefix(2).curve is longer.prefix(None).curve is system.curve
+    np.testing.assert_allclose(longer.prefix(1).align([image], [box])[0].scores, [[0.2, 0.4, 0.9]], atol=1e-6)
 
 
 def test_batches_run_across_images_and_faces(system: System, network: Blobs) -> None:

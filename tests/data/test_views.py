@@ -44,6 +44,13 @@ def test_rows_become_samples(folder):
     assert [sample.identity for sample in open_set("views", root, "train/hand")] == ["bob"]
 
 
+def test_pictures_of_one_occluder_are_left_out(folder):
+    root, _ = folder
+    assert [sample.identity for sample in open_set("views", root, "train", without="hand")] == ["ann", "ann"]
+    with pytest.raises(DataError, match=r"no kind of occluder 'mask'; it has .*hand"):
+        open_set("views", root, "train", without="mask")
+
+
 def test_schemes_depth_and_outlines(folder):
     root, index = folder
     samples = open_set("views", root, "train", scheme="29", labels="3d")

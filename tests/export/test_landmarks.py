@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from canthus.align.aligner import Aligner
+from canthus.align.calibration import Curve
 from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.errors import CanthusError, InputError
@@ -16,6 +17,7 @@ from canthus.export.quantise import quantise
 from canthus.geometry.crop import Crop, box_of
 from canthus.nets.compact import Compact, CompactConfig, Deployed, parts
 from canthus.reader.image import read
+from canthus.runtime.bundle import Bundle
 from canthus.runtime.session import Session
 from canthus.train.fit import fit
 from canthus.train.landmarks.system import Trained, join, load_trained
@@ -154,3 +156,21 @@ def test_calibrated_reliability_is_the_share_of_near_points(drawn: Path, tiny: R
     unknown = truth.copy()
     unknown[0, 5:] = np.nan
     assert np.isfinite(calibrate(trained, (view, unknown)))
+
+
+def test_scores_are_calibrated_over_all_validation_sets(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    """The curve is in the bundle; with it the mean score of the faces it was fitted on is the share of near points."""
+    fit(tiny, drawn, tmp_path / "run")
+    export([tmp_path / "run" / "best.ckpt"], drawn, tmp_path / "tiny.canthus", int8=False)
+    aligner = Aligner.open(tmp_path / "tiny.canthus")
+    samples = list(open_set("wild68", drawn, "val"))
+    truth = np.stack([sample.points for sample in samples])
+    boxes = box_of(truth)
+    found = aligner.align_many([sample.picture() for sample in samples], [box[None] for box in boxes])
+    error = np.linalg.norm(np.concatenate([faces.points for faces in found]) - truth, axis=-1)
+    near = error < 0.025 * (boxes[:, 2:] - boxes[:, :2]).max(1)[:, None]
+    scores = np.concatenate([faces.scores for faces in found])
+    assert scores.mean() == pytest.approx(near.mean(), abs=0.03)
+    curve = Curve.of(Bundle.open(tmp_path / "tiny.canthus").arrays(aligner.card.stages[-1]))
+    assert curve is not None and aligner.system.curve is not None
+    np.testing.assert_array_equal(curve.true, aligner.system.curve.true)

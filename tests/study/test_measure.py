@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.errors import DataError, ShapeError
 from canthus.study.measure import measure
@@ -53,6 +54,43 @@ def test_stills_are_measured_as_in_validation(checkpoint: Path, drawn: Path) -> 
     known = validate(join([trained]), list(open_set("wild68", drawn, "val")), trained.recipe.measure)
     assert measure(checkpoint, STILLS, drawn) == {"nme": pytest.approx(known), "faces": 4}
     assert measure(checkpoint, STILLS.model_copy(update={"limit": 2}), drawn)["faces"] == 2
+
+
+@pytest.fixture(scope="module")
+def flagged(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four faces as the data factory leaves them; the jaw is hidden in the first two, all points of the last one."""
+    root = tmp_path_factory.mktemp("flagged")
+    folder = root / "some" / "val"
+    folder.mkdir(parents=True)
+    samples = list(open_set("wild68", drawn, "val"))
+    visible = np.ones((4, 68), bool)
+    visible[:2, :17], visible[3] = False, False
+    names = [f"{place}.png" for place in range(4)]
+    for name, sample in zip(names, samples, strict=True):
+        cv2.imwrite(str(folder / name), sample.picture()[..., ::-1])
+    points = np.stack([np.column_stack([sample.points, np.zeros(68)]) for sample in samples]).astype(np.float32)
+    arrays = {"pose": np.zeros((4, 3)), "azimuth": np.zeros(4), "kind": np.full(4, "hand"), "images": np.array(names)}
+    np.savez(folder / "index.npz", points_68=points, visible_68=visible, identities=np.array(names), **arrays)
+    return root
+
+
+def test_visible_and_hidden_points(checkpoint: Path, drawn: Path, flagged: Path) -> None:
+    """Faces without such points are left out."""
+    found = {
+        points: measure(checkpoint, Measure(name="all", set="views:some", split="val", points=points), flagged)
+        for points in ("all", "visible", "hidden")
+    }
+    assert {points: result["faces"] for points, result in found.items()} == {"all": 4, "visible": 3, "hidden": 3}
+    system, samples = join([load_trained(checkpoint)[0]]), list(open_set("views:some", flagged, "val"))
+    truth = np.stack([sample.points for sample in samples])
+    points = system.run(View.of_points([sample.picture() for sample in samples], truth)).points
+    far = np.linalg.norm(points - truth, axis=-1) / np.linalg.norm(truth[:, 36] - truth[:, 45], axis=-1)[:, None]
+    hidden = [far[0, :17].mean(), far[1, :17].mean(), far[3].mean()]
+    assert found["hidden"]["nme"] == pytest.approx(100 * np.mean(hidden), rel=1e-5)
+    with pytest.raises(DataError, match="no labels of visibility"):
+        measure(checkpoint, STILLS.model_copy(update={"points": "hidden"}), drawn)
+    with pytest.raises(ValueError, match="leave out `follow`"):
+        Measure(name="video", set="300vw:clips", follow=True, points="hidden")
 
 
 def test_videos_are_followed(checkpoint: Path, root: Path) -> None:

@@ -33,6 +33,19 @@ def test_the_box_stays_within_what_the_settings_allow(seed: int) -> None:
     )
 
 
+def test_the_law_of_rotation_and_a_scale_with_a_side_of_its_own() -> None:
+    """score_guided, section 3.4: rotation from -30 to 30 degrees, faces .9 to 1.2 times as large."""
+    settings = STILL.model_copy(
+        update={"rotation": 30.0, "rotation_law": "uniform", "scale": 1 / 0.9, "scale_down": 1.2}
+    )
+    rng = np.random.default_rng(0)
+    matrices, angles = zip(*(jitter_matrix(FRAME, 64, 1.3, settings, rng) for _ in range(4000)), strict=True)
+    turned, zooms = np.array(angles), scale_of(np.stack(matrices)) / scale_of(crop_matrix(BOX, 64, 1.3))
+    np.testing.assert_allclose(np.quantile(turned, [0, 0.25, 0.5, 0.75, 1]), [-30, -15, 0, 15, 30], atol=1.5)
+    np.testing.assert_allclose([zooms.min(), zooms.max()], [0.9, 1.2], atol=2e-3)
+    np.testing.assert_allclose(np.median(zooms), np.sqrt(0.9 * 1.2), atol=0.01)
+
+
 def test_points_follow_the_picture() -> None:
     image = np.zeros((200, 200, 3), np.uint8)
     point = np.float32([[70, 90]])

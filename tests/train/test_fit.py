@@ -246,3 +246,14 @@ def test_a_run_without_progress_stops_early(drawn: Path, tiny: Recipe, tmp_path:
     fields = {"steps": 60, "validate_every": 2, "patience": 2, "optimiser": hopeless}
     fit(tiny.model_copy(update=fields), drawn, tmp_path)
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] < 60
+
+
+def test_gradients_without_a_limit(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    """A clip of 0 does what a clip that no gradient reaches does."""
+    found = []
+    for clip in (0.0, 1e9, 1e-3):
+        plain = tiny.optimiser.model_copy(update={"kind": "sgd", "rate": 1e-3, "warmup": 0.0, "ema": 0.0, "clip": clip})
+        fit(tiny.model_copy(update={"steps": 2, "validate_every": 2, "optimiser": plain}), drawn, tmp_path / str(clip))
+        found.append(weights_of(tmp_path / str(clip) / "last.ckpt")["trunk.stem.0.0.weight"])
+    assert torch.equal(found[0], found[1])
+    assert not torch.allclose(found[0], found[2], atol=1e-6)

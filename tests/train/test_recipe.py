@@ -1,12 +1,15 @@
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from canthus.errors import RecipeError
+from canthus.nets.systems import SYSTEMS
 from canthus.recipes import find, names
-from canthus.train.recipe import Recipe
+from canthus.train.recipe import Recipe, check_recipe
 from canthus.train.stages import load_stages
+from canthus.work.documents import parse_yaml
 
 SMALL = """
 name: small
@@ -138,3 +141,11 @@ def test_wrong_stages_are_named(path: Path, then: str, message: str) -> None:
     path.write_text(f"{SMALL}then: {then}\n")
     with pytest.raises(RecipeError, match=message):
         load_stages(path, Path("out"))
+
+
+@pytest.mark.parametrize("stem", sorted(SYSTEMS))
+def test_recipes_of_every_system_are_pickled(stem: str) -> None:
+    """An ablation sends them to its processes; also those whose losses have fields of their own."""
+    recipe = check_recipe({**parse_yaml(SMALL, "small", RecipeError, ""), "network": stem}, "small")
+    again = pickle.loads(pickle.dumps(recipe))
+    assert again == recipe and type(again) is type(recipe)

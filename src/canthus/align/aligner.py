@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from canthus.align.maps import MAPS, sheet_of
 from canthus.align.stage import Parts, System
 from canthus.align.systems import system_of
 from canthus.errors import BundleError, ShapeError
@@ -35,6 +36,7 @@ class Aligner:
         precision: Precision = "fp32",
         batch: int = 32,
         depth: int | None = None,
+        maps: bool = False,
     ) -> "Aligner":
         """Load a bundle.
 
@@ -45,25 +47,31 @@ class Aligner:
             precision: "fp32", or "int8": about twice as fast and slightly less accurate.
             batch: Faces that go through the network at once.
             depth: Number of stages after which to stop; None = all.
+            maps: Whether `sheet` is wanted, which a model of score_guided draws.
 
         Raises:
-            BundleError: the bundle is missing or damaged, or lacks the precision.
+            BundleError: the bundle is missing or damaged, or lacks the precision; or it has no maps that are wanted.
             ShapeError: the system has no such stage.
             CanthusError: the device cannot be used.
         """
         bundle = Bundle.open(path)
         if batch < 1:
             raise ShapeError(f"a batch holds at least one face, not {batch}")
-        parts = {}
+        parts: dict[str, Parts] = {}
         for stage in bundle.card.stages:
             if stage.crop is None:
                 raise BundleError(
                     f"{bundle.path}: the card of stage {stage.name!r} has no crop settings; export the checkpoint again"
                 )
-            networks = ((name, open_network(bundle, stage, name, precision, device, threads)) for name in stage.parts)
+            networks = {
+                name: open_network(bundle, stage, name, precision, device, threads, () if maps else MAPS)
+                for name in stage.parts
+            }
+            if maps and not parts and not any(set(MAPS) <= set(session.outputs) for session in networks.values()):
+                raise BundleError(f"{bundle.path}: {bundle.card.system} has no score maps; use a model of score_guided")
             lack = f"{bundle.path}: the stage {stage.name!r} has no"
             arrays = Named(bundle.arrays(stage).items(), f"{lack} array")
-            parts[stage.name] = Parts(stage.crop, Named(networks, f"{lack} network"), arrays)
+            parts[stage.name] = Parts(stage.crop, Named(networks.items(), f"{lack} network"), arrays)
         try:
             system = system_of(bundle.card.system, bundle.card.scheme, parts, batch)
         except BundleError as error:
@@ -74,6 +82,18 @@ class Aligner:
     def scheme(self) -> Scheme:
         """The landmark scheme of the points."""
         return Scheme.open(self.card.scheme)
+
+    def sheet(self, image: Image, faces: Faces) -> Image:
+        """Draw heatmaps and score maps of the faces of an image; the model was opened with `maps`.
+
+        Args:
+            image: Shape (H, W, 3), uint8, RGB.
+            faces: Faces in it; F of them.
+
+        Returns:
+            One row for each face: its crop, alone, under its heatmaps and under its score maps. Shape (F S, 3 S, 3).
+        """
+        return sheet_of(self.system, as_image(image), faces)
 
     def align(self, image: Image, boxes: ArrayLike, rolls: ArrayLike | None = None) -> Faces:
         """Landmarks of the faces of one image.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from canthus.align.calibration import Curve
 from canthus.align.estimate import Estimate
 from canthus.align.view import View
 from canthus.errors import ShapeError
@@ -81,12 +82,14 @@ class System:
         scheme: Name of the scheme of the points of the last stage.
         stages: The row.
         batch: Number of faces that go through the networks together.
+        curve: Calibration of the scores of the whole row; None = they stay as they are.
     """
 
     name: str
     scheme: str
     stages: Sequence[Stage]
     batch: int = field(default=32)
+    curve: Curve | None = None
 
     def prefix(self, depth: int | None) -> "System":
         """The system stopped after some stages.
@@ -100,7 +103,7 @@ class System:
         count = len(self.stages)
         if depth is not None and not 1 <= depth <= count:
             raise ShapeError(f"{self.name} has stages 1 to {count}; it cannot stop after stage {depth}")
-        return replace(self, stages=self.stages[:depth])
+        return replace(self, stages=self.stages[:depth], curve=self.curve if depth in (None, count) else None)
 
     def suffix(self, name: str) -> "System":
         """The system from the stage of that name on, which takes the estimate of the stages before it as given.
@@ -125,6 +128,8 @@ class System:
             estimate = stage(view, estimate)
         if estimate is None:
             raise ShapeError(f"{self.name} has no stages")
+        if self.curve is not None:
+            estimate = replace(estimate, scores=self.curve(estimate.scores))
         return replace(estimate, state={}) if estimate.state else estimate
 
     def align(

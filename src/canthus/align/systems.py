@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from canthus.align import cascaded_cnn, compact, local_global
+from canthus.align import cascaded_cnn, compact, local_global, score_guided
+from canthus.align.calibration import Curve
 from canthus.align.stage import Parts, Stage, System
 from canthus.errors import BundleError
 
@@ -10,6 +11,7 @@ SYSTEMS: dict[str, Callable[[Mapping[str, Parts]], tuple[Stage, ...]]] = {
     "cascaded_cnn": cascaded_cnn.stages,
     "compact": compact.stages,
     "local_global": local_global.stages,
+    "score_guided": score_guided.stages,
 }
 """From what the stages are made of, by name, to the row of a system."""
 
@@ -20,7 +22,7 @@ def system_of(stem: str, scheme: str, parts: Mapping[str, Parts], batch: int = 3
     Args:
         stem: A key of `SYSTEMS`.
         scheme: Name of the scheme of its points.
-        parts: What its stages are made of, by name.
+        parts: What its stages are made of, by name, in order; the arrays of the last one may calibrate the scores.
         batch: Number of faces that go through the networks together.
 
     Raises:
@@ -28,7 +30,8 @@ def system_of(stem: str, scheme: str, parts: Mapping[str, Parts], batch: int = 3
     """
     if stem not in SYSTEMS:
         raise BundleError(f"system {stem!r} is not known; there are {', '.join(SYSTEMS)}")
+    curve = Curve.of(list(parts.values())[-1].arrays) if parts else None
     try:
-        return System(stem, scheme, SYSTEMS[stem](parts), batch)
+        return System(stem, scheme, SYSTEMS[stem](parts), batch, curve)
     except KeyError as error:
         raise BundleError(f"system {stem!r} lacks the stage {error}; it has {', '.join(parts) or 'none'}") from error

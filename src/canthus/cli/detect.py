@@ -32,6 +32,9 @@ def detect(
         str, typer.Option("--format", help="Result files: json, csv, pts, ljson, npz, mat; several as json,csv.")
     ] = "json",
     overlay: Annotated[bool, typer.Option(help="Also write each image with its faces drawn on it.")] = False,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Also draw the heatmaps and score maps of each face (score_guided).")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,
     boxes: Annotated[
         Path | None,
@@ -131,6 +134,7 @@ def detect(
     import cv2
     from rich.console import Console
 
+    from canthus.align.aligner import Aligner
     from canthus.batch import fingerprint, image_files
     from canthus.detect.detector import DEFAULT
     from canthus.detect.given import BoxFile
@@ -150,8 +154,11 @@ def detect(
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
     engine: dict[str, Any] = {"device": device, "threads": threads, "precision": precision}
     pipeline = Pipeline.open(model, name, **engine, **options, batch=batch, passes=passes, depth=depth)
+    sheet = Aligner.open(model, **engine, batch=batch, maps=True).sheet if maps else None
     settings = fingerprint(model, [boxes, detector_model], [precision, detector, passes, depth, options, boxes_columns])
-    sink = ResultFolder(out, files, root_of(paths), chosen, overlay=overlay, settings=settings, resume=resume)
+    sink = ResultFolder(
+        out, files, root_of(paths), chosen, overlay=overlay, maps=sheet, settings=settings, resume=resume
+    )
     console = Console(stderr=True)
     with sink:
         summary = _run(pipeline, files, sink, given, console)

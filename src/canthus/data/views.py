@@ -31,7 +31,7 @@ LABELS = {"2d": "points_", "3d": "points_", "outline": "outline_", "wide": "outl
 """Kinds of labels, and the prefix of their arrays."""
 
 
-def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d") -> list[Sample]:
+def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d", without: str = "") -> list[Sample]:
     """Read one run.
 
     Args:
@@ -41,6 +41,7 @@ def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d")
         labels: "2d" = x and y, jaw points on the 3D jaw line; "3d" = the same with depth in pixels; "outline" = jaw
             points on the visible outline, as in 2D annotation, for faces of up to 60 degrees of azimuth; "wide" = the
             same up to 60 degrees, and "2d" beyond.
+        without: Kind of occluder whose pictures are left out, as "hand"; empty = none.
 
     Returns:
         One sample per picture with visibility (that of the points on the 3D jaw line) and pose; groups "front", "half",
@@ -53,7 +54,10 @@ def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d")
     path = expect(folder / split / "index.npz", folder, TREE)
     index = _read(path, ("azimuth", "kind"))
     prefix = choose(LABELS, labels, "views", "labels")
-    return _samples(path, index, path.parent, scheme, prefix, labels == "3d", filled=labels == "wide")
+    samples = _samples(path, index, path.parent, scheme, prefix, labels == "3d", filled=labels == "wide")
+    if without:
+        choose(dict.fromkeys(np.unique(index["kind"]).astype(str)), without, str(path), "kind of occluder")
+    return [sample for sample in samples if not without or without not in sample.groups]
 
 
 def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") -> list[Sample]:

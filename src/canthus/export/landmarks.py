@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from canthus.align.calibration import Curve
 from canthus.align.estimate import Estimate
 from canthus.align.stage import System
 from canthus.align.view import View
@@ -23,6 +24,7 @@ from canthus.errors import CanthusError
 from canthus.export.card import licence_of, limits_of
 from canthus.export.onnx import fold_norms, halve, part_to_onnx
 from canthus.export.quantise import quantise
+from canthus.geometry.crop import box_of
 from canthus.geometry.transform import scale_of
 from canthus.nets.decode import reliability
 from canthus.runtime.bundle import Card, Checkpoint, Precision, StageCard, member_of, pack_arrays, write_bundle
@@ -76,6 +78,8 @@ def export(
     proof = faces_of(trained[-1], _validation(recipe, root))
     shifts = [calibrate(one, proof) for one in trained]
     folded = [replace(one, net=fold_norms(one.net).eval()) for one in trained]
+    last = folded[-1]
+    folded[-1] = replace(last, arrays={**last.arrays, **curve_of(folded, shifts, recipe, root).arrays()})
     calibration = faces_of(trained[-1], _training(recipe, root)) if int8 else None
     networks, gap = _networks(folded, shifts, proof, calibration)
     contents = networks | {f"{one.first}.npz": pack_arrays(one.arrays) for one in folded if one.arrays}
@@ -209,6 +213,30 @@ def calibrate(trained: Trained, faces: Faces) -> float:
         else:
             high = middle
     return round((low + high) / 2, 4)
+
+
+def curve_of(trained: Sequence[Trained], shifts: Sequence[float], recipe: Recipe, root: Path) -> Curve:
+    """Calibration of the scores of a system on its validation sets, all of which have the same weight.
+
+    Args:
+        trained: The networks of the system.
+        shifts: Calibration of each network.
+        recipe: Names the validation sets, of which up to `CALIBRATION_FACES` faces are used each.
+        root: Folder of the data sets.
+    """
+    system = join(trained, [one.stage_parts(calibration=shift) for one, shift in zip(trained, shifts, strict=True)])
+    scores, good, weights = [], [], []
+    for share in recipe.val:
+        samples = open_set(share.name, root, share.split, **share.options)
+        faces = faces_of(trained[-1], samples[:: max(1, len(samples) // CALIBRATION_FACES)])
+        found, boxes = run_stages(system, trained[0], faces)[-1], box_of(faces[1])
+        near = trained[-1].net.config.near * (boxes[:, 2:] - boxes[:, :2]).max(1)
+        error = np.linalg.norm(found.points[..., :2] - faces[1], axis=-1)
+        known = np.isfinite(error)
+        scores.append(found.scores[known])
+        good.append((error < near[:, None])[known])
+        weights.append(np.full(known.sum(), 1 / known.sum()))
+    return Curve.fit(*(np.concatenate(column) for column in (scores, good, weights)))
 
 
 class Recorder:

@@ -14,7 +14,7 @@ from canthus.nets.part import Part
 Config = TypeVar("Config", bound=Any)
 
 
-def no_arrays(points: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def no_arrays(points: NDArray[Any], config: Any) -> dict[str, NDArray[Any]]:
     """The arrays of a network that needs none: an empty mapping."""
     return {}
 
@@ -33,8 +33,8 @@ class Network:
         loss: Prediction, truth and the recipe's settings -> weighted losses by name, each (N,).
         paper: Publication that it implements.
         losses: Settings of its losses in recipes; a subclass of `Losses` adds fields.
-        arrays: Labels of the training faces (L, P, 2), NaN = not known -> constant arrays that its stages need, by
-            name.
+        arrays: Labels of the training faces (L, P, 2), NaN = not known, and config -> constant arrays that its stages
+            need, by name.
     """
 
     presets: Mapping[str, Any]
@@ -43,7 +43,7 @@ class Network:
     loss: Callable[[Any, Target, Any], dict[str, Tensor]]
     paper: str
     losses: type[Losses] = Losses
-    arrays: Callable[[NDArray[Any]], dict[str, NDArray[Any]]] = no_arrays
+    arrays: Callable[[NDArray[Any], Any], dict[str, NDArray[Any]]] = no_arrays
 
 
 @dataclass(frozen=True)

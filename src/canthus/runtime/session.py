@@ -1,6 +1,6 @@
 """A network in ONNX Runtime, the engine of canthus, on the CPU, in OpenVINO or on an NVIDIA GPU."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import onnxruntime
@@ -52,13 +52,14 @@ _APART = "card and network may not belong together"
 class Session:
     """One network in ONNX Runtime; a `Backend` that several threads may use at once."""
 
-    def __init__(self, model: bytes, device: Device = "cpu", threads: int = 1) -> None:
+    def __init__(self, model: bytes, device: Device = "cpu", threads: int = 1, skip: Collection[str] = ()) -> None:
         """Load a network.
 
         Args:
             model: ONNX bytes.
             device: Processor or engine that runs it: "cpu", "cuda" or "openvino".
             threads: Number of CPU threads; 0 = all cores.
+            skip: Names of outputs that are not wanted; a network need not have them.
 
         Raises:
             CanthusError: the device cannot be used here.
@@ -70,7 +71,8 @@ class Session:
         self._session = self._single = _load(model, device, threads, {})
         try:
             self._inputs = [_port(given) for given in self._session.get_inputs()]
-            self._outputs = [_port(output) for output in self._session.get_outputs()]
+            every = [_port(output) for output in self._session.get_outputs()]
+            self._outputs = [port for port in every if port.name not in skip]
             batch = self._inputs[0].shape[0]
         except (UnicodeDecodeError, IndexError) as error:
             raise BundleError(f"the inputs or outputs of the network are damaged: {error}; export it again") from error
@@ -93,6 +95,11 @@ class Session:
         except Exception as error:  # the engine's own exceptions share no base class
             raise BundleError(f"ONNX Runtime cannot run the network: {error}; {_APART}, or memory ran out") from error
         return Named(zip(names, results, strict=True), lack=f"{_APART}: the network has no output")
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs that it gives."""
+        return [port.name for port in self._outputs]
 
     def misfit(self, stage: StageCard) -> str:
         """What the inputs and outputs of the network contradict in the card of its stage; empty = nothing."""
@@ -140,7 +147,13 @@ class Named(dict[str, Value]):
 
 
 def open_network(
-    bundle: Bundle, stage: StageCard, name: str, precision: Precision = "fp32", device: Device = "cpu", threads: int = 1
+    bundle: Bundle,
+    stage: StageCard,
+    name: str,
+    precision: Precision = "fp32",
+    device: Device = "cpu",
+    threads: int = 1,
+    skip: Collection[str] = (),
 ) -> Session:
     """Load a network of a bundle.
 
@@ -151,6 +164,7 @@ def open_network(
         precision: "fp32" or "int8".
         device: Where it runs.
         threads: Threads of the engine on the CPU; 0 = all cores.
+        skip: Names of outputs that are not wanted.
 
     Raises:
         CanthusError: this installation of ONNX Runtime cannot use the device.
@@ -158,7 +172,7 @@ def open_network(
     """
     model = bundle.network(name, precision)
     try:
-        session = Session(model, device, threads)
+        session = Session(model, device, threads, skip)
     except BundleError as error:
         raise BundleError(f"{bundle.path}: {name}: {error}") from error
     if misfit := session.misfit(stage):

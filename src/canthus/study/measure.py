@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from canthus.align.estimate import Estimate
 from canthus.align.follow import follow
@@ -36,7 +37,7 @@ def measure(checkpoint: Path, wanted: Measure, root: Path) -> dict[str, Any]:
         `nme`: mean error in per cent; `faces`: number of faces.
 
     Raises:
-        DataError: the set is missing or empty.
+        DataError: the set is missing or empty, or has no labels of visibility where they are wanted.
         ShapeError: the system has no such depth.
     """
     system = _system(checkpoint, wanted.depth)
@@ -46,7 +47,7 @@ def measure(checkpoint: Path, wanted: Measure, root: Path) -> dict[str, Any]:
         raise DataError(f"{wanted.set} {wanted.split} has no face to measure")
     with torch.autocast("cpu", enabled=False):
         if not wanted.follow:
-            pairs = _alone(system, samples, wanted)
+            pairs = _alone(system, _chosen(samples, wanted))
         elif wanted.starter is None:
             pairs = _followed(system, samples, wanted)
         else:  # runs lie as row/seed
@@ -54,7 +55,12 @@ def measure(checkpoint: Path, wanted: Measure, root: Path) -> dict[str, Any]:
             given = open_set(wanted.set, root, wanted.split, **(wanted.options | wanted.given))
             pairs = _followed(system, samples, wanted, _system(other, wanted.depth), given)
     predicted, truth = (np.concatenate(column) for column in zip(*pairs, strict=True))
-    errors = nme(predicted, truth, normalisers(truth, wanted.normaliser, scheme))
+    scale = normalisers(truth, wanted.normaliser, scheme)
+    if wanted.points != "all":
+        truth = np.where(_wanted(_chosen(samples, wanted), wanted, len(truth[0]))[..., None], truth, np.nan)
+        some = np.isfinite(truth).any((1, 2))
+        predicted, truth, scale = predicted[some], truth[some], scale[some]
+    errors = nme(predicted, truth, scale)
     if not np.isfinite(errors).all():
         lost = int((~np.isfinite(errors)).sum())
         raise DataError(f"{wanted.set} {wanted.split}: {lost} faces cannot be measured by their {wanted.normaliser}")
@@ -65,13 +71,33 @@ Pair = tuple[Floats, Floats]
 """Predicted and true points, each (F, P, 2)."""
 
 
-def _alone(system: System, samples: Sequence[Sample], wanted: Measure) -> list[Pair]:
-    """Errors of single faces, each from its true box and points."""
+def _chosen(samples: Sequence[Sample], wanted: Measure) -> list[Sample]:
+    """The faces that are measured one by one, evenly spread over a set."""
     count = min(len(samples), wanted.limit or len(samples))
-    chosen = [samples[int(place)] for place in np.linspace(0, len(samples) - 1, count).round()]
+    return [samples[int(place)] for place in np.linspace(0, len(samples) - 1, count).round()]
+
+
+def _wanted(samples: Sequence[Sample], wanted: Measure, count: int) -> NDArray[np.bool_]:
+    """Which points of faces are measured, where visible and hidden ones are told apart. Shape (F, count).
+
+    Raises:
+        DataError: a face has no such labels for its points.
+    """
+    rows = []
+    for sample in samples:
+        if sample.visible is None or sample.visible.shape != (count,):
+            raise DataError(
+                f"{wanted.set} {wanted.split}: {sample.image} has no labels of visibility for {count} points"
+            )
+        rows.append(sample.visible == (wanted.points == "visible"))
+    return np.stack(rows)
+
+
+def _alone(system: System, samples: Sequence[Sample]) -> list[Pair]:
+    """Points of single faces, each from its true box and points."""
     pairs = []
-    for start in range(0, count, system.batch):
-        some = [_in_scheme(sample, system.scheme) for sample in chosen[start : start + system.batch]]
+    for start in range(0, len(samples), system.batch):
+        some = [_in_scheme(sample, system.scheme) for sample in samples[start : start + system.batch]]
         truth = np.stack([sample.points for sample in some])
         view = View.of_points([sample.picture() for sample in some], truth)
         pairs.append((system.run(view, Estimate.of_points(truth)).points, truth))

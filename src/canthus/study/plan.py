@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from canthus.errors import RecipeError
 from canthus.nets.settings import Number, Strict
@@ -26,6 +26,7 @@ class Measure(Strict):
         depth: Stage after which the system stops; None = all stages.
         follow: Follow each video frame by frame from the box of its first face; missing labels are interpolated.
         limit: Largest number of faces, evenly spread over the set, or of first frames of each video; None = all.
+        points: Points that are measured: "all", or those labelled as "visible" or as "hidden".
         given: Options that read the points by which a `starter` finds the first face.
         starter: Folder of the row whose run starts each video; None = the same run.
     """
@@ -38,8 +39,15 @@ class Measure(Strict):
     depth: int | None = Field(None, ge=1)
     follow: bool = False
     limit: int | None = Field(None, ge=1)
+    points: Literal["all", "visible", "hidden"] = "all"
     given: dict[str, str] = Field({})
     starter: str | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.follow and self.points != "all":
+            raise ValueError("visible and hidden points are measured in single pictures; leave out `follow`")
+        return self
 
 
 class Row(Strict):

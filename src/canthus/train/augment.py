@@ -29,8 +29,9 @@ def jitter_matrix(frame: Matrix, size: int, margin: float, settings: Augment, rn
     Returns:
         The map (2, 3), and the angle by which it rotates the face (clockwise on the screen, degrees).
     """
-    angle = settings.rotation * float(np.clip(rng.normal(), -3, 3))
-    zoom = float(np.exp(rng.uniform(-1, 1) * np.log(settings.scale)))
+    turn = rng.uniform(-1, 1) if settings.rotation_law == "uniform" else np.clip(rng.normal(), -3, 3)
+    angle = settings.rotation * float(turn)
+    zoom = float(np.exp(rng.uniform(-np.log(settings.scale_down or settings.scale), np.log(settings.scale))))
     x, y = (-settings.shift * np.clip(rng.normal(size=2), -3, 3)).tolist()
     stretch = float(np.exp(rng.uniform(-1, 1) * np.log(settings.stretch)))
     middle = (size - 1) / 2

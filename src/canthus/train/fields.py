@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from canthus.nets.losses import Losses
 from canthus.nets.systems import SYSTEMS
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.recipe import Recipe, Run, recipe_of
@@ -43,7 +44,7 @@ def page() -> str:
         losses = recipe_of(system, "").model_fields["losses"].annotation
         assert isinstance(losses, type)
         if losses.__name__ not in done:
-            parts += [_table(f"`losses` of {system}", losses, skip=())]
+            parts.append(_table(f"Further fields of `losses` of {system}", losses, skip=tuple(Losses.model_fields)))
             done.add(losses.__name__)
     return "\n".join(parts)
 

@@ -147,7 +147,7 @@ def _trainer(
         strategy=DDPStrategy(timeout=PAUSE) if recipe.processes > 1 else "auto",
         precision=recipe.precision,
         max_steps=recipe.steps,
-        gradient_clip_val=recipe.optimiser.clip,
+        gradient_clip_val=recipe.optimiser.clip or None,
         val_check_interval=recipe.validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,

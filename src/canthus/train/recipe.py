@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -69,8 +70,10 @@ class Augment(Strict):
     """Augmentation of the samples.
 
     Attributes:
-        rotation: Standard deviation of the in-plane rotation in degrees, clipped at three standard deviations.
-        scale: Largest factor by which the box grows or shrinks, drawn log-uniformly.
+        rotation: In-plane rotation in degrees: its standard deviation, or its largest value under the law "uniform".
+        rotation_law: Law of the rotation: "normal", clipped at three standard deviations, or "uniform".
+        scale: Largest factor by which the box grows, drawn log-uniformly between growth and shrinkage.
+        scale_down: Largest factor by which the box shrinks; None = the same as `scale`.
         shift: Standard deviation of the shift of the box, over its longer side, clipped at three standard deviations.
         stretch: Largest factor by which one axis is stretched against the other, drawn log-uniformly.
         flip: Probability of the mirror image.
@@ -84,7 +87,9 @@ class Augment(Strict):
     """
 
     rotation: Number = Field(15.0, ge=0)
+    rotation_law: Literal["normal", "uniform"] = "normal"
     scale: Number = Field(1.25, ge=1)
+    scale_down: Number | None = Field(None, ge=1)
     shift: Number = Field(0.05, ge=0)
     stretch: Number = Field(1.06, ge=1)
     flip: Number = Field(0.5, ge=0, le=1)
@@ -95,6 +100,11 @@ class Augment(Strict):
     jpeg: Number = Field(0.15, ge=0, le=1)
     noise: Number = Field(0.1, ge=0, le=1)
     occlude: Number = Field(0.3, ge=0, le=1)
+
+    @property
+    def largest_rotation(self) -> float:
+        """Largest in-plane rotation in degrees."""
+        return self.rotation * (1 if self.rotation_law == "uniform" else 3)
 
 
 class Drop(Strict):
@@ -118,7 +128,7 @@ class Optimiser(Strict):
         drops: Steps of the learning rate, in order; none = a cosine to zero.
         decay: Weight decay.
         warmup: Share of the steps of the run in which the learning rate rises.
-        clip: Largest norm of the gradient; larger gradients are scaled down to it.
+        clip: Largest norm of the gradient; larger gradients are scaled down to it; 0 = no limit.
         ema: Decay of the exponential moving average of the weights.
     """
 
@@ -127,7 +137,7 @@ class Optimiser(Strict):
     drops: list[Drop] = Field(default_factory=list)
     decay: Number = Field(0.02, ge=0)
     warmup: Number = Field(0.03, ge=0, lt=1)
-    clip: Number = Field(5.0, gt=0)
+    clip: Number = Field(5.0, ge=0)
     ema: Number = Field(0.998, ge=0, lt=1)
 
 
@@ -267,12 +277,17 @@ class Recipe(Run):
             raise ValueError(f"there are {', '.join(SYSTEMS)}")
         return network
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its fields, since `recipe_of` makes the classes of some networks."""
+        return check_recipe, (self.model_dump(mode="json"), self.name)
+
     def memory_for(self, margin: float) -> int:
         """Longer side of a box in the pictures in memory, by default 1.5 times that in the largest crop of a margin."""
         largest = max(phase.size for phase in self.phases)
         return self.memory or 16 * math.ceil(1.5 * largest / margin / 16)
 
 
+@cache
 def recipe_of(network: str, stage: str) -> type[Recipe]:
     """Kind of recipe of a network of landmarks; its losses may have settings of their own.
 

@@ -32,7 +32,9 @@ def test_the_mean_shape_is_kept_where_crops_are_aligned_to_it(tiny: Recipe, pool
 def test_arrays_of_a_network(tiny: Recipe, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are made of the labels, and its own mean shape is not replaced."""
     for own in ("basis", "mean"):
-        network = replace(network_of("compact"), arrays=lambda labels, own=own: {own: labels[:2]})
+        network = replace(
+            network_of("compact"), arrays=lambda labels, config, own=own: {own: labels[: config.points - 66]}
+        )
         monkeypatch.setattr("canthus.train.landmarks.job.network_of", lambda stem, stage, network=network: network)
         arrays = arrays_of(tiny.model_copy(update={"crop": "shape"}), pool)
         assert arrays.keys() == {own, "mean"}
@@ -58,6 +60,8 @@ def test_facts_are_shares_of_the_faces_as_they_are_drawn(tiny: Recipe, pool: Poo
             "rotation, degrees": 36,
         }
     )
+    even = recipe.model_copy(update={"augment": recipe.augment.model_copy(update={"rotation_law": "uniform"})})
+    assert facts_of(pool, even)["rotation, degrees"] == 12
 
 
 def test_earlier_stages(tiny: Recipe, pool: Pool, tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def teacher_of(recipe: Recipe) -> Trained | None:
 
 def arrays_of(recipe: Recipe, pool: Pool) -> dict[str, NDArray[Any]]:
     """Constant arrays of the network by name, computed from the labels of the training faces."""
-    arrays = network_of(recipe.network, recipe.stage).arrays(pool.points)
+    config = configure(recipe.network, recipe.preset, recipe.config, pool.points.shape[1], recipe.stage)
+    arrays = network_of(recipe.network, recipe.stage).arrays(pool.points, config)
     if recipe.crop == "shape" and "mean" not in arrays:
         arrays = arrays | {"mean": unit_mean(pool.points).round(4)}
     return arrays
@@ -121,5 +122,5 @@ def facts_of(pool: Pool, recipe: Recipe) -> dict[str, float]:
         "yaw over 30": float(pool.chance[known & (yaw > 30)].sum()),
         "yaw over 60": float(pool.chance[known & (yaw > 60)].sum()),
         "hidden points labelled": float(pool.chance[hidden].sum()),
-        "rotation, degrees": 3 * recipe.augment.rotation,
+        "rotation, degrees": recipe.augment.largest_rotation,
     }
