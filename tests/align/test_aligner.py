@@ -12,7 +12,7 @@ from canthus.evaluate.metrics import distances, normalisers
 from canthus.geometry.crop import box_of
 from canthus.geometry.transform import apply, compose, similarity
 from canthus.reader.image import read
-from canthus.runtime.bundle import Bundle, write_bundle
+from canthus.runtime.bundle import Bundle, pack_arrays, write_bundle
 
 IMAGE = np.full((120, 160, 3), 90, np.uint8)
 PORTRAIT_BOX = np.float32([189, 87, 269, 169])
@@ -76,8 +76,11 @@ def test_a_bundle_of_an_unknown_system(tmp_path: Path) -> None:
         for name, variants in bundle.card.parts.items()
         for precision, member in variants.items()
     }
+    arrays = {
+        stage.arrays.file: pack_arrays(bundle.arrays(stage)) for stage in bundle.card.stages if stage.arrays is not None
+    }
     path = tmp_path / "new.canthus"
-    write_bundle(path, bundle.card.model_copy(update={"system": "telepathy"}), networks)
+    write_bundle(path, bundle.card.model_copy(update={"system": "telepathy"}), networks | arrays)
     with pytest.raises(BundleError, match=f"'telepathy' is not known; there are {', '.join(SYSTEMS)}"):
         Aligner.open(path)
 

@@ -123,7 +123,7 @@ def test_finished_images_take_no_memory(tmp_path: Path) -> None:
     """Their points are in the file alone, also after a resume; a run may have millions of images."""
 
     def in_memory() -> int:
-        return sum(isinstance(each, Entry) for each in gc.get_objects())
+        return sum(type(each) is Entry for each in gc.get_objects())
 
     with Journal(tmp_path / "journal") as journal:
         for number in range(3 * BATCH):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from canthus.cli.options import NO_ROOT, Root
+from canthus.cli.options import NO_ROOT, Override, Root
 
 
 def export(
@@ -24,6 +24,10 @@ def export(
         float | None,
         typer.Option(help="Crop margin: side of the crop over that of the face box.", show_default="as trained"),
     ] = None,
+    average: Annotated[
+        bool, typer.Option("--average", help="Average the weights of the checkpoints, which are runs of one network.")
+    ] = False,
+    override: Override = None,
     measured: Annotated[
         Path | None, typer.Option(help="JSON file with a list of measured errors for the model card.")
     ] = None,
@@ -33,6 +37,8 @@ def export(
     Landmark models need the data sets they were trained on, for calibration and for this check.
     A checkpoint of the detector or of the face score needs none and has no crop margin; the
     detector gets an int8 variant where its data sets are given.
+
+    --set changes the recipe for the export alone, as `val`, the sets on which scores are calibrated.
 
     Example: canthus export runs/default/4/last.ckpt --root data -o default.canthus
     """
@@ -54,7 +60,10 @@ def export(
     else:
         if root is None:
             raise DataError(NO_ROOT)
-        card = make(checkpoints, root, out, int8=int8, margin=margin, measured=figures)
+        changes = override or []
+        card = make(
+            checkpoints, root, out, int8=int8, margin=margin, measured=figures, changes=changes, average=average
+        )
         key, unit = "parity_px", "px "
     gap = next(iter(card.checkpoints.values())).training[key]
     print(f"{out}: {card.name}, {out.stat().st_size / 2**20:.2f} MB, at most {gap} {unit}from torch")

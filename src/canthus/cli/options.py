@@ -17,7 +17,7 @@ Root = Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help=ROOT)]
 Workers = Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")]
 Override = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the YAML file; may be repeated."),
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe or plan; may be repeated."),
 ]
 ModelFile = Annotated[
     Path | None,

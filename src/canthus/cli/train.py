@@ -25,6 +25,12 @@ def train(
     stage: Annotated[
         int | None, typer.Option(min=1, help="Train one stage of the recipe alone.", show_default="all, in order")
     ] = None,
+    pack: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Only write the recipe and its faces, reduced, to train on another machine."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,
 ) -> None:
     """Train a network as a recipe says.
@@ -52,6 +58,9 @@ def train(
         raise DataError(NO_ROOT)
     if stage is not None and stage > len(stages):
         raise typer.BadParameter(f"the recipe has {len(stages)} stages")
+    if pack is not None:
+        _pack(stages if stage is None else stages[stage - 1 : stage], root, pack)
+        return
     if len(stages) > 1 and stage is None:
         _one_by_one(stages, resume)
         return
@@ -60,6 +69,20 @@ def train(
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return  # one process speaks for all
     print(f"best checkpoint: {best}\nmake a bundle of it: canthus export {best} --out {chosen.recipe.name}.canthus")
+
+
+def _pack(stages: "Sequence[Stage]", root: Path, out: Path) -> None:
+    """Write a recipe and its faces into a folder, with a progress bar."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from canthus.train.pack import pack
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        recipe = pack(stages, root, out, lambda done, total: bar.update(task, completed=done, total=total))
+    print(f"{recipe}: train there with: canthus train {recipe} --root {out}")
 
 
 def _one_by_one(stages: "Sequence[Stage]", resume: bool) -> None:

@@ -31,9 +31,10 @@ from canthus.runtime.bundle import Card, Checkpoint, Precision, StageCard, membe
 from canthus.runtime.session import Session
 from canthus.schemes.scheme import SCHEMES, Scheme
 from canthus.train.landmarks.pool import labels_in
-from canthus.train.landmarks.system import Trained, join, load_trained, with_margin
-from canthus.train.recipe import Recipe
+from canthus.train.landmarks.system import Trained, averaged, join, load_trained, with_margin
+from canthus.train.recipe import Recipe, check_recipe
 from canthus.train.run_card import RunCard
+from canthus.train.tree import override
 from canthus.types import Backend, Floats
 from canthus.work.files import replace_whole
 
@@ -53,6 +54,8 @@ def export(
     int8: bool = True,
     margin: float | None = None,
     measured: Sequence[dict[str, Any]] = (),
+    changes: Sequence[str] = (),
+    average: bool = False,
 ) -> Card:
     """Make a bundle of the checkpoints of a system.
 
@@ -65,6 +68,8 @@ def export(
         int8: Add the int8 variant.
         margin: Crop margin at run time: side of the crop over the longer side of the box; None = that of the training.
         measured: Measured errors for the card, each with its protocol.
+        changes: Changes "a.b=c" of the recipe, as of `val`, the sets on which scores are calibrated; not in the card.
+        average: Make one network of the checkpoints, whose weights are the means of theirs (`averaged`).
 
     Returns:
         The card.
@@ -74,32 +79,28 @@ def export(
         CanthusError: ONNX Runtime does not give what torch gives.
     """
     loaded = [load_trained(path) for path in checkpoints]
-    trained, recipe = [with_margin(one, margin) for one, _ in loaded], loaded[-1][0].recipe
+    networks = [averaged([one for one, _ in loaded])] if average else [one for one, _ in loaded]
+    trained, recipe = [with_margin(one, margin) for one in networks], _changed(networks[-1].recipe, changes)
     proof = faces_of(trained[-1], _validation(recipe, root))
     shifts = [calibrate(one, proof) for one in trained]
     folded = [replace(one, net=fold_norms(one.net).eval()) for one in trained]
-    last = folded[-1]
-    folded[-1] = replace(last, arrays={**last.arrays, **curve_of(folded, shifts, recipe, root).arrays()})
+    folded[-1] = replace(last := folded[-1], arrays={**last.arrays, **curve_of(folded, shifts, recipe, root).arrays()})
     calibration = faces_of(trained[-1], _training(recipe, root)) if int8 else None
-    networks, gap = _networks(folded, shifts, proof, calibration)
-    contents = networks | {f"{one.first}.npz": pack_arrays(one.arrays) for one in folded if one.arrays}
-    facts = [{"parity_px": round(gap, 5), "calibration": shift} for shift in shifts]
+    models, gap = _networks(folded, shifts, proof, calibration)
+    contents = models | {f"{one.first}.npz": pack_arrays(one.arrays) for one in folded if one.arrays}
     runs = [run for _, run in loaded]
-    entries = {
-        one.first: _checkpoint(path, run, some)
-        for path, one, run, some in zip(checkpoints, folded, runs, facts, strict=True)
-    }
+    entries = _entries(checkpoints, runs, [{"parity_px": round(gap, 5), "calibration": shift} for shift in shifts])
     stages = [stage for one, shift in zip(folded, shifts, strict=True) for stage in _stages(one, shift, contents)]
     card = Card(
         name=recipe.name,
         system=recipe.network,
         stages=stages,
         schemes={stage.scheme: Scheme.open(stage.scheme).definition for stage in stages if stage.scheme not in SCHEMES},
-        checkpoints=entries,
+        checkpoints={one.first: entry for one, entry in zip(folded, entries, strict=True)},
         paper=folded[-1].network.paper,
-        data=list(dict.fromkeys(f"{share.name} {share.split}" for one in folded for share in one.recipe.sets)),
+        data=list(dict.fromkeys(f"{share.source} {share.split}" for one in folded for share in one.recipe.sets)),
         measured=list(measured),
-        licence=licence_of([share.name for one in folded for share in one.recipe.sets]),
+        licence=licence_of([share.source for one in folded for share in one.recipe.sets]),
         limits=limits_of(runs),
     )
     with replace_whole(out) as temporary:
@@ -127,6 +128,26 @@ def _networks(
         used = record(folded, shifts, calibration)
         networks |= {f"{name}-int8.onnx": quantise(model, used[name]) for name, model in models.items()}
     return networks, gap
+
+
+def _entries(checkpoints: Sequence[Path], runs: Sequence[RunCard], facts: Sequence[dict[str, Any]]) -> list[Checkpoint]:
+    """Entries of the card for networks, with facts about each; that of an averaged one names all its runs."""
+    if len(facts) == len(runs):
+        return [_checkpoint(*each) for each in zip(checkpoints, runs, facts, strict=True)]
+    first, *others = (_checkpoint(path, run, facts[0]) for path, run in zip(checkpoints, runs, strict=True))
+    return [first.model_copy(update={"training": first.training | {"averaged": [one.model_dump() for one in others]}})]
+
+
+def _changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """A recipe with changes "a.b=c".
+
+    Raises:
+        RecipeError: a change does not fit.
+    """
+    tree = recipe.model_dump(mode="json")
+    for change in changes:
+        override(tree, change)
+    return check_recipe(tree, "--set")
 
 
 def _validation(recipe: Recipe, root: Path) -> Sequence[Sample]:

@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from canthus.errors import RecipeError
 from canthus.nets.settings import Number, Strict
-from canthus.train.recipe import Recipe, check, check_recipe, override, read_tree
+from canthus.train.recipe import Recipe, check_recipe
+from canthus.train.tree import check, override, read_tree
 
 
 class Measure(Strict):

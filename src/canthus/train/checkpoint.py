@@ -24,8 +24,9 @@ class TorchBackend:
 
     def run(self, *inputs: NDArray[Any]) -> Mapping[str, Floats]:
         """See `Backend.run`."""
+        device = next((parameter.device for parameter in self.module.parameters()), "cpu")
         with torch.no_grad():
-            results = self.module(*(torch.from_numpy(array) for array in inputs))
+            results = self.module(*(torch.from_numpy(array).to(device) for array in inputs))
         return {name: value.float().cpu().numpy() for name, value in zip(self.outputs, results, strict=True)}
 
 

@@ -2,12 +2,12 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
+from pydantic import Field, create_model, field_validator
 
 from canthus.errors import RecipeError
 from canthus.nets.losses import Losses
@@ -15,9 +15,7 @@ from canthus.nets.settings import Number, Strict
 from canthus.nets.systems import SYSTEMS, network_of
 from canthus.schemes.definition import Definition
 from canthus.train.own_schemes import define, with_definitions
-from canthus.work.documents import parse_yaml, read_yaml
-
-Checked = TypeVar("Checked", bound=BaseModel)
+from canthus.train.tree import check
 
 
 class SetShare(Strict):
@@ -32,6 +30,7 @@ class SetShare(Strict):
         given: Options with which the reader gives the points by which crops are cut, where those are not the labels;
             with `crop: shape`.
         taught: Factor on the weight of the teacher's answers for its faces; 0 = labels alone.
+        origin: Name of the set that a packed one was made of; empty = it is not packed.
         union: Whether profile points take the slots of their nearest frontal points (multi_view, figure 3), instead of
             being converted to the scheme of the network by position.
     """
@@ -43,7 +42,13 @@ class SetShare(Strict):
     options: dict[str, str] = Field(default_factory=dict)
     given: dict[str, str] = Field(default_factory=dict)
     taught: Number = Field(1.0, ge=0, le=1)
+    origin: str = ""
     union: bool = False
+
+    @property
+    def source(self) -> str:
+        """Name of the set in the catalogue, also where it is packed."""
+        return self.origin or self.name
 
 
 class Start(Strict):
@@ -170,7 +175,8 @@ class Run(Strict):
         steps: Number of optimiser steps.
         batch: Number of samples per step and process.
         processes: Number of processes that train together (one thread each on a CPU).
-        workers: Number of further processes that prepare the batches of each process; 0 = none. A GPU needs several.
+        workers: Number of further processes that prepare the batches of each process; 0 = none: then a GPU holds the
+            pictures of a network of landmarks and prepares its batches by itself, several times as fast.
         accelerator: "cpu" or "cuda".
         precision: "bf16-mixed" or "32-true".
         validate_every: Number of steps between validations.
@@ -197,6 +203,11 @@ class Run(Strict):
     validate_every: int = Field(1000, gt=0)
     patience: int = Field(0, ge=0)
     seed: int = 0
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU prepares the batches of a network of landmarks."""
+        return self.accelerator == "cuda" and self.workers == 0
 
     def rate_at(self, step: int) -> float:
         """Learning rate at a step, over the largest learning rate."""
@@ -303,24 +314,6 @@ def recipe_of(network: str, stage: str) -> type[Recipe]:
 Kind = TypeVar("Kind", bound=Run)
 
 
-def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Fields of a YAML file, not checked yet.
-
-    Args:
-        path: The file.
-        overrides: Changes, as `override` takes them.
-
-    Raises:
-        RecipeError: no such file, not YAML, not a mapping, or an override that does not fit.
-    """
-    tree = read_yaml(path, RecipeError, "correct it; `canthus recipes` lists those of canthus")
-    if not isinstance(tree, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of fields, not {type(tree).__name__}")
-    for change in overrides:
-        override(tree, change)
-    return tree
-
-
 def check_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
     """Check the fields of a recipe of landmarks.
 
@@ -352,49 +345,6 @@ def check_run(kind: type[Kind], tree: Mapping[str, Any], source: str) -> Kind:
     if abs(total - 1) > 1e-6:
         raise RecipeError(f"{source}: phases: the shares add up to {total:g}; they must add up to 1")
     return recipe
-
-
-def check(kind: type[Checked], tree: Mapping[str, Any], source: str) -> Checked:
-    """Check fields against a model.
-
-    Args:
-        kind: The model.
-        tree: The fields.
-        source: Name of the file that errors name.
-
-    Raises:
-        RecipeError: an unknown or wrong field, named by its path.
-    """
-    try:
-        return kind.model_validate(tree)
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise RecipeError("\n".join([f"{source}: the recipe has wrong fields:", *lines])) from error
-
-
-def override(tree: dict[str, Any], change: str) -> None:
-    """Set one field of a tree by "a.b=c", whose value is read as YAML.
-
-    A number is an index of a list: "sets.0.weight=2".
-
-    Raises:
-        RecipeError: the change does not have that form, or the tree has no such field.
-    """
-    path, equals, value = change.partition("=")
-    if not equals:
-        raise RecipeError(f"--set {change}: a change has the form a.b=c, as optimiser.rate=1e-3")
-    *parents, last = path.split(".")
-    node: Any = tree
-    new = parse_yaml(value, f"--set {change}", RecipeError, "put text with signs in quotes")
-    try:
-        for key in parents:
-            node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
-        if isinstance(node, list):
-            node[int(last)] = new
-        else:
-            node[last] = new
-    except (ValueError, IndexError, TypeError, AttributeError) as error:
-        raise RecipeError(f"--set {change}: the recipe has no field {path}") from error
 
 
 def cores() -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 from canthus.errors import RecipeError
 from canthus.train.detection.recipe import RECIPES
-from canthus.train.recipe import Run, check_recipe, check_run, override, read_tree
+from canthus.train.recipe import Run, check_recipe, check_run
+from canthus.train.tree import override, read_tree
 
 THEN, FROM = "then", "from"
 """Field with the later stages, and the field of a stage that names the checkpoint it starts from."""

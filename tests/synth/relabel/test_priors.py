@@ -41,7 +41,7 @@ def test_small_faces_are_told_in_pixels_of_the_picture(prior, tmp_path):
     labels = np.random.default_rng(0).uniform(100, 300, (1, 68, 2))
     whole = prior.points([tmp_path / "a.png"], labels)
     small = Prior(prior.aligner, 120.0).points([tmp_path / "a.png"], labels)
-    assert 0 < np.abs(whole - small).mean() < 2
+    assert 0 < np.abs(whole - small).mean() < 5  # in pixels of the reduced picture they would be over 40 apart
 
 
 def test_a_prior_of_another_scheme_or_picture(prior, tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from numpy.typing import NDArray
 
 from canthus.align.stage import Parts, System
@@ -110,6 +111,31 @@ def load_trained(checkpoint: Path) -> tuple[Trained, RunCard]:
     except (RuntimeError, NotImplementedError) as error:
         raise InputError(f"{checkpoint}: does not fit the recipe in its card: {error}") from error
     return Trained(net.eval(), recipe, card.scheme, _arrays(checkpoint.parent, card)), card
+
+
+def averaged(trained: Sequence[Trained]) -> Trained:
+    """The network whose weights are the means of those of networks that were trained from the same weights.
+
+    [Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
+    inference time", 2022].
+
+    Args:
+        trained: The networks; recipe and arrays are those of the first one.
+
+    Raises:
+        InputError: the networks differ in more than their weights.
+    """
+    first, *others = trained
+    like = (first.recipe.network, first.first, first.net.config, first.scheme)
+    if any((one.recipe.network, one.first, one.net.config, one.scheme) != like for one in others):
+        raise InputError("only checkpoints of the same network can be averaged: same system, stage, config and scheme")
+    states = [one.net.state_dict() for one in trained]
+    mean = {
+        name: torch.stack([state[name] for state in states]).mean(0) if value.is_floating_point() else value
+        for name, value in states[0].items()
+    }
+    first.net.load_state_dict(mean)
+    return first
 
 
 def open_trained(source: Path) -> Trained:
