@@ -46,7 +46,7 @@ def runtime(rounds: int) -> None:
     print("|---|---|---|---|---|---|")
     for name, precision, depth in rows:
         one, many = (seconds[f"{name} {precision} {depth} {count}"] / count * 1e3 for count in (1, 32))
-        ratio = one / (seconds[f"compact {precision} 1 1"] * 1e3)
+        ratio = one / (seconds[f"default {precision} 1 1"] * 1e3)
         print(f"| {name} | {precision} | {depth} | {one:.2f} | {many:.2f} | {ratio:.1f} x |")
 
 
