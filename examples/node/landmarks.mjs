@@ -14,7 +14,7 @@ import { decode } from "fast-png";
 import { unzipSync } from "fflate";
 import * as ort from "onnxruntime-web";
 
-// Bundle: a zip file with a card, which names the network, its hash and its crop.
+// Bundle: a zip file with a card, which names the network, its crop, the curve of the scores, and the hash of each file.
 function openBundle(path, precision) {
   const files = unzipSync(readFileSync(path));
   const card = JSON.parse(new TextDecoder().decode(files["card.json"]));
@@ -22,12 +22,30 @@ function openBundle(path, precision) {
     throw new Error(`${path}: not a bundle of format 2 with the system compact`);
   }
   const [stage] = card.stages;
-  const member = stage.parts.landmarks[precision];
-  const network = files[member.file];
-  if (createHash("sha256").update(network).digest("hex") !== member.sha256) {
-    throw new Error(`${path}: ${member.file} is not the file that the card names (its hash differs)`);
-  }
-  return { network, size: stage.crop.size, margin: stage.crop.margin };
+  const checked = (member) => {
+    if (createHash("sha256").update(files[member.file]).digest("hex") !== member.sha256) {
+      throw new Error(`${path}: ${member.file} is not the file that the card names (its hash differs)`);
+    }
+    return files[member.file];
+  };
+  const arrays = unzipSync(checked(stage.arrays));
+  const curve = { claimed: readNpy(arrays["score_claimed.npy"]), actual: readNpy(arrays["score_true.npy"]) };
+  return { network: checked(stage.parts.landmarks[precision]), curve, size: stage.crop.size, margin: stage.crop.margin };
+}
+
+// An array of float32 with one axis: magic (6 bytes), version (2), length of the header (2), header, values.
+function readNpy(bytes) {
+  const start = 10 + bytes[8] + 256 * bytes[9];
+  return new Float32Array(bytes.slice(start).buffer);
+}
+
+// Scores: linear between the points of a rising curve, constant beyond them.
+function calibrated(score, { claimed, actual }) {
+  const next = claimed.findIndex((value) => value > score);
+  if (next === 0) return actual[0];
+  if (next < 0) return actual[actual.length - 1];
+  const share = (score - claimed[next - 1]) / (claimed[next] - claimed[next - 1]);
+  return actual[next - 1] + share * (actual[next] - actual[next - 1]);
 }
 
 // Pictures are RGB, 8 bits, row by row.
@@ -123,7 +141,7 @@ if (!values.bundle || !(values.crop || (values.image && values.box))) {
   console.error("usage: landmarks.mjs --bundle FILE (--image PNG --box=x0,y0,x1,y1 | --crop PNG) [--precision int8]");
   process.exit(2);
 }
-const { network, size, margin } = openBundle(values.bundle, values.precision);
+const { network, curve, size, margin } = openBundle(values.bundle, values.precision);
 let [crop, lift] = [null, (point) => point];
 if (values.crop) {
   const picture = readPng(values.crop);
@@ -135,4 +153,5 @@ if (values.crop) {
   ({ crop, lift } = cut(readPng(values.image), values.box.split(",").map(Number), size, margin));
 }
 const found = await run(network, crop, size);
-console.log(JSON.stringify({ ...found, points: found.points.map(lift) }));
+const scores = found.scores.map((score) => calibrated(score, curve));
+console.log(JSON.stringify({ ...found, points: found.points.map(lift), scores }));
