@@ -15,6 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from scipy.io import savemat
 
 from canthus.data.listed.order_map import MAPS
+from canthus.data.packed import PackedFace, packed_arrays
+from canthus.data.sample import Sample
 from canthus.formats.record import Record
 from canthus.formats.table import dump
 from canthus.geometry.crop import Crop
@@ -187,6 +189,17 @@ def _views(root: Path) -> list[Path]:
     return [root / "views/train/index.npz", root / "fits/train.npz", scene / "annot3d.npz"]
 
 
+def _packed(root: Path) -> list[Path]:
+    """A packed set of two faces."""
+    points = RNG.uniform(4, 40, (FACES, 68, 2)).astype(np.float32)
+    picture = cv2.imencode(".png", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+    samples = [Sample(Path(f"{row}.png"), points[row], "68", str(row), visible=np.ones(68, np.bool_)) for row in (0, 1)]
+    path = root / "packed" / "train.npz"
+    path.parent.mkdir()
+    path.write_bytes(pack_arrays(packed_arrays([PackedFace(sample, picture) for sample in samples])))
+    return [path]
+
+
 def _csv(root: Path) -> list[Path]:
     folder = root / "wild68"
     (folder / "images").mkdir(parents=True)
@@ -257,4 +270,4 @@ def _of_owners(root: Path) -> list[Path]:
 
 def data_sets(root: Path) -> list[Path]:
     """Files of labels in folders of data sets, all under one root."""
-    return [*_views(root), *_csv(root), *_of_owners(root)]
+    return [*_views(root), *_packed(root), *_csv(root), *_of_owners(root)]

@@ -96,6 +96,7 @@ def _data_set(path: Path) -> None:
     of_folder: dict[str, list[Callable[[], object]]] = {
         "views": [samples("views", "train"), samples("views", "train", labels="wide")],
         "fits": [samples("fits", "train")],
+        "packed": [lambda: [sample.picture() for sample in open_set("packed", root, "train")]],
         "300vw": [samples("300vw", "synth"), samples("300vw", "synth", labels="3d")],
         "wild68": [
             lambda: [sample.points for sample in read_csv(root / "wild68", "val")],
