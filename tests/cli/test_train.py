@@ -44,6 +44,28 @@ def test_from_recipe_to_card(
     assert "research use only" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_stage_that_needs_a_gpu_is_refused_before_the_first_one_trains(
+    drawn: Path, tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    recipe, out = tmp_path / "two.yaml", tmp_path / "run"
+    recipe.write_text(json.dumps(tiny.model_dump(mode="json") | {"then": [{"accelerator": "cuda"}]}))
+    assert run("train", recipe, "--root", drawn, "--out", out) == 3
+    assert "trains on a GPU, and torch finds none" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_recipe_is_packed_with_its_faces(
+    drawn: Path, tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out = tmp_path / "tiny.yaml", tmp_path / "packed"
+    recipe.write_text(tiny.model_dump_json())
+    assert run("train", recipe, "--root", drawn, "--pack", out) == 0
+    assert f"canthus train {out / 'recipe.yaml'} --root {out}" in " ".join(capsys.readouterr().out.split())
+    run_of_it = ("--out", tmp_path / "run", "--set", "steps=2", "--set", "validate_every=2")
+    assert run("train", out / "recipe.yaml", "--root", out, *run_of_it) == 0
+
+
 def test_stages_are_trained_one_after_the_other(
     drawn: Path, tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,7 +40,7 @@ def train(
 
     Ctrl-C and SIGTERM end a run after its current step, with a checkpoint from which --resume continues.
 
-    Example: canthus train default --root data --set steps=2000 --out runs/short
+    Example: canthus train default --root data --stage 1 --set steps=2000 --out runs/short
     """
     from canthus.errors import DataError, need
     from canthus.recipes import find
@@ -91,8 +91,11 @@ def _one_by_one(stages: "Sequence[Stage]", resume: bool) -> None:
     A signal is handed on, so that the run writes its checkpoint before it ends; no later stage is started then.
     """
     from canthus.cli.stop import run_until_signal
+    from canthus.train.fit import check_machine
     from canthus.train.run_card import is_finished
 
+    for stage in stages:
+        check_machine(stage.recipe)  # before the first one has trained for hours
     for number, stage in enumerate(stages, 1):
         if resume and is_finished(stage.folder):
             continue

@@ -81,8 +81,7 @@ def fit(
         OutputError: `out` already holds a run and `resume` is not set, or cannot be written.
         SystemExit: SIGINT or SIGTERM has stopped the run; its step was finished and `last.ckpt` written.
     """
-    if recipe.accelerator == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"the recipe {recipe.name} trains on a GPU, and torch finds none; {_CPU}")
+    check_machine(recipe)
     worker = int(os.environ.get("LOCAL_RANK", "0"))
     end_with_parent(at_once=worker > 0)
     last = _open_folder(out, resume, worker)
@@ -111,6 +110,16 @@ def fit(
     if card is not None:
         _ended(card, out, (time.time() - started) / 60, trainer.callback_metrics)
     return Path(best.best_model_path or last)
+
+
+def check_machine(recipe: Run) -> None:
+    """Refuse a recipe that this machine cannot train.
+
+    Raises:
+        InputError: the recipe needs a GPU, and there is none.
+    """
+    if recipe.accelerator == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"the recipe {recipe.name} trains on a GPU, and torch finds none; {_CPU}")
 
 
 def _open_folder(out: Path, resume: bool, worker: int) -> Path:
