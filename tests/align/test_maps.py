@@ -9,7 +9,6 @@ import torch
 
 from canthus.align.aligner import Aligner
 from canthus.align.maps import MAPS, SIDE, under
-from canthus.cli import main
 from canthus.errors import BundleError
 from canthus.export.onnx import part_to_onnx
 from canthus.geometry.crop import Crop
@@ -18,6 +17,7 @@ from canthus.nets.systems import configure
 from canthus.runtime.bundle import StageCard, member_of, write_bundle
 from canthus.runtime.session import Session
 from canthus.types import Faces, Image
+from command import run
 from toy_card import toy_card
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
@@ -110,12 +110,3 @@ def test_maps_never_replace_an_image(bundle: Path, tmp_path: Path, capsys: pytes
         cv2.imwrite(str(tmp_path / name), np.zeros((40, 40, 3), np.uint8))
     assert run("detect", tmp_path / "a.jpg", tmp_path / "a.maps.png", "--model", bundle, "-o", tmp_path, "--maps") == 3
     assert "would replace an image" in " ".join(capsys.readouterr().err.split())
-
-
-def run(*words: str | Path) -> int:
-    """Exit code of a command."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["canthus", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-    return int(stopped.value.code or 0)

@@ -4,18 +4,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from canthus.cli import main
 from canthus.recipes import find
 from canthus.train.recipe import Recipe
-
-
-def run(*words: str | Path) -> int:
-    """Exit code of a command."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["canthus", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-    return int(stopped.value.code or 0)
+from command import run
 
 
 def test_from_rows_to_a_table(drawn: Path, tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

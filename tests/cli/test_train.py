@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from canthus.cli import main
 from canthus.runtime.bundle import Bundle
 from canthus.train.recipe import Recipe
 from canthus.train.run_card import RunCard
+from command import run
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
@@ -14,15 +14,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Checkpoint directory"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
-
-
-def run(*words: str | Path) -> int:
-    """Exit code of a command."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["canthus", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-    return int(stopped.value.code or 0)
 
 
 def test_from_recipe_to_card(

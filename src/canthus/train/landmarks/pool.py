@@ -104,8 +104,7 @@ def load_pool(recipe: Recipe, root: Path, margin: float, teacher: Trained | None
     chance = np.concatenate([weight * some / some.sum() for weight, some in among])
     box = _boxes([sample for _, sample in samples], np.stack(scales))
     half = recipe.precision == "bf16-mixed"
-    boxes, device = _known_boxes(box, points), recipe.accelerator
-    taught = None if teacher is None else Answers.of(teacher, images, boxes, half, device)
+    taught = None if teacher is None else Answers.of(teacher, images, _known_boxes(box, points), half)
     return Pool(
         images=images,
         points=points,
