@@ -6,16 +6,16 @@ from hypothesis import strategies as st
 
 from canthus.geometry.crop import box_frames, crop_matrix
 from canthus.geometry.transform import apply, scale_of
-from canthus.train.augment import blur, cut, jitter_matrix, occlude, relight, shrink, vary
+from canthus.train.augment import blur, cut, jitter_matrices, occlude, relight, shrink, vary
 from canthus.train.recipe import Augment
 
 BOX = np.float32([40, 50, 100, 120])
-FRAME = box_frames(BOX[None])[0]
+FRAMES = box_frames(BOX[None])
 STILL = Augment(rotation=0, scale=1, shift=0, stretch=1)
 
 
 def test_without_settings_the_crop_is_the_one_at_run_time() -> None:
-    matrix, angle = jitter_matrix(FRAME, 64, 1.3, STILL, np.random.default_rng(0))
+    (matrix,), (angle,) = jitter_matrices(FRAMES, 64, 1.3, STILL, np.random.default_rng(0))
     np.testing.assert_allclose(matrix, crop_matrix(BOX, 64, 1.3), atol=1e-9)
     assert angle == 0
 
@@ -23,7 +23,7 @@ def test_without_settings_the_crop_is_the_one_at_run_time() -> None:
 @given(st.integers(0, 10_000))
 def test_the_box_stays_within_what_the_settings_allow(seed: int) -> None:
     settings = Augment()
-    matrix, angle = jitter_matrix(FRAME, 64, 1.3, settings, np.random.default_rng(seed))
+    (matrix,), (angle,) = jitter_matrices(FRAMES, 64, 1.3, settings, np.random.default_rng(seed))
     scale = float(scale_of(matrix)) * 70 * 1.3 / 64
     assert 1 / settings.scale - 1e-6 <= scale <= settings.scale + 1e-6
     assert abs(angle) <= 3 * settings.rotation
@@ -39,7 +39,7 @@ def test_points_follow_the_picture() -> None:
     cv2.circle(image, (70, 90), 3, (255, 255, 255), -1)
     rng = np.random.default_rng(5)
     for _ in range(20):
-        matrix, _ = jitter_matrix(FRAME, 96, 1.3, Augment(), rng)
+        (matrix,), _ = jitter_matrices(FRAMES, 96, 1.3, Augment(), rng)
         crop, points = cut(image, matrix, 96, point)
         ys, xs = np.mgrid[:96, :96]
         weight = crop[..., 0].astype(float)

@@ -12,6 +12,7 @@ from canthus.data.listed.pictures import read_backdrops, read_fairface, read_pic
 from canthus.data.lp300w import read_300w_lp, read_aflw2000
 from canthus.data.menpo2d import read_menpo2d
 from canthus.data.menpo3d import read_menpo3d
+from canthus.data.packed import read_packed
 from canthus.data.pts_folder import read_pts_folder
 from canthus.data.sample import Sample, hash_of
 from canthus.data.views import read_fits, read_views
@@ -47,6 +48,7 @@ DATASETS: dict[str, Reader] = {
     "london189": read_mapped,
     "menpo2d": read_menpo2d,
     "menpo3d": read_menpo3d,
+    "packed": read_packed,
     "pictures": read_pictures,
     "portraits5": read_portraits,
     "pts": read_pts_folder,

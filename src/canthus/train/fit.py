@@ -16,13 +16,14 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
-    EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
+    WeightAveraging,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from numpy.typing import NDArray
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from canthus.errors import InputError, OutputError
@@ -96,7 +97,10 @@ def fit(
     stop = StopOnSignal(last)
     trainer = _trainer(recipe, job, out, [best, stop], watch)
     batches = DataLoader(
-        job.stream, batch_size=None, num_workers=recipe.workers, pin_memory=recipe.accelerator == "cuda"
+        job.stream,
+        batch_size=None,
+        num_workers=recipe.workers,
+        pin_memory=recipe.accelerator == "cuda" and not recipe.on_gpu,
     )
     once = DataLoader(_Once(), batch_size=None)
     started = time.time()
@@ -129,7 +133,7 @@ def _trainer(
     recipe: Run, job: Job, out: Path, ends: Sequence[Callback], watch: Callable[[int], None] | None
 ) -> lightning.Trainer:
     callbacks: list[Any] = [
-        EMAWeightAveraging(decay=recipe.optimiser.ema),
+        _Average(recipe),
         ModelCheckpoint(out, "last", every_n_train_steps=recipe.validate_every, enable_version_counter=False),
         LearningRateMonitor("step"),
         *job.callbacks,
@@ -155,6 +159,7 @@ def _trainer(
         logger=TensorBoardLogger(out, name="", version=""),
         enable_model_summary=False,
         enable_progress_bar=False,
+        benchmark=recipe.accelerator == "cuda",
         plugins=[_WholeCheckpoints()],
     )
 
@@ -183,6 +188,21 @@ def _ended(card: RunCard, out: Path, minutes: float, metrics: Mapping[str, Any])
     card.sessions[-1].minutes = minutes
     card.sessions[-1].last = {name: float(value) for name, value in metrics.items() if name.startswith("val")}
     card.write(out)
+
+
+class _Average(WeightAveraging):
+    """Exponential moving average of the weights, on the device that trains."""
+
+    def __init__(self, recipe: Run) -> None:
+        device = None if recipe.accelerator == "cpu" else torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        average = get_ema_multi_avg_fn(recipe.optimiser.ema)  # type: ignore[no-untyped-call]
+        super().__init__(device=device, multi_avg_fn=average)
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Prepare the average; its counter stays on the CPU, or each step would wait for the GPU."""
+        super().setup(trainer, pl_module, stage)
+        if self._average_model is not None:
+            self._average_model.n_averaged = self._average_model.n_averaged.cpu()
 
 
 class _WholeCheckpoints(TorchCheckpointIO):

@@ -158,7 +158,8 @@ class Run(Strict):
         steps: Number of optimiser steps.
         batch: Number of samples per step and process.
         processes: Number of processes that train together (one thread each on a CPU).
-        workers: Number of further processes that prepare the batches of each process; 0 = none. A GPU needs several.
+        workers: Number of further processes that prepare the batches of each process; 0 = none: then a GPU holds the
+            pictures of a network of landmarks and prepares its batches by itself, several times as fast.
         accelerator: "cpu" or "cuda".
         precision: "bf16-mixed" or "32-true".
         validate_every: Number of steps between validations.
@@ -185,6 +186,11 @@ class Run(Strict):
     validate_every: int = Field(1000, gt=0)
     patience: int = Field(0, ge=0)
     seed: int = 0
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU prepares the batches of a network of landmarks."""
+        return self.accelerator == "cuda" and self.workers == 0
 
     def rate_at(self, step: int) -> float:
         """Learning rate at a step, over the largest learning rate."""

@@ -13,7 +13,7 @@ from canthus.geometry.crop import box_frames, box_of
 from canthus.geometry.transform import Matrix, compose, similarity
 from canthus.nets.detection.face_score import FaceScoreConfig
 from canthus.schemes.scheme import Scheme
-from canthus.train.augment import Random, cut, jitter_matrix, vary
+from canthus.train.augment import Random, cut, jitter_matrices, vary
 from canthus.train.detection.backdrops import vary_backdrop
 from canthus.train.detection.outline import FIVE, OUTLINE
 from canthus.train.detection.pool import FacePool
@@ -92,8 +92,9 @@ class CropMaker:
     def _drawn(self, rng: Random, settings: Augment) -> tuple[Matrix, int]:
         """A random face: the map from its picture to a crop around it, and its number in the pool."""
         index = int(rng.choice(len(self.pool.images), p=self.pool.chance))
-        matrix, _ = jitter_matrix(self.frames[index], self.config.size, self.config.margin, settings, rng)
-        return matrix, index
+        frames = self.frames[index][None]
+        matrices, _ = jitter_matrices(frames, self.config.size, self.config.margin, settings, rng)
+        return matrices[0], index
 
     def _cut(self, matrix: Matrix, index: int, rng: Random, *, face: bool) -> FaceCrop:
         size = self.config.size

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from canthus.align.stage import System
@@ -13,7 +14,8 @@ from canthus.geometry.crop import unit_mean
 from canthus.nets.systems import configure, network_of
 from canthus.schemes.scheme import Scheme
 from canthus.train.job import Job, Post
-from canthus.train.landmarks.loader import Stream
+from canthus.train.landmarks.canvas import Canvas
+from canthus.train.landmarks.loader import Pictures, Stream
 from canthus.train.landmarks.pool import Pool, frames_of, load_pool, real_points
 from canthus.train.landmarks.system import Trained, join, load_trained, open_trained
 from canthus.train.landmarks.task import Task
@@ -38,9 +40,10 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
     stage = join([trained]).stages[0]
     frames = frames_of(pool, stage, pool.given)
     real = frames_of(pool, stage, real_points(pool, earlier)) if earlier is not None and recipe.real > 0 else None
-    stream = Stream(pool, recipe, frames, margin, real=real, rank=post.process, first=post.first)
+    cutter = Canvas(pool.images, torch.device("cuda", post.process)) if recipe.on_gpu else Pictures(pool)
+    stream = Stream(pool, recipe, frames, margin, real=real, rank=post.process, first=post.first, cutter=cutter)
     if recipe.start and not post.first:
-        begin(trained.net, recipe.start, stream.batch(0)["crops"])
+        begin(trained.net, recipe.start, stream.batch(0)["crops"].cpu())
     task = Task(trained, val, earlier, groups=frames.shape[1])
     return Job(task, stream, "val/nme", "min", trained.scheme, trained.arrays, facts_of(pool, recipe))
 

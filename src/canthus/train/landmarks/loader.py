@@ -1,20 +1,64 @@
 """A mixture of data sets as an endless stream of batches: batch k depends on seed, process and k alone."""
 
 from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from canthus.geometry.transform import Matrix, apply, scale_of
 from canthus.schemes.scheme import Scheme
-from canthus.train.augment import cut, jitter_matrix, vary
+from canthus.train.augment import Random, cut, jitter_matrices, vary
 from canthus.train.landmarks.pool import Pool
-from canthus.train.recipe import Recipe
+from canthus.train.recipe import Augment, Recipe
 from canthus.types import Floats, Image
 
-Row = dict[str, Image | Floats]
+MIRRORED_POSE = np.array([-1, 1, -1], np.float32)
+"""Signs of yaw, pitch and roll in the mirror image."""
+Columns = dict[str, Image | Floats | NDArray[np.int64]]
+
+
+class Drawn(NamedTuple):
+    """The crops of a batch, before they are cut.
+
+    Attributes:
+        chosen: Number of each face in the pool. Shape (N,).
+        matrices: Map from the picture of each face to its crop. Shape (N, 2, 3).
+        flip: Whether the crop is mirrored then. Shape (N,).
+        size: Side of the crops in pixels.
+    """
+
+    chosen: NDArray[np.int64]
+    matrices: Matrix
+    flip: NDArray[np.bool_]
+    size: int
+
+
+class Cutter(Protocol):
+    """What holds the pictures of a pool, and cuts crops from them."""
+
+    def cut(self, drawn: Drawn, settings: Augment, rng: Random) -> Tensor:
+        """Cut the crops of a batch and change how they look. Shape (N, S, S, 3), uint8."""
+        ...
+
+
+class Pictures:
+    """Cuts crops one after the other on the CPU."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.images = pool.images
+
+    def cut(self, drawn: Drawn, settings: Augment, rng: Random) -> Tensor:
+        """Cut the crops of a batch and change how they look. Shape (N, S, S, 3), uint8."""
+        crops = []
+        for index, matrix, flip in zip(drawn.chosen, drawn.matrices, drawn.flip, strict=True):
+            crop, _ = cut(self.images[index], matrix, drawn.size, np.empty((0, 2)))
+            other = self.images[int(rng.integers(len(self.images)))]
+            crops.append(vary(np.ascontiguousarray(crop[:, ::-1]) if flip else crop, settings, rng, other))
+        return torch.from_numpy(np.stack(crops))
 
 
 class Stream(IterableDataset[dict[str, Tensor]]):
@@ -37,6 +81,7 @@ class Stream(IterableDataset[dict[str, Tensor]]):
         real: Matrix | None = None,
         rank: int = 0,
         first: int = 0,
+        cutter: Cutter | None = None,
     ) -> None:
         """Prepare a stream.
 
@@ -50,12 +95,16 @@ class Stream(IterableDataset[dict[str, Tensor]]):
                 there are none. Shape (L, G, 2, 3).
             rank: Number of this process among those of the recipe.
             first: First step.
+            cutter: What cuts the crops; None = `Pictures`, on the CPU.
         """
         self.pool, self.recipe, self.frames, self.margin = pool, recipe, frames, margin
         self.real, self.rank, self.first = real, rank, first
+        self.cutter = Pictures(pool) if cutter is None else cutter
         self.mirror = Scheme.open(pool.schemes[0]).mirror
         mirrors = [Scheme.open(name).mirror_scheme for name in pool.schemes]
-        self.mirrored = [pool.schemes.index(name) if name in pool.schemes else at for at, name in enumerate(mirrors)]
+        self.mirrored = np.array(
+            [pool.schemes.index(name) if name in pool.schemes else at for at, name in enumerate(mirrors)]
+        )
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         worker = get_worker_info()  # the loader takes one batch from each worker in turn
@@ -68,59 +117,51 @@ class Stream(IterableDataset[dict[str, Tensor]]):
         recipe, size = self.recipe, self.recipe.size_at(step)
         rng = np.random.default_rng((recipe.seed, step, self.rank))
         chosen = rng.choice(len(self.pool.images), recipe.batch, p=self.pool.chance)
-        rows = [self._vary(int(index), size, rng) for index in chosen]
-        columns = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
-        for name in ("trust", "teaching"):
-            columns[name] = torch.from_numpy(getattr(self.pool, name)[chosen])
-        return columns
-
-    def _frame(self, index: int, rng: np.random.Generator) -> tuple[Matrix, int]:
-        """One of the frames of a face, and its number among them."""
-        frames = self.frames
-        if self.real is not None and rng.random() < self.recipe.real:
-            frames = self.real
-        groups = frames.shape[1]
-        group = int(rng.integers(groups)) if groups > 1 else 0
-        return frames[index, group], group
-
-    def _vary(self, index: int, size: int, rng: np.random.Generator) -> Row:
-        """One crop with its labels."""
-        pool, settings = self.pool, self.recipe.augment
-        frame, group = self._frame(index, rng)
-        matrix, angle = jitter_matrix(frame, size, self.margin, settings, rng)
-        crop, points = cut(pool.images[index], matrix, size, pool.points[index])
-        depth = pool.depth[index] * np.float32(scale_of(matrix))
-        visible, scheme = pool.visible[index], int(pool.scheme[index])
-        pose = pool.pose[index] + np.array([0, 0, angle], np.float32)
-        flip = rng.random() < settings.flip
-        if flip:
-            crop = np.ascontiguousarray(crop[:, ::-1])
-            points = self._mirrored(points, size)
-            depth, visible, scheme = depth[self.mirror], visible[self.mirror], self.mirrored[scheme]
-            pose = pose * np.array([-1, 1, -1], np.float32)
-        other = pool.images[int(rng.integers(len(pool.images)))]
-        return {
-            "crops": vary(crop, settings, rng, other),
-            "points": points.astype(np.float32),
-            "depth": depth.astype(np.float32),
-            "visible": visible,
-            "pose": pose.astype(np.float32),
-            "scheme": np.int64(scheme),
-            "group": np.int64(group),
-            **self._taught(index, matrix, size if flip else None),
+        frames, group = self._frames(chosen, rng)
+        matrices, angles = jitter_matrices(frames, size, self.margin, recipe.augment, rng)
+        drawn = Drawn(chosen, matrices, rng.random(len(chosen)) < recipe.augment.flip, size)
+        crops = self.cutter.cut(drawn, recipe.augment, rng)
+        columns = self._labels(drawn, angles) | {"group": group}
+        return {"crops": crops} | {
+            name: torch.from_numpy(column).to(crops.device, non_blocking=True) for name, column in columns.items()
         }
 
-    def _mirrored(self, points: Floats, size: int) -> Floats:
-        """Points (P, 2) of the mirror image of a crop of `size` pixels."""
-        return points[self.mirror] * np.array([-1, 1], np.float32) + np.array([size - 1, 0], np.float32)
+    def _frames(self, chosen: NDArray[np.int64], rng: Random) -> tuple[Matrix, NDArray[np.int64]]:
+        """One of the frames of each face (N, 2, 3), and its number among them (N,)."""
+        group = rng.integers(self.frames.shape[1], size=len(chosen))
+        frames = self.frames[chosen, group]
+        if self.real is not None:
+            real = rng.random(len(chosen)) < self.recipe.real
+            frames = np.where(real[:, None, None], self.real[chosen, group], frames)
+        return frames, group
 
-    def _taught(self, index: int, matrix: Matrix, flip: int | None) -> Row:
-        """Answers of the teacher in a crop, mirrored where its size in pixels is given as `flip`."""
-        taught = self.pool.taught
-        if taught is None:
-            return {}
-        points = apply(matrix, taught.points[index]).astype(np.float32)
-        spread = taught.spread[index] * np.float32(scale_of(matrix))
-        if flip is not None:
-            points, spread = self._mirrored(points, flip), spread[self.mirror]
-        return {"taught": points, "taught_spread": spread}
+    def _labels(self, drawn: Drawn, angles: NDArray[np.float64]) -> Columns:
+        """Labels of the faces of a batch in their crops; `angles` (N,) are those by which the faces are rotated."""
+        pool, chosen, flip = self.pool, drawn.chosen, drawn.flip
+        scale = scale_of(drawn.matrices).astype(np.float32)[:, None]
+        turn = np.zeros((len(chosen), 3), np.float32)
+        turn[:, 2] = angles
+        pose = (pool.pose[chosen] + turn) * np.where(flip[:, None], MIRRORED_POSE, np.float32(1))
+        columns: Columns = {
+            "points": self._points(pool.points, drawn),
+            "depth": self._mirrored(pool.depth[chosen] * scale, flip),
+            "visible": self._mirrored(pool.visible[chosen], flip),
+            "pose": pose.astype(np.float32),
+            "scheme": np.where(flip, self.mirrored[pool.scheme[chosen]], pool.scheme[chosen]),
+            "trust": pool.trust[chosen],
+            "teaching": pool.teaching[chosen],
+        }
+        if pool.taught is not None:
+            columns["taught"] = self._points(pool.taught.points, drawn)
+            columns["taught_spread"] = self._mirrored(pool.taught.spread[chosen] * scale, flip)
+        return columns
+
+    def _points(self, points: Floats, drawn: Drawn) -> Floats:
+        """Points (L, P, 2) of the pictures in the crops of a batch. Shape (N, P, 2)."""
+        moved = apply(drawn.matrices, points[drawn.chosen].astype(np.float64))
+        across = np.where(drawn.flip[:, None], drawn.size - 1 - moved[..., 0], moved[..., 0])
+        return self._mirrored(np.stack([across, moved[..., 1]], -1), drawn.flip).astype(np.float32)
+
+    def _mirrored(self, values: Floats, flip: NDArray[np.bool_]) -> Floats:
+        """Values (N, P, ...) of points, in the order of the mirror image where `flip` (N,) is set."""
+        return np.where(flip.reshape(-1, *[1] * (values.ndim - 1)), values[:, self.mirror], values)

@@ -27,6 +27,8 @@ from canthus.train.recipe import Recipe, SetShare
 from canthus.types import Floats, Image
 
 Doubles = NDArray[np.float64]
+POSED = ("fits", "views", "packed")
+"""Readers of sets whose head poses have the signs of canthus."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,8 @@ def load_pool(recipe: Recipe, root: Path, margin: float, teacher: Trained | None
     chance = np.concatenate([weight * some / some.sum() for weight, some in among])
     box = _boxes([sample for _, sample in samples], np.stack(scales))
     half = recipe.precision == "bf16-mixed"
-    taught = None if teacher is None else Answers.of(teacher, images, _known_boxes(box, points), half)
+    boxes, device = _known_boxes(box, points), recipe.accelerator
+    taught = None if teacher is None else Answers.of(teacher, images, boxes, half, device)
     return Pool(
         images=images,
         points=points,
@@ -251,7 +254,7 @@ def _poses(parts: Parts, points: Floats, model: Path | None) -> Floats:
     """Head poses: those that the data factory wrote, else fits of a rigid 3D face to 68 points. (L, 3) degrees."""
     unknown = np.full(3, np.nan, np.float32)
     stored = [
-        sample.pose if share.name.partition(":")[0] in ("fits", "views") and sample.pose is not None else unknown
+        sample.pose if share.name.partition(":")[0] in POSED and sample.pose is not None else unknown
         for share, some in parts
         for sample in some
     ]

@@ -41,7 +41,9 @@ class Answers:
     spread: Floats
 
     @classmethod
-    def of(cls, teacher: Trained, images: Sequence[Image], boxes: Floats, half: bool = False) -> Self:
+    def of(
+        cls, teacher: Trained, images: Sequence[Image], boxes: Floats, half: bool = False, device: str = "cpu"
+    ) -> Self:
         """Ask a teacher.
 
         Args:
@@ -49,24 +51,27 @@ class Answers:
             images: L pictures, each (H, W, 3).
             boxes: Box of the face in each picture. Shape (L, 4), pixels.
             half: Whether the teacher runs in bfloat16: three times as fast, .04 % of the box side apart.
+            device: Device on which it runs, as "cuda".
         """
         matrices = crop_of_frame(box_frames(boxes), teacher.crop.size, teacher.crop.margin)
         some = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            parts = [_ask(teacher, images[part], matrices[part]) for part in some]
+        teacher.net.to(device)
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+            parts = [_ask(teacher, images[part], matrices[part], device) for part in some]
+        teacher.net.cpu()
         return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _ask(teacher: Trained, images: Sequence[Image], matrices: Matrix) -> tuple[Floats, Floats]:
+def _ask(teacher: Trained, images: Sequence[Image], matrices: Matrix, device: str) -> tuple[Floats, Floats]:
     """Points (F, P, 2) and spreads (F, P) of faces, of which the teacher sees the crops (F, 2, 3)."""
     size, mirror = teacher.crop.size, Scheme.open(teacher.scheme).mirror
     crops = np.stack([warp(image, matrix, size) for image, matrix in zip(images, matrices, strict=True)])
     both = torch.from_numpy(np.concatenate([crops, crops[:, :, ::-1]])).permute(0, 3, 1, 2).float() / 255 - 0.5
     with torch.no_grad():
-        found = teacher.net(both.contiguous(memory_format=torch.channels_last))
-    points, turned = found.points.float().numpy().reshape(2, len(crops), -1, 2)
+        found = teacher.net(both.contiguous(memory_format=torch.channels_last).to(device))
+    points, turned = found.points.float().cpu().numpy().reshape(2, len(crops), -1, 2)
     turned = turned[:, mirror] * np.array([-1, 1], np.float32) + np.array([size - 1, 0], np.float32)
-    spread, other = found.log_spread.float().numpy().reshape(2, len(crops), -1)
+    spread, other = found.log_spread.float().cpu().numpy().reshape(2, len(crops), -1)
     logs = (spread + other[:, mirror]) / 2
     pixels = np.exp(logs) * size / scale_of(matrices)[:, None]
     return apply(invert(matrices), (points + turned) / 2).astype(np.float32), pixels.astype(np.float32)
