@@ -20,14 +20,24 @@ def expectation(heatmaps: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     Returns:
         Points in crop pixels (N, P, 2) and their variance, summed over x and y, in square pixels (N, P).
     """
-    height, width = heatmaps.shape[-2:]
-    half = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=heatmaps.device) * stride
-    xs = (torch.arange(width, device=heatmaps.device, dtype=torch.float32) * stride - half[0]).expand(height, width)
-    ys = (torch.arange(height, device=heatmaps.device, dtype=torch.float32) * stride - half[1])[:, None].expand(
+    return moments(probability(heatmaps), stride)
+
+
+def probability(heatmaps: Tensor) -> Tensor:
+    """Probability of each place under heatmaps of logits, in float32. (N, P, H, W) -> (N, P, H, W)."""
+    return heatmaps.float().flatten(2).softmax(-1).reshape(heatmaps.shape)
+
+
+def moments(heat: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the positions under the probabilities of all places; arguments and result as `expectation`."""
+    height, width = heat.shape[-2:]
+    half = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=heat.device) * stride
+    xs = (torch.arange(width, device=heat.device, dtype=torch.float32) * stride - half[0]).expand(height, width)
+    ys = (torch.arange(height, device=heat.device, dtype=torch.float32) * stride - half[1])[:, None].expand(
         height, width
     )
-    moments = torch.stack([xs, ys, xs**2 + ys**2], -1).flatten(0, 1)  # (H * W, 3)
-    mean = heatmaps.float().flatten(2).softmax(-1) @ moments  # (N, P, 3)
+    each = torch.stack([xs, ys, xs**2 + ys**2], -1).flatten(0, 1)  # (H * W, 3)
+    mean = heat.flatten(2) @ each  # (N, P, 3)
     centre = mean[..., :2]
     variance = mean[..., 2] - (centre**2).sum(-1)
     return centre + half + (stride - 1) / 2, variance.clamp(min=0)

@@ -18,7 +18,7 @@ from torch.nn import functional
 from canthus.align.maps import MAPS
 from canthus.align.rebuild import Kind, shapes_of
 from canthus.nets.blocks import Bottleneck, ConvNorm, NormConv
-from canthus.nets.decode import Spread, expectation, reliability
+from canthus.nets.decode import Spread, moments, probability, reliability
 from canthus.nets.hourglass import Hourglass
 from canthus.nets.losses import Losses, Target, heatmap_term, point_term, spread_term
 from canthus.nets.network import Network
@@ -85,7 +85,7 @@ _OURS = ScoreGuidedConfig(
 PRESETS: Mapping[str, ScoreGuidedConfig] = {
     "full": ScoreGuidedConfig(),
     "compact": replace(_OURS, base="trunk", branch=24, scales=0, occluded="head"),
-    "ablation": replace(_OURS, stem=(16, 24, 24, 32), branch=24, scales=3),
+    "ablation": replace(_OURS, stem=(32, 64, 64, 64), branch=32, scales=2),
 }
 
 
@@ -127,17 +127,20 @@ class Prediction(NamedTuple):
 
 
 class ResidualBase(nn.Module):
-    """7x7 convolution of stride 2 and three residual blocks (section 3.1); norms before all other convolutions."""
+    """7x7 convolution and three residual blocks (section 3.1); norms before all other convolutions.
+
+    Its cells are twice as wide as those of the maps, as in the paper, where the maps have the size of the crop.
+    """
 
     def __init__(self, config: ScoreGuidedConfig) -> None:
         super().__init__()
         first, *later = config.stem
-        self.first = nn.Conv2d(3, first, 7, 2, 3)
+        self.channels, self.stride = later[-1], 2 * config.stride
+        self.first = nn.Conv2d(3, first, 7, self.stride, 3)
         self.blocks = nn.Sequential(*(Bottleneck(a, b) for a, b in zip(config.stem, later, strict=False)))
-        self.channels, self.stride = later[-1], 2
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Crops (N, 3, S, S) -> (N, channels, S/2, S/2)."""
+        """Crops (N, 3, S, S) -> (N, channels, S/stride, S/stride)."""
         features: Tensor = self.blocks(self.first(crops))
         return features
 
@@ -224,21 +227,25 @@ class ScoreGuided(nn.Module):
         """Crops (N, 3, S, S), values in -.5 .. .5."""
         config = self.config
         features = self.base(crops)
-        heatmaps, scoremaps = self.heat(features), self.score(features)
-        logits = heatmaps.float() * (config.gamma if config.maps == "l2" else 1.0)
-        points, variance = expectation(logits, config.stride)
+        heatmaps, scoremaps = (plain(branch(features)) for branch in (self.heat, self.score))
+        heat = probability(heatmaps * config.gamma if config.maps == "l2" else heatmaps)
+        points, variance = moments(heat, config.stride)
         if config.decode == "maximum":
             points = maximum(heatmaps, config.stride)
-        found = scoremaps.detach().float()
+        found = scoremaps.detach()
         scores = torch.sigmoid(found) if config.scores == "sigmoid" else found.clamp(0, 1)
         weights = weigh(scores, points.detach(), config.stride, config.window)
         log_spread = self.spread(variance, crops.shape[-1]) + self.trust * (1 - weights)
         if self.hidden is not None:
-            heat = logits.detach().flatten(2).softmax(-1).reshape(logits.shape)
-            hidden = self.hidden(features, heat, weights)
+            hidden = self.hidden(features, heat.detach(), weights)
         else:
             hidden = torch.logit(1 - weights, 1e-6)
         return Prediction(heatmaps, scoremaps, points, weights, log_spread, hidden)
+
+
+def plain(maps: Tensor) -> Tensor:
+    """Maps (N, P, H, W) in float32, row by row in memory: all that follows reads each map as a whole."""
+    return maps.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def maximum(heatmaps: Tensor, stride: int) -> Tensor:
@@ -263,13 +270,14 @@ def weigh(scores: Tensor, points: Tensor, stride: int, window: int) -> Tensor:
     Returns:
         Shape (N, P).
     """
-    means = functional.avg_pool2d(scores, 2 * window + 1, 1, window)
     cells = (points - (stride - 1) / 2) / stride
     columns, rows = (
-        (1 - (torch.arange(length, device=cells.device) - cells[..., axis, None].clamp(0, length - 1)).abs()).clamp(0)
+        (window + 1 - (torch.arange(length, device=cells.device) - cells[..., axis, None].clamp(0, length - 1)).abs())
+        .clamp(0, 1)
+        .div(2 * window + 1)
         for axis, length in ((0, scores.shape[-1]), (1, scores.shape[-2]))
-    )
-    return ((means @ columns[..., None])[..., 0] * rows).sum(-1)
+    )  # share of each column and row in the window
+    return ((scores @ columns[..., None])[..., 0] * rows).sum(-1)
 
 
 class Deployed(nn.Module):
@@ -326,11 +334,11 @@ def discs(target: Target, size: tuple[int, int], stride: int, radius: float) -> 
 
 def score_loss(maps: Tensor, target: Target, stride: int, losses: ScoreGuidedLosses) -> Tensor:
     """Loss of the score maps (N, P, H, W): sum over a map over the area of a disc, mean over the points. Shape (N,)."""
-    truth, found = discs(target, (maps.shape[-2], maps.shape[-1]), stride, losses.radius), maps.float()
+    truth = discs(target, (maps.shape[-2], maps.shape[-1]), stride, losses.radius)
     if losses.score_form == "l2":
-        apart = (found - truth) ** 2
+        apart = (maps - truth) ** 2
     else:
-        apart = functional.binary_cross_entropy_with_logits(found, truth, reduction="none")
+        apart = functional.binary_cross_entropy_with_logits(maps, truth, reduction="none")
     each = apart.sum((2, 3)) / (torch.pi * losses.radius**2)
     mean: Tensor = (each * target.inside).sum(1) / target.inside.sum(1).clamp(min=1)
     return mean
