@@ -9,9 +9,14 @@ parts by hash that training leaves out, and among small faces of 3 to 5 % of the
 portrait is found if the centre of a detection lies within half a side of that of the five points; a face of fairface if
 a detection overlaps with its median box by .4. `--precision int8` takes the int8 variants. Times are the fastest of
 several runs on one thread, the bundles taking turns. `--out` is the folder for sheets of false detections and misses.
+
+Each bundle is also compared with the first one on the same faces and pictures: once at the default threshold, and once
+at the thresholds at which each finds EQUAL of the faces at all angles. Intervals (95 %) draw whole pictures.
+`--json FILE` writes all tables.
 """
 
 import argparse
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +27,8 @@ import numpy as np
 
 from canthus.data.catalogue import open_set
 from canthus.detect.detector import Detector
-from canthus.evaluate.detection import Detections, match
+from canthus.evaluate.bootstrap import bootstrap_interval
+from canthus.evaluate.detection import Detections, match, matched
 from canthus.geometry.box import overlaps
 from canthus.geometry.crop import crop_matrix, warp
 from canthus.train.detection.backdrops import load_faceless
@@ -37,6 +43,9 @@ LEVELS = np.arange(0.3, 0.81, 0.04)
 SCREENS = ((320, 320), (640, 640), (1280, 720), (1920, 1080))
 LEAST = 0.05
 """Threshold of the detections that are kept for all levels."""
+DEFAULT, EQUAL = 0.5, 0.97
+"""Default threshold of the detector; share of the faces at which bundles are compared."""
+Rows = dict[str, np.ndarray]
 
 
 def best_score(faces: Faces, right: np.ndarray) -> float:
@@ -81,18 +90,40 @@ def little(root: Path, count: int, split: str) -> list[tuple[Image, np.ndarray]]
     return made
 
 
-def table(name: str, found: Mapping[str, Detections], rest: Mapping[str, np.ndarray], levels: Sequence[float]) -> None:
-    """Print the figures of a bundle by threshold."""
-    print(f"\n{name}\n| threshold | recall upright | recall at any angle | precision | made backdrops firing | firing |"
-          " profiles | filling | small |\n|---|---|---|---|---|---|---|---|---|")  # fmt: skip
-    faces = {what: one for what, one in found.items() if what not in ("no face", "small")}
+def table(name: str, found: Mapping[str, Detections], rest: Rows, levels: Sequence[float]) -> list[dict[str, float]]:
+    """Print and return the figures of a bundle by threshold."""
+    faces, rows = {what: one for what, one in found.items() if what not in ("no face", "small")}, []
     for level in levels:
-        upright = min(one.recall(level) for what, one in faces.items() if what.endswith(", 0"))
-        recall = min(one.recall(level) for one in faces.values())
-        precision = min(one.precision(level) for one in faces.values())
-        cells = [upright, recall, precision, found["no face"].false_per_picture(level)]
-        cells += [float((rest[what] >= level).mean()) for what in ("firing", "profiles", "filling")]
-        print(f"| {level:.2f} | " + " | ".join(f"{cell:.3f}" for cell in [*cells, found["small"].recall(level)]) + " |")
+        row = {
+            "threshold": level,
+            "recall upright": min(one.recall(level) for w, one in faces.items() if w.endswith(", 0")),
+        }
+        row["recall at any angle"] = min(one.recall(level) for one in faces.values())
+        row["precision"] = min(one.precision(level) for one in faces.values())
+        row["made backdrops firing"] = found["no face"].false_per_picture(level)
+        row |= {what: float((rest[what] >= level).mean()) for what in ("firing", "profiles", "filling")}
+        rows.append({what: round(value, 3) for what, value in (row | {"small": found["small"].recall(level)}).items()})
+    print(f"\n{name}\n| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(f"{value:.3f}" for value in row.values()) + " |")
+    return rows
+
+
+def paired(old: Rows, new: Rows) -> dict[str, dict[str, Any]]:
+    """What a bundle has above another one in each share, with its interval, at two pairs of thresholds.
+
+    The rows are confidences in each face or picture, and the number of the picture of each of `faces`.
+    """
+    equal = [float(np.quantile(rows["faces"], 1 - EQUAL)) for rows in (old, new)]
+    found: dict[str, dict[str, Any]] = {}
+    for name, (before, after) in {"default threshold": (DEFAULT, DEFAULT), "equal recall": equal}.items():
+        found[name] = {"thresholds": [round(before, 3), round(after, 3)]}
+        for what in ("faces", "firing", "profiles", "filling"):
+            gap = (new[what] >= after).astype(float) - (old[what] >= before)
+            low, high = bootstrap_interval(gap[:, None], new["pictures"] if what == "faces" else None)
+            shares = [float((rows[what] >= level).mean()) for rows, level in ((old, before), (new, after))]
+            found[name][what] = [round(value, 4) for value in (*shares, gap.mean(), low[0], high[0])]
+    return found
 
 
 def largest_of(pictures: Sequence[Image], found: Sequence[Faces]) -> list[tuple[float, Image]]:
@@ -112,12 +143,17 @@ def save_sheet(path: Path, rows: Sequence[tuple[float, Image]], most: int = 48) 
         cv2.imwrite(str(path), sheet(pieces, 12)[..., ::-1])
 
 
-def measure(name: str, detector: FaceDetector, options: Any, root: Path, every: Mapping[str, Any]) -> None:
-    """Print the figures of one bundle and save its sheets."""
-    found, places = {}, []
+def measure(name: str, detector: FaceDetector, options: Any, root: Path, every: Mapping[str, Any]) -> tuple[Any, Rows]:
+    """Print the figures of one bundle and save its sheets; its table, and its confidences by face and picture."""
+    found, places, scores, pictures = {}, [], [], []
     for what, some in every["cases"].items():
         seen = [without(detector.detect(scene.image), others) for scene, others in some]
         found[what] = match(seen, [scene.boxes for scene, _ in some])
+        for faces, (scene, _) in zip(seen, some, strict=True):
+            taken = matched(faces, scene.boxes)
+            each = [best_score(faces, taken == index) for index in range(len(scene.boxes))]
+            scores += each
+            pictures += [pictures[-1] + 1 if pictures else 0] * len(each)
         if what.startswith(("wild68", "ytf68")):
             places.append(f"{what}: {beside([scene for scene, _ in some], seen, 0.5)}")
     found["small"] = match([detector.detect(image) for image, _ in every["small"]], [b for _, b in every["small"]])
@@ -129,11 +165,12 @@ def measure(name: str, detector: FaceDetector, options: Any, root: Path, every: 
         "filling": filled,
         "firing": np.array([best_score(f, f.confidence > 0) for f in faceless]),
     }
-    table(name, found, rest, options.thresholds or list(LEVELS))
+    rows = table(name, found, rest, options.thresholds or list(LEVELS))
     print("points, % of the side | roll, degrees: " + "; ".join(places))
     save_sheet(options.out / f"{name}_false.png", largest_of(every["faceless"], faceless))
     missed = [(1 - score, picture) for score, picture in zip([*profiles, *filled], [*sideways, *close], strict=True)]
     save_sheet(options.out / f"{name}_missed.png", missed, 24)
+    return {"by threshold": rows, "places": places}, rest | {"faces": np.array(scores), "pictures": np.array(pictures)}
 
 
 def main() -> None:
@@ -144,6 +181,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=70, help="number of pictures of each kind and angle")
     parser.add_argument("--thresholds", type=lambda text: [float(value) for value in text.split(",")])
     parser.add_argument("--out", type=Path, default=Path("runs/detector_bundles"))
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
@@ -154,10 +192,16 @@ def main() -> None:
         "small": little(root, options.count // 2, options.split),
         "faceless": [sample.picture() for sample in open_set(share.name, root, share.split)],
     }
-    opened = {path.stem: path for path in options.bundles}
+    opened, tables, rows = {path.stem: path for path in options.bundles}, {}, {}
     for name, path in opened.items():
         detector = Detector.open("own", bundle=path, threshold=LEAST, precision=options.precision)
-        measure(name, detector, options, root, every)
+        tables[name], rows[name] = measure(name, detector, options, root, every)
+    first, *others = opened
+    for name in others:
+        tables[name]["beside the first"] = paired(rows[first], rows[name])
+        print(f"\n{name} beside {first}: share before, share now, difference, interval")
+        for what, figures in tables[name]["beside the first"].items():
+            print(f"  {what}: {json.dumps(figures)}")
     ready = {name: Detector.open("own", bundle=path, precision=options.precision) for name, path in opened.items()}
     ready |= {
         f"{name}, faces from 20 px": Detector.open("own", bundle=path, min_face=20) for name, path in opened.items()
@@ -167,6 +211,13 @@ def main() -> None:
     print("\n| detector | " + " | ".join(f"ms at {w}x{h}" for w, h in SCREENS) + " |\n|---|" + "---|" * len(SCREENS))
     for name in ready:
         print(f"| {name} | " + " | ".join(f"{one[name]:.1f}" for one in times) + " |")
+    if options.json:
+        found = {"split": options.split, "count": options.count, "bundles": tables}
+        found["ms"] = {
+            name: {f"{w}x{h}": round(one[name], 1) for (w, h), one in zip(SCREENS, times, strict=True)}
+            for name in ready
+        }
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
