@@ -29,7 +29,7 @@ def probability(heatmaps: Tensor) -> Tensor:
 
 
 def moments(heat: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Mean and variance of the positions under the probabilities of all places; arguments and result as `expectation`."""
+    """Mean and variance of the positions under probabilities (N, P, H, W); stride and result as in `expectation`."""
     height, width = heat.shape[-2:]
     half = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=heat.device) * stride
     xs = (torch.arange(width, device=heat.device, dtype=torch.float32) * stride - half[0]).expand(height, width)
