@@ -6,6 +6,7 @@ EXTRAS = {
     "mtcnn": "the detector mtcnn-runtime",
     "report": "evaluation reports and .mat files",
     "video": "video",
+    "parquet": "Parquet tables",
     "heif": "HEIC pictures",
     "openvino": "the OpenVINO engine",
     "pandas": "tables of pandas",

@@ -22,6 +22,10 @@ from canthus.types import Image
 
 OPENCV = ("JPEG", "progressive JPEG", "WebP", "BMP", "PNM")
 """Kinds of files that OpenCV decodes."""
+VIDEOS = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp", ".ogv"}
+)
+"""Extensions of videos, which are no images."""
 STRIP = 500_000
 """Number of pixels that are converted at once."""
 _FLIP = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
@@ -47,6 +51,8 @@ def read(path: str | Path) -> Image:
     try:
         if path.is_dir():
             raise ReadError(f"{path}: a folder; canthus.reader.files.find lists its images")
+        if path.suffix.lower() in VIDEOS:
+            raise ReadError(f"{path}: a video; canthus track follows the faces in it")
         if path.exists() and not path.is_file():
             raise ReadError(f"{path}: not a regular file")
         if (size := path.stat().st_size) > MAX_FILE:

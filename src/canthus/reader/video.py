@@ -1,10 +1,9 @@
-"""Frames of video files, decoded in order by OpenCV.
+"""Single frames of annotated videos by their number, decoded by OpenCV; `reader.stream` reads whole videos.
 
 No position is ever sought, because seeking is not exact to the frame. The number of frames in the header of a file is
 not used, because it may be wrong; a file that was cut short therefore ends early, without an error.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,36 +13,7 @@ import cv2
 import numpy as np
 
 from canthus.errors import ReadError
-from canthus.reader.frame import Frame
 from canthus.types import Image
-
-
-def read_video(path: str | Path) -> Iterator[Frame]:
-    """Decode a video file.
-
-    Args:
-        path: The file.
-
-    Yields:
-        Its frames in order, with their number and time. A damaged frame has an error in place of its image; a file that
-        cannot be read at all yields one frame with an error.
-    """
-    path = Path(path)
-    try:
-        player = Player(path)
-        while player.step():
-            yield _frame(player)
-        if player.index < 0:
-            raise ReadError(f"{path}: no frame can be decoded; copy the video again, or convert it to an H.264 .mp4")
-    except ReadError as error:
-        yield Frame(path, 0, error=error)
-
-
-def _frame(player: "Player") -> Frame:
-    try:
-        return Frame(player.path, player.index, player.time, image=player.image())
-    except ReadError as error:
-        return Frame(player.path, player.index, player.time, error=error)
 
 
 class Player:
@@ -75,14 +45,6 @@ class Player:
             return False
         self.index += 1
         return True
-
-    @property
-    def time(self) -> float | None:
-        """Time of the current frame in seconds: that of the file, else by the frame rate; None = not known."""
-        milliseconds, rate = self._capture.get(cv2.CAP_PROP_POS_MSEC), self._capture.get(cv2.CAP_PROP_FPS)
-        if milliseconds > 0 or self.index == 0:
-            return max(milliseconds, 0.0) / 1000
-        return self.index / rate if rate > 0 else None
 
     def image(self) -> Image:
         """The current frame. Shape (H, W, 3).
