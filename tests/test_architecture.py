@@ -60,6 +60,7 @@ def test_public_names() -> None:
         "Faces",
         "Pipeline",
         "Scheme",
+        "Tracker",
         "__version__",
         "draw",
         "read",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from canthus.pipeline import Pipeline
     from canthus.reader.image import read
     from canthus.schemes.scheme import Scheme
+    from canthus.track.tracker import Tracker
     from canthus.types import Face, Faces
 
 _HOMES = {
@@ -28,11 +29,24 @@ _HOMES = {
     "Faces": "types",
     "Pipeline": "pipeline",
     "Scheme": "schemes.scheme",
+    "Tracker": "track.tracker",
     "draw": "drawing",
     "read": "reader.image",
 }
 
-__all__ = ["Aligner", "CanthusError", "Detector", "Face", "Faces", "Pipeline", "Scheme", "__version__", "draw", "read"]
+__all__ = [
+    "Aligner",
+    "CanthusError",
+    "Detector",
+    "Face",
+    "Faces",
+    "Pipeline",
+    "Scheme",
+    "Tracker",
+    "__version__",
+    "draw",
+    "read",
+]
 
 
 def __getattr__(name: str) -> Any:

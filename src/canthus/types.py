@@ -96,6 +96,7 @@ class Face:
         occluded: Probability that each point is hidden, 0..1; NaN = not known. Shape (P,).
         raw: Points before reconstruction by a shape model, pixels; NaN = not given. Shape (P, 2).
         view: Index of the view: 0 frontal, 1 left profile, 2 right profile; NaN = not known.
+        identity: Number of the face in its video, the same in every frame; NaN = not tracked.
     """
 
     points: Floats
@@ -107,6 +108,7 @@ class Face:
     occluded: Floats
     raw: Floats
     view: float
+    identity: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,6 +125,7 @@ class Faces:
         occluded: Probability that each point is hidden, 0..1; NaN = not known. Shape (F, P).
         raw: Points before reconstruction by a shape model, pixels; NaN = not given. Shape (F, P, 2).
         view: Index of the view: 0 frontal, 1 left profile, 2 right profile; NaN = not known. Shape (F,).
+        identity: Number of the face in its video, the same in every frame; NaN = not tracked. Shape (F,).
     """
 
     points: Floats
@@ -134,6 +137,7 @@ class Faces:
     occluded: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     raw: Floats = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
     view: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    identity: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, np.float32)
@@ -148,6 +152,7 @@ class Faces:
             "occluded": (self.occluded, (count, per_face)),
             "raw": (self.raw, (count, per_face, 2)),
             "view": (self.view, (count,)),
+            "identity": (self.identity, (count,)),
         }
         object.__setattr__(self, "points", points)
         for name, (value, shape) in given.items():
@@ -251,6 +256,7 @@ class Faces:
                 self.occluded[index],
                 self.raw[index],
                 float(self.view[index]),
+                float(self.identity[index]),
             )
         return replace(self, **{name: getattr(self, name)[index] for name in self.arrays()})
 

@@ -42,11 +42,14 @@ def as_given(view: View, estimate: Estimate | None) -> View:
 def aligned_to(mean: NDArray[Any] | None) -> Look:
     """Look at faces in the frames that align their estimated points to a mean shape (P, 2).
 
-    Without a mean shape, or without an estimate, the frames are those given: local_global, section 3.4.
+    Without a mean shape the frames are those given: local_global, section 3.4. Without an estimate they are, too, as in
+    training, which gives frames that are already aligned.
     """
+    if mean is None:
+        return as_given
 
     def look(view: View, estimate: Estimate | None) -> View:
-        return view if estimate is None or mean is None else view.aligned(estimate.points, mean)
+        return view if estimate is None else view.aligned(estimate.points, mean)
 
     return look
 
@@ -90,6 +93,11 @@ class System:
     stages: Sequence[Stage]
     batch: int = field(default=32)
     curve: Curve | None = None
+
+    @property
+    def starts_from_points(self) -> bool:
+        """Whether the crops of the first stage follow from points, as those that are cut by a mean shape."""
+        return bool(self.stages) and self.stages[0].look is not as_given
 
     def prefix(self, depth: int | None) -> "System":
         """The system stopped after some stages.
@@ -145,7 +153,15 @@ class System:
 
         Returns:
             For each picture its `Faces`, in the order of its boxes.
+
+        Raises:
+            ShapeError: the first stage cuts its crops by points, so that boxes do not suffice.
         """
+        if self.starts_from_points:
+            raise ShapeError(
+                f"this model of {self.name} cuts its crops by the points of a face and a mean shape, not by a box: it"
+                " starts or follows faces in videos; give it to canthus.Tracker (canthus track --start, --follow)"
+            )
         pictures = [image for image, some in zip(images, boxes, strict=True) for _ in some]
         if not pictures:
             return [Faces.empty(self.scheme, Scheme.open(self.scheme).count) for _ in images]

@@ -1,0 +1,89 @@
+"""Which detection is which face: by place, size and shape, and no recognition of persons."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canthus.track.motion import Placement, shape_distance
+from canthus.types import Floats
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far a face may be from what it was when it was lost.
+
+    Attributes:
+        place: Distance of the middle of the face, over its size, right after it was lost.
+        drift: Rise of `place` with each second.
+        size: Factor between the sizes.
+        shape: `shape_distance` of the points.
+    """
+
+    place: float
+    drift: float
+    size: float
+    shape: float
+
+
+SAME_SCENE = Limits(place=0.6, drift=1.2, size=1.7, shape=0.14)
+"""Limits for a face that was lost in a scene."""
+OTHER_SCENE = Limits(place=0.35, drift=0.0, size=1.25, shape=0.06)
+"""Limits for a face that was lost by a cut: the scene must show it as it was."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Known:
+    """A face as it was last seen.
+
+    Attributes:
+        placement: Place, size and rotation.
+        points: Points, shape (P, 2 or 3), pixels.
+        away: Time since then, seconds.
+        limits: How far it may be from that.
+    """
+
+    placement: Placement
+    points: Floats
+    away: float
+    limits: Limits
+
+
+def cost_of(known: Known, placement: Placement, points: Floats) -> float:
+    """How far a fitted face is from a known one: the sum of three parts that are at most 1; infinite beyond a limit."""
+    limits = known.limits
+    size = max(known.placement.size, placement.size)
+    place = float(np.hypot(*(placement.centre - known.placement.centre))) / size
+    growth = abs(float(np.log(placement.size / known.placement.size)))
+    parts = (
+        place / (limits.place + limits.drift * known.away),
+        growth / float(np.log(limits.size)),
+        shape_distance(points, known.points) / limits.shape,
+    )
+    return sum(parts) if max(parts) <= 1 else float("inf")
+
+
+def assign(costs: NDArray[Any]) -> list[tuple[int, int]]:
+    """Pairs of rows and columns, each once, the cheapest first, none of infinite cost. (M, N) -> at most min(M, N)."""
+    left = np.array(costs, np.float64)
+    pairs = []
+    while left.size and np.isfinite(least := left.min()):
+        row, column = (int(at) for at in np.argwhere(left == least)[0])
+        pairs.append((row, column))
+        left[row], left[:, column] = np.inf, np.inf
+    return pairs
+
+
+def doubles(points: Sequence[Floats], sizes: Sequence[float], near: float = 0.12) -> list[tuple[int, int]]:
+    """Pairs of faces whose points are the same: their mean distance is under `near` of the smaller size."""
+    found = []
+    for one in range(len(points)):
+        for two in range(one + 1, len(points)):
+            apart = np.linalg.norm(points[one][:, :2] - points[two][:, :2], axis=-1).mean()
+            if apart < near * min(sizes[one], sizes[two]):
+                found.append((one, two))
+    return found

@@ -1,0 +1,170 @@
+"""The tracker on pictures of dots, with a detector and networks that see the dots."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from canthus.align.estimate import Estimate
+from canthus.align.stage import Stage, System, aligned_to
+from canthus.align.view import View
+from canthus.detect.score import Scored
+from canthus.errors import InputError, ShapeError
+from canthus.geometry.crop import Crop, unit_mean
+from canthus.reader.frame import Frame
+from canthus.schemes.scheme import Scheme
+from canthus.track.fitter import Fitter
+from canthus.track.state import State
+from canthus.track.tracker import Tracker
+from canthus.types import FaceDetector, Faces, Image
+
+NOISE = np.random.default_rng(9).integers(0, 40, (2, 240, 320, 3), dtype=np.uint8)
+SHAPE = np.random.default_rng(5).uniform(-30, 30, (5, 2)).astype(np.float32)
+
+
+def picture(*places: tuple[int, int], scene: int = 0, size: tuple[int, int] = (240, 320)) -> Image:
+    """A picture with a bright dot for each face; the n-th face has the red value 200 + n."""
+    image = NOISE[scene][: size[0], : size[1]].copy()
+    for number, (x, y) in enumerate(places):
+        image[y, x] = (200 + number, 255, 255)
+    return image
+
+
+def dots(image: Image) -> np.ndarray:
+    rows, columns = np.nonzero(image[..., 0] >= 200)
+    return np.column_stack([columns, rows]).astype(np.float32)
+
+
+class DotDetector(FaceDetector):
+    calls = 0
+
+    def detect(self, image: Image) -> Faces:
+        self.calls += 1
+        at = dots(image)
+        return Faces.of_boxes(np.concatenate([at - 30, at + 30], 1), np.ones(len(at)))
+
+
+def solve(view: View, estimate: Estimate | None) -> Estimate:
+    """The shape of five points around the dot nearest to the middle of the frame, or around that middle."""
+    points = []
+    for image, frame in zip(view.pictures, view.frames, strict=True):
+        middle = -frame[:, 2] / frame[0, 0]
+        at = dots(image)
+        far = np.linalg.norm(at - middle, axis=1) if len(at) else np.array([])
+        points.append(SHAPE + (at[far.argmin()] if len(at) and far.min() < 25 else middle))
+    found = np.stack(points).astype(np.float32)
+    return Estimate(found, np.ones(found.shape[:2], np.float32), np.zeros((len(found), 3), np.float32))
+
+
+class DotScorer:
+    def score(self, image: Image, boxes: Any, rolls: Any) -> Scored:
+        """1 where a dot lies in the box."""
+        at = dots(image)
+        inside = [bool(((at >= box[:2]) & (at <= box[2:])).all(1).any()) for box in np.asarray(boxes)]
+        return Scored(np.array(inside, np.float32), boxes, np.zeros((len(inside), 5, 2), np.float32))
+
+
+def system(mean: np.ndarray | None = None) -> System:
+    return System("toy", "5", (Stage("dots", Crop(32, 1.3), solve, aligned_to(mean)),))
+
+
+def tracker(**options: Any) -> Tracker:
+    return Tracker(DotDetector(), Fitter(system(), DotScorer()), **options)  # type: ignore[arg-type]
+
+
+def test_a_face_is_new_then_tracked_and_the_detector_rests() -> None:
+    one = tracker(every=10)
+    steps = [one.step(picture((100 + 2 * at, 100))) for at in range(25)]
+    assert [step.faces.identity.tolist() for step in steps] == [[1.0]] * 25
+    assert [step.states[0] for step in steps[:4]] == [State.NEW, State.NEW, State.TRACKED, State.TRACKED]
+    assert one._detector.calls == 3  # type: ignore[attr-defined]
+    assert [event.reason for step in steps for event in step.events] == [
+        "detected, face score 1.00",
+        "fitted in 3 frames",
+    ]
+    assert str(steps[2].events[0]) == "frame 2, 0.08 s: face 1: new -> tracked (fitted in 3 frames)"
+    last = steps[-1].faces
+    assert np.abs(last.points[0] - (SHAPE + np.float32([148, 100]))).max() < 4 and last.scheme == "5"
+
+
+def test_a_face_that_leaves_and_returns_has_its_identity_within_its_time() -> None:
+    one = tracker(every=6)
+    shown = [picture((100, 100))] * 5 + [picture()] * 40 + [picture((110, 104))] * 6
+    steps = [one.step(image) for image in shown]
+    states = [event.after for step in steps for event in step.events]
+    assert states == [State.NEW, State.TRACKED, State.UNCERTAIN, State.LOST, State.FOUND, State.TRACKED]
+    assert steps[-1].faces.identity.tolist() == [1] and "after 1." in str(
+        next(event for step in steps for event in step.events if event.after is State.FOUND)
+    )
+    assert len(steps[30].faces) == 0, "a lost face is not reported"
+    shown = [picture()] * 140 + [picture((110, 104))] * 6
+    steps = [one.step(image) for image in shown]
+    assert steps[-1].faces.identity.tolist() == [2], "its time was over"
+    assert any("not found for 5.0" in event.reason for step in steps for event in step.events)
+
+
+def test_a_cut_loses_all_faces_at_once_and_the_scene_brings_them_back() -> None:
+    one, home, away = tracker(every=50), picture((100, 100)), picture((220, 160), scene=1)
+    steps = [one.step(image) for image in [home] * 5 + [away] * 5 + [home] * 5]
+    assert [step.faces.identity.tolist() for step in steps] == [[1]] * 5 + [[2]] * 5 + [[1]] * 5
+    assert steps[5].events[0].reason == "a cut"
+
+
+def test_a_face_keeps_its_identity_when_the_picture_changes_its_size() -> None:
+    one = tracker()
+    small = np.ascontiguousarray(picture((100, 100)))
+    steps = [one.step(image) for image in [small] * 4 + [picture((100, 100), size=(200, 260))] * 3]
+    assert [step.faces.identity.tolist() for step in steps[4:]] == [[1.0]] * 3 or steps[-1].faces.identity.size == 1
+    assert "the picture changed from 320 x 240 to 260 x 200" in [event.reason for event in steps[4].events]
+
+
+def test_a_damaged_frame_makes_faces_uncertain_and_has_none() -> None:
+    one = tracker()
+    for _ in range(4):
+        one.step(picture((100, 100)))
+    step = one.step(None)
+    assert len(step.faces) == 0 and step.events[0].after is State.UNCERTAIN
+    assert one.step(picture((100, 100))).faces.identity.tolist() == [1]
+
+
+def test_two_faces_with_the_same_points_are_one() -> None:
+    one = tracker(every=50)
+    for at in range(5):
+        one.step(picture((100, 100), (180 - at, 100)))
+    for at in range(40):
+        step = one.step(picture((100, 100)) if at > 16 else picture((100, 100), (176 - 4 * at, 100)))
+    assert step.faces.identity.tolist() == [1]
+
+
+def test_at_most_so_many_faces() -> None:
+    one = tracker(max_faces=2)
+    assert len(one(picture((60, 60), (160, 60), (260, 60)))) == 2
+    with pytest.raises(InputError, match="every >= 1"):
+        tracker(every=0)
+
+
+def test_a_run_takes_frames_with_their_times_and_begins_anew() -> None:
+    from pathlib import Path
+
+    one = tracker(smooth="offline")
+    frames = [Frame(Path("a"), at, at / 10, picture((100, 100))) for at in range(5)]
+    for _ in range(2):
+        found = list(one.run([*frames, Frame(Path("a"), 5, 0.5)]))
+        assert [faces.identity.tolist() for faces in found] == [[1]] * 5 + [[]]
+
+
+def test_models_cut_by_a_mean_shape_follow_and_cannot_begin() -> None:
+    mean = unit_mean(SHAPE[None])
+    aligned = system(mean)
+    assert aligned.starts_from_points and not system().starts_from_points
+    with pytest.raises(ShapeError, match="cuts its crops by the points of a face and a mean shape, not by a box"):
+        aligned.align([picture()], [np.float32([[0, 0, 10, 10]])])
+    with pytest.raises(ShapeError, match="cannot find a face in a box; give it as start or follow"):
+        Fitter(aligned, DotScorer())  # type: ignore[arg-type]
+    both = Tracker(DotDetector(), Fitter(system(), DotScorer(), aligned, aligned))  # type: ignore[arg-type]
+    found = [both(picture((100 + at, 100))) for at in range(6)]
+    assert [faces.identity.tolist() for faces in found] == [[1]] * 6
+    other = System("toy", "68", aligned.stages)
+    with pytest.raises(ShapeError, match="use two models of one scheme"):
+        Fitter(system(), DotScorer(), other, aligned)  # type: ignore[arg-type]
+    assert Scheme.open("5").count == 5
