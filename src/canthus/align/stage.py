@@ -160,7 +160,7 @@ class System:
         if self.starts_from_points:
             raise ShapeError(
                 f"this model of {self.name} cuts its crops by the points of a face and a mean shape, not by a box: it"
-                " starts or follows faces in videos; give it to canthus.Tracker (canthus track --start, --follow)"
+                " starts or follows faces in videos; give it to canthus.Tracker"
             )
         pictures = [image for image, some in zip(images, boxes, strict=True) for _ in some]
         if not pictures:
