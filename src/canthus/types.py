@@ -28,6 +28,8 @@ Image = NDArray[np.uint8]
 """An image. Shape (H, W, 3), RGB."""
 Floats = NDArray[np.float32]
 """Any float32 array; its shape is documented where it is used."""
+SLOTS = 68
+"""Number of slots of the union of views, in which the points of a frontal face and of profiles have their places."""
 
 
 def as_image(array: NDArray[Any]) -> Image:
@@ -96,6 +98,8 @@ class Face:
         occluded: Probability that each point is hidden, 0..1; NaN = not known. Shape (P,).
         raw: Points before reconstruction by a shape model, pixels; NaN = not given. Shape (P, 2).
         view: Index of the view: 0 frontal, 1 left profile, 2 right profile; NaN = not known.
+        plane: Points of the view in the image plane, in the slots of the union of views (`schemes.transfer`), pixels;
+            NaN = the view has none. Shape (68, 2).
     """
 
     points: Floats
@@ -107,6 +111,7 @@ class Face:
     occluded: Floats
     raw: Floats
     view: float
+    plane: Floats
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,6 +128,8 @@ class Faces:
         occluded: Probability that each point is hidden, 0..1; NaN = not known. Shape (F, P).
         raw: Points before reconstruction by a shape model, pixels; NaN = not given. Shape (F, P, 2).
         view: Index of the view: 0 frontal, 1 left profile, 2 right profile; NaN = not known. Shape (F,).
+        plane: Points of the view in the image plane, in the slots of the union of views (`schemes.transfer`), pixels;
+            NaN = the view has none, or they are not given. Shape (F, 68, 2).
     """
 
     points: Floats
@@ -134,6 +141,7 @@ class Faces:
     occluded: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     raw: Floats = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
     view: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    plane: Floats = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, np.float32)
@@ -148,6 +156,7 @@ class Faces:
             "occluded": (self.occluded, (count, per_face)),
             "raw": (self.raw, (count, per_face, 2)),
             "view": (self.view, (count,)),
+            "plane": (self.plane, (count, SLOTS, 2)),
         }
         object.__setattr__(self, "points", points)
         for name, (value, shape) in given.items():
@@ -251,6 +260,7 @@ class Faces:
                 self.occluded[index],
                 self.raw[index],
                 float(self.view[index]),
+                self.plane[index],
             )
         return replace(self, **{name: getattr(self, name)[index] for name in self.arrays()})
 
