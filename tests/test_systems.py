@@ -220,7 +220,7 @@ def test_onnx_runtime_gives_what_torch_gives(learnt: tuple[Bench, Trained], draw
     """Norms folded, weights halved, any number of faces."""
     _, trained = learnt
     folded = Trained(fold_norms(trained.net), trained.recipe, trained.scheme, trained.arrays)
-    faces = faces_of(folded, open_set("wild68", drawn, "train"))
+    faces = faces_of(folded, folded.recipe.sets, drawn)
     records = record([folded], [0.1], faces)
     parts = folded.parts(0.1)
     count = torch.export.Dim("faces")

@@ -234,6 +234,22 @@ class Faces:
         """
         import_module("canthus.formats.faces").save(self, path, image)
 
+    def in_scheme(self, scheme: str) -> Faces:
+        """The faces in another landmark scheme.
+
+        Points of a profile scheme are those that were found for it where a face was seen from that side (`plane`); all
+        others follow by index from `points`, exactly or from points nearby (`schemes.faces.conversion` tells the
+        error); those that follow from none are NaN.
+
+        Args:
+            scheme: Name of the scheme, as "68".
+
+        Raises:
+            SchemeError: there is no such scheme, or no point of it follows from those of the faces.
+        """
+        converted: Faces = import_module("canthus.schemes.faces").in_scheme(self, scheme)
+        return converted
+
     def to_frame(self) -> DataFrame:
         """A table of pandas with one row per face, and the columns of the CSV files of canthus: x0, y0, ..., s0, ...
 

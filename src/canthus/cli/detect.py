@@ -102,6 +102,14 @@ def detect(
         ),
     ] = None,
     model: ModelFile = None,
+    scheme: Annotated[
+        str | None,
+        typer.Option(
+            show_default="that of the model",
+            help="Landmark scheme of the results, as 68, 84 or 39_left; the error of the conversion is told.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     passes: Annotated[
         int,
         typer.Option(
@@ -140,6 +148,7 @@ def detect(
     from canthus.detect.given import BoxFile
     from canthus.pipeline import Pipeline
     from canthus.reader.files import root_of, skipped
+    from canthus.schemes.scheme import Scheme
     from canthus.writer import ResultFolder
 
     chosen, name = _kinds(kinds), detector or DEFAULT
@@ -153,19 +162,37 @@ def detect(
     files = image_files(paths, out)
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
     engine: dict[str, Any] = {"device": device, "threads": threads, "precision": precision}
-    pipeline = Pipeline.open(model, name, **engine, **options, batch=batch, passes=passes, depth=depth)
+    way: dict[str, Any] = {
+        "batch": batch,
+        "passes": passes,
+        "depth": depth,
+        "scheme": scheme and Scheme.open(scheme).name,
+    }
+    pipeline = Pipeline.open(model, name, **engine, **options, **way)
     sheet = Aligner.open(model, **engine, batch=batch, maps=True).sheet if maps else None
-    settings = fingerprint(model, [boxes, detector_model], [precision, detector, passes, depth, options, boxes_columns])
+    chosen_settings = [precision, detector, *way.values(), options, boxes_columns]
+    settings = fingerprint(model, [boxes, detector_model], chosen_settings)
     sink = ResultFolder(
         out, files, root_of(paths), chosen, overlay=overlay, maps=sheet, settings=settings, resume=resume
     )
     console = Console(stderr=True)
+    _tell_conversion(pipeline, console)
     with sink:
         summary = _run(pipeline, files, sink, given, console)
     _show(summary, console, out)
     _show_skipped(skipped(paths, out), console)
     if summary.failures:
         raise typer.Exit(1)
+
+
+def _tell_conversion(pipeline: "Pipeline", console: "Console") -> None:
+    """Print what the conversion to another scheme costs."""
+    from canthus.align.aligner import Aligner
+    from canthus.schemes.faces import conversion
+
+    if pipeline.scheme is not None and isinstance(pipeline.aligner, Aligner):
+        found = conversion(pipeline.aligner.scheme.name, pipeline.scheme)
+        console.print(str(found), markup=False, highlight=False, soft_wrap=True)
 
 
 def _kinds(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from canthus.align.estimate import Estimate
 from canthus.align.stage import Stage, System
 from canthus.align.view import View
 from canthus.data.catalogue import open_set
-from canthus.data.sample import Sample
+from canthus.data.sample import NO_POINTS, Sample
 from canthus.errors import DataError
 from canthus.face3d.rigid import RigidFace
 from canthus.geometry.crop import box_of
@@ -151,12 +151,16 @@ def measured_faces(share: SetShare, root: Path, scheme: str, other: str = "") ->
         other: Scheme of the points that it starts from; empty = the same.
 
     Returns:
-        The faces, L of them, those of a union of views in the slots of the union; and their points. Shape (L, Q, 2).
+        The labelled faces, L of them, those of a union of views in the slots of the union; and their points, shape
+        (L, Q, 2).
 
     Raises:
         DataError: the set is missing or incomplete, or a face has no points that the network starts from.
     """
-    samples = list(open_set(share.name, root, share.split, **share.options))
+    every = open_set(share.name, root, share.split, **share.options)
+    samples = [sample for sample in every if sample.scheme != NO_POINTS]
+    if not samples:
+        return [], np.zeros((0, Scheme.open(other or scheme).count, 2), np.float32)
     if share.union:
         samples = [replace(one, points=labels_in(one, scheme, True), scheme=scheme, visible=None) for one in samples]
     labels = np.stack([labels_in(sample, scheme) for sample in samples])
