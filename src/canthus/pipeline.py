@@ -98,7 +98,6 @@ class Pipeline:
         depth: int | None = None,
         batch: int = 32,
         passes: int = 2,
-        scheme: str | None = None,
         **options: Any,
     ) -> "Pipeline":
         """Load a model and a detector.
@@ -112,25 +111,34 @@ class Pipeline:
             depth: Number of stages of a cascade to run; None = all.
             batch: Number of faces that go through the network at once.
             passes: Alignment passes per detected face; a second pass corrects for a loose box.
-            scheme: Landmark scheme of the results (`Faces.in_scheme`); None = that of the model.
             **options: Options of a detector that is given by name.
 
         Raises:
             CanthusError: the model, the detector or the device cannot be used.
-            SchemeError: the points of the model cannot be converted to the scheme.
         """
         named = detector is None or isinstance(detector, str)
         if options and not named:
             raise InputError(f"{', '.join(options)}: options are for a detector given by name; set them on yours")
         aligner = Aligner.open(model, device=device, threads=threads, precision=precision, batch=batch, depth=depth)
-        if scheme is not None:
-            conversion(aligner.scheme.name, scheme)
         if detector is None or isinstance(detector, str):
             engine = {"device": device, "threads": threads}
             known = options_of(detector)
             taken = {name: value for name, value in engine.items() if name in known}
             detector = Detector.open(detector, **taken, **options)
-        return cls(detector, aligner, batch, passes, scheme)
+        return cls(detector, aligner, batch, passes)
+
+    def in_scheme(self, scheme: str) -> "Pipeline":
+        """The pipeline with results in another landmark scheme (`Faces.in_scheme`).
+
+        Args:
+            scheme: Name of the scheme, as "68".
+
+        Raises:
+            SchemeError: there is no such scheme, or no point of it follows from those of the model.
+        """
+        if isinstance(self.aligner, Aligner):
+            conversion(self.aligner.scheme.name, scheme)
+        return Pipeline(self.detector, self.aligner, self.batch, self.passes, scheme)
 
     def __call__(self, image: Picture) -> Faces:
         """The faces of one image with landmarks; an empty `Faces` where there is none.

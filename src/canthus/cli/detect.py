@@ -148,7 +148,6 @@ def detect(
     from canthus.detect.given import BoxFile
     from canthus.pipeline import Pipeline
     from canthus.reader.files import root_of, skipped
-    from canthus.schemes.scheme import Scheme
     from canthus.writer import ResultFolder
 
     chosen, name = _kinds(kinds), detector or DEFAULT
@@ -156,27 +155,20 @@ def detect(
     options = _detector_options(name, {**asked, "overlap": overlap, "max_side": max_side})
     if boxes_columns and boxes is None:
         raise typer.BadParameter("names the columns of a file that --boxes gives", param_hint="--boxes-columns")
-    if overlay and os.path.realpath(out) in map(os.path.realpath, paths):
-        raise typer.BadParameter("overlays and the images they show need different folders", param_hint="--out")
+    _check_folders(overlay, out, paths)
     cv2.setNumThreads(threads or -1)
     files = image_files(paths, out)
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
     engine: dict[str, Any] = {"device": device, "threads": threads, "precision": precision}
-    way: dict[str, Any] = {
-        "batch": batch,
-        "passes": passes,
-        "depth": depth,
-        "scheme": scheme and Scheme.open(scheme).name,
-    }
-    pipeline = Pipeline.open(model, name, **engine, **options, **way)
+    console = Console(stderr=True)
+    pipeline = Pipeline.open(model, name, **engine, **options, batch=batch, passes=passes, depth=depth)
+    pipeline = _in_scheme(pipeline, scheme, console)
     sheet = Aligner.open(model, **engine, batch=batch, maps=True).sheet if maps else None
-    chosen_settings = [precision, detector, *way.values(), options, boxes_columns]
-    settings = fingerprint(model, [boxes, detector_model], chosen_settings)
+    way = [precision, detector, passes, depth, options, boxes_columns, pipeline.scheme]
+    settings = fingerprint(model, [boxes, detector_model], way)
     sink = ResultFolder(
         out, files, root_of(paths), chosen, overlay=overlay, maps=sheet, settings=settings, resume=resume
     )
-    console = Console(stderr=True)
-    _tell_conversion(pipeline, console)
     with sink:
         summary = _run(pipeline, files, sink, given, console)
     _show(summary, console, out)
@@ -185,14 +177,25 @@ def detect(
         raise typer.Exit(1)
 
 
-def _tell_conversion(pipeline: "Pipeline", console: "Console") -> None:
-    """Print what the conversion to another scheme costs."""
+def _check_folders(overlay: bool, out: Path, paths: list[str]) -> None:
+    """Refuse to write overlays beside the images that they show."""
+    if overlay and os.path.realpath(out) in map(os.path.realpath, paths):
+        raise typer.BadParameter("overlays and the images they show need different folders", param_hint="--out")
+
+
+def _in_scheme(pipeline: "Pipeline", scheme: str | None, console: "Console") -> "Pipeline":
+    """The pipeline with results in the scheme of --scheme; prints what the conversion costs."""
     from canthus.align.aligner import Aligner
     from canthus.schemes.faces import conversion
+    from canthus.schemes.scheme import Scheme
 
-    if pipeline.scheme is not None and isinstance(pipeline.aligner, Aligner):
-        found = conversion(pipeline.aligner.scheme.name, pipeline.scheme)
+    if scheme is None or not isinstance(pipeline.aligner, Aligner):
+        return pipeline
+    name = Scheme.open(scheme).name
+    if name != pipeline.aligner.scheme.name:
+        found = conversion(pipeline.aligner.scheme.name, name)
         console.print(str(found), markup=False, highlight=False, soft_wrap=True)
+    return pipeline.in_scheme(name)
 
 
 def _kinds(text: str) -> list[str]:

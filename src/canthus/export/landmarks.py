@@ -78,7 +78,7 @@ def export(
         int8: Add the int8 variant.
         margin: Crop margin at run time: side of the crop over the longer side of the box; None = that of the training.
         measured: Measured errors for the card, each with its protocol.
-        changes: Changes "a.b=c" of the recipe, as of `val`, the sets on which scores are calibrated; not in the card.
+        changes: Changes "a.b=c" of the recipes, as of `val`, on which scores are calibrated; not in the card.
         average: Make one network of the checkpoints, whose weights are the means of theirs (`averaged`).
 
     Returns:
@@ -88,19 +88,16 @@ def export(
         InputError: no checkpoint or run card, or the checkpoints do not make a system.
         CanthusError: ONNX Runtime does not give what torch gives.
     """
-    loaded = [load_trained(path) for path in checkpoints]
-    networks = [averaged([one for one, _ in loaded])] if average else [one for one, _ in loaded]
+    networks, runs = map(list, zip(*(load_trained(path) for path in checkpoints), strict=True))
+    networks = [averaged(networks)] if average else networks
     trained = [with_margin(one, margin) for one in networks]
-    recipes = [_changed(one.recipe, changes) for one in networks]
-    proofs = [faces_of(one, own.val[:1], root) for one, own in zip(trained, recipes, strict=True)]
-    shifts = [calibrate(one, faces) for one, faces in zip(trained, proofs, strict=True)]
-    recipe, proof = recipes[-1], proofs[-1]
+    recipe, proofs = _changed(networks[-1].recipe, changes), [_proof(one, changes, root) for one in trained]
+    shifts, proof = [calibrate(one, faces) for one, faces in zip(trained, proofs, strict=True)], proofs[-1]
     folded = [replace(one, net=fold_norms(one.net).eval()) for one in trained]
     folded[-1] = replace(last := folded[-1], arrays={**last.arrays, **curve_of(folded, shifts, recipe, root).arrays()})
     calibration = faces_of(trained[-1], recipe.sets, root, spread=True) if int8 else None
     models, gap = _networks(folded, shifts, proof, calibration)
     contents = models | {f"{one.first}.npz": pack_arrays(one.arrays) for one in folded if one.arrays}
-    runs = [run for _, run in loaded]
     entries = _entries(checkpoints, runs, [{"parity_px": round(gap, 5), "calibration": shift} for shift in shifts])
     stages = [stage for one, shift in zip(folded, shifts, strict=True) for stage in _stages(one, shift, contents)]
     card = Card(
@@ -148,6 +145,11 @@ def _entries(checkpoints: Sequence[Path], runs: Sequence[RunCard], facts: Sequen
         return [_checkpoint(*each) for each in zip(checkpoints, runs, facts, strict=True)]
     first, *others = (_checkpoint(path, run, facts[0]) for path, run in zip(checkpoints, runs, strict=True))
     return [first.model_copy(update={"training": first.training | {"averaged": [one.model_dump() for one in others]}})]
+
+
+def _proof(trained: Trained, changes: Sequence[str], root: Path) -> Faces:
+    """Faces of the first validation set of a network, whose recipe is changed."""
+    return faces_of(trained, _changed(trained.recipe, changes).val[:1], root)
 
 
 def _changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
@@ -198,14 +200,7 @@ def _stages(trained: Trained, shift: float, contents: Mapping[str, bytes]) -> li
 
 
 def faces_of(trained: Trained, shares: Sequence[SetShare], root: Path, spread: bool = False) -> Faces:
-    """About `CALIBRATION_FACES` labelled faces of some sets.
-
-    Args:
-        trained: The network whose scheme they are labelled in, and that starts from points of theirs.
-        shares: The sets.
-        root: Folder of the data sets.
-        spread: Whether the faces are evenly spaced over the sets, or the first ones.
-    """
+    """Up to `CALIBRATION_FACES` labelled faces of some sets as a network sees them, the first or evenly spread ones."""
     faces = [
         (sample, start)
         for share in shares
