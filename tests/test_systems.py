@@ -130,11 +130,13 @@ def test_faces_of_images(stem: str, benches: Mapping[tuple[str, str], Bench], rn
         trained.net.eval()
     system = join(every)
     none, one, seven = system.align([image] * 3, [boxes[:0], boxes[:1], boxes])
-    assert [faces.points.shape for faces in (none, one, seven)] == [(0, 68, 2), (1, 68, 2), (7, 68, 2)]
+    dims = system.stages[-1].dims
+    assert [faces.points.shape for faces in (none, one, seven)] == [(0, 68, dims), (1, 68, dims), (7, 68, dims)]
     np.testing.assert_allclose(one.points[0], seven.points[0], atol=2e-3)
     assert ((seven.scores >= 0) & (seven.scores <= 1)).all()
     for depth in range(1, len(system.stages) + 1):
-        assert system.prefix(depth).align([image], [boxes])[0].points.shape == (7, 68, 2)
+        dims = system.stages[depth - 1].dims
+        assert system.prefix(depth).align([image], [boxes])[0].points.shape == (7, 68, dims)
     with pytest.raises(ShapeError, match="cannot stop after"):
         system.prefix(len(system.stages) + 1)
 
@@ -161,6 +163,7 @@ def test_gradients_reach_every_parameter(stem: str, stage: str, benches: Mapping
         batch = bench.stream.batch(step)
         batch["pose"] = torch.zeros_like(batch["pose"]) + 9.0
         batch["visible"] = torch.ones_like(batch["visible"])
+        batch["depth"] = torch.arange(68.0).expand_as(batch["depth"])
         loss_of(trained, batch).backward()
         optimiser.step()
     idle = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
@@ -193,7 +196,7 @@ def test_eight_faces_are_learnt_by_heart(learnt: tuple[Bench, Trained], drawn: P
         shown = [np.ascontiguousarray(image[:, ::-1]) if mirrored else image for image in images]
         widths = np.array([image.shape[1] for image in images])
         sides = np.stack([scheme.mirrored(t, w) for t, w in zip(truth, widths, strict=True)]) if mirrored else truth
-        points = from_truth(system, shown, sides).points
+        points = from_truth(system, shown, sides).points[..., :2]
         error = distances(points, sides).mean(1) / normalisers(sides, "inter-ocular", scheme)
         assert error.mean() < 0.01
         back = [scheme.mirrored(p, w) for p, w in zip(points, widths, strict=True)] if mirrored else points
@@ -217,7 +220,7 @@ def test_onnx_runtime_gives_what_torch_gives(learnt: tuple[Bench, Trained], draw
     """Norms folded, weights halved, any number of faces."""
     _, trained = learnt
     folded = Trained(fold_norms(trained.net), trained.recipe, trained.scheme, trained.arrays)
-    faces = faces_of(folded, open_set("wild68", drawn, "train"))
+    faces = faces_of(folded, folded.recipe.sets, drawn)
     records = record([folded], [0.1], faces)
     parts = folded.parts(0.1)
     count = torch.export.Dim("faces")
@@ -231,5 +234,5 @@ def test_onnx_runtime_gives_what_torch_gives(learnt: tuple[Bench, Trained], draw
     for repeated in (1, 7):
         truth = np.repeat(sample.points[None], repeated, 0)
         found = from_truth(shipped, [sample.picture()] * repeated, truth).points
-        assert found.shape == (repeated, 68, 2)
+        assert found.shape == (repeated, 68, shipped.stages[-1].dims)
         assert np.abs(found - from_truth(join([trained]), [sample.picture()], truth[:1]).points).max() < 0.5

@@ -67,7 +67,7 @@ def test_faces_are_chosen_by_mask_and_by_number() -> None:
 def test_what_is_not_known_is_nan() -> None:
     some = Faces(np.zeros((2, 5, 2)), np.zeros((2, 4)), scheme="5")
     shapes = {"scores": (2, 5), "confidence": (2,), "pose": (2, 3), "occluded": (2, 5), "raw": (2, 5, 2)}
-    shapes |= {"view": (2,), "identity": (2,)}
+    shapes |= {"view": (2,), "identity": (2,), "plane": (2, 68, 2)}
     assert {"points", "boxes", *shapes} == set(Faces.arrays())
     for name, shape in shapes.items():
         assert getattr(some, name).shape == shape

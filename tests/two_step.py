@@ -18,7 +18,7 @@ from canthus.align.view import View
 from canthus.geometry.crop import unit_mean
 from canthus.nets import compact
 from canthus.nets.losses import Losses
-from canthus.nets.network import Network
+from canthus.nets.network import Labels, Network
 from canthus.nets.part import Part
 
 # What stands in align/two_step.py
@@ -82,9 +82,9 @@ def fine_loss(prediction: compact.Prediction, target: object, losses: FineLosses
     return {name: losses.gain * value for name, value in terms.items()}
 
 
-def mean_of(points: NDArray[np.float32], config: compact.CompactConfig) -> dict[str, NDArray[np.float32]]:
+def mean_of(labels: Labels, config: compact.CompactConfig) -> dict[str, NDArray[np.float32]]:
     """The mean shape that the second crop is aligned to."""
-    return {"mean": unit_mean(points)}
+    return {"mean": unit_mean(labels.points)}
 
 
 NETWORKS: Mapping[str, Network] = {

@@ -24,6 +24,7 @@ from canthus.reader.frame import Frame
 from canthus.reader.picture import Picture, as_pixels
 from canthus.runtime.bundle import Precision
 from canthus.runtime.session import Device
+from canthus.schemes.faces import conversion
 from canthus.types import FaceAligner, FaceDetector, Faces, Floats, Image
 
 DETECTED_PIXELS = 4_000_000
@@ -64,7 +65,14 @@ class Pipeline:
     >>> pipeline("portrait.jpg").points  # (F, 68, 2)
     """
 
-    def __init__(self, detector: FaceDetector, aligner: FaceAligner, batch: int = 32, passes: int = 2) -> None:
+    def __init__(
+        self,
+        detector: FaceDetector,
+        aligner: FaceAligner,
+        batch: int = 32,
+        passes: int = 2,
+        scheme: str | None = None,
+    ) -> None:
         """Join a detector and an aligner.
 
         Args:
@@ -73,8 +81,10 @@ class Pipeline:
             batch: Number of faces to wait for before they are aligned, and largest number of images to wait for before
                 faces are detected in them; 1 = no image waits for another.
             passes: Alignment passes per detected face; from the second on, the box of the points found before is used.
+            scheme: Landmark scheme of the results (`Faces.in_scheme`); None = that of the aligner.
         """
         self.detector, self.aligner, self.batch, self.passes = detector, aligner, batch, passes
+        self.scheme = scheme
 
     @classmethod
     def open(
@@ -116,6 +126,19 @@ class Pipeline:
             taken = {name: value for name, value in engine.items() if name in known}
             detector = Detector.open(detector, **taken, **options)
         return cls(detector, aligner, batch, passes)
+
+    def in_scheme(self, scheme: str) -> "Pipeline":
+        """The pipeline with results in another landmark scheme (`Faces.in_scheme`).
+
+        Args:
+            scheme: Name of the scheme, as "68".
+
+        Raises:
+            SchemeError: there is no such scheme, or no point of it follows from those of the model.
+        """
+        if isinstance(self.aligner, Aligner):
+            conversion(self.aligner.scheme.name, scheme)
+        return Pipeline(self.detector, self.aligner, self.batch, self.passes, scheme)
 
     def __call__(self, image: Picture) -> Faces:
         """The faces of one image with landmarks; an empty `Faces` where there is none.
@@ -230,7 +253,8 @@ class Pipeline:
             faces = next(aligned)
             detected = result.faces.confidence
             confidence = np.where(np.isnan(detected), faces.confidence, detected)
-            yield replace(result, faces=replace(faces, confidence=confidence))
+            known = replace(faces, confidence=confidence)
+            yield replace(result, faces=known if self.scheme is None else known.in_scheme(self.scheme))
 
 
 def _given(frame: Frame, boxes: BoxFile) -> Result:

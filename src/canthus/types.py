@@ -28,6 +28,8 @@ Image = NDArray[np.uint8]
 """An image. Shape (H, W, 3), RGB."""
 Floats = NDArray[np.float32]
 """Any float32 array; its shape is documented where it is used."""
+SLOTS = 68
+"""Number of slots of the union of views, in which the points of a frontal face and of profiles have their places."""
 
 
 def as_image(array: NDArray[Any]) -> Image:
@@ -97,6 +99,8 @@ class Face:
         raw: Points before reconstruction by a shape model, pixels; NaN = not given. Shape (P, 2).
         view: Index of the view: 0 frontal, 1 left profile, 2 right profile; NaN = not known.
         identity: Number of the face in its video, the same in every frame; NaN = not tracked.
+        plane: Points of the view in the image plane, in the slots of the union of views (`schemes.transfer`), pixels;
+            NaN = the view has none. Shape (68, 2).
     """
 
     points: Floats
@@ -109,6 +113,7 @@ class Face:
     raw: Floats
     view: float
     identity: float
+    plane: Floats
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,6 +131,8 @@ class Faces:
         raw: Points before reconstruction by a shape model, pixels; NaN = not given. Shape (F, P, 2).
         view: Index of the view: 0 frontal, 1 left profile, 2 right profile; NaN = not known. Shape (F,).
         identity: Number of the face in its video, the same in every frame; NaN = not tracked. Shape (F,).
+        plane: Points of the view in the image plane, in the slots of the union of views (`schemes.transfer`), pixels;
+            NaN = the view has none, or they are not given. Shape (F, 68, 2).
     """
 
     points: Floats
@@ -138,6 +145,7 @@ class Faces:
     raw: Floats = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
     view: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     identity: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    plane: Floats = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, np.float32)
@@ -153,6 +161,7 @@ class Faces:
             "raw": (self.raw, (count, per_face, 2)),
             "view": (self.view, (count,)),
             "identity": (self.identity, (count,)),
+            "plane": (self.plane, (count, SLOTS, 2)),
         }
         object.__setattr__(self, "points", points)
         for name, (value, shape) in given.items():
@@ -230,6 +239,22 @@ class Faces:
         """
         import_module("canthus.formats.faces").save(self, path, image)
 
+    def in_scheme(self, scheme: str) -> Faces:
+        """The faces in another landmark scheme.
+
+        Points of a profile scheme are those that were found for it where a face was seen from that side (`plane`); all
+        others follow by index from `points`, exactly or from points nearby (`schemes.faces.conversion` tells the
+        error); those that follow from none are NaN.
+
+        Args:
+            scheme: Name of the scheme, as "68".
+
+        Raises:
+            SchemeError: there is no such scheme, or no point of it follows from those of the faces.
+        """
+        converted: Faces = import_module("canthus.schemes.faces").in_scheme(self, scheme)
+        return converted
+
     def to_frame(self) -> DataFrame:
         """A table of pandas with one row per face, and the columns of the CSV files of canthus: x0, y0, ..., s0, ...
 
@@ -257,6 +282,7 @@ class Faces:
                 self.raw[index],
                 float(self.view[index]),
                 float(self.identity[index]),
+                self.plane[index],
             )
         return replace(self, **{name: getattr(self, name)[index] for name in self.arrays()})
 

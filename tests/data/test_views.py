@@ -63,6 +63,21 @@ def test_schemes_depth_and_outlines(folder):
     assert np.array_equal(np.stack(wide), np.stack(expected))
 
 
+def test_each_face_in_the_scheme_of_its_view(folder, rng):
+    """Outlines up to 60 degrees of azimuth; the half that is seen beyond."""
+    root, index = folder
+    halves = {f"points_39_{side}": rng.uniform(0, 40, (3, 39, 3)).astype(np.float32) for side in ("left", "right")}
+    seen = {name.replace("points", "visible"): np.ones((3, 39), bool) for name in halves}
+    index["azimuth"][1] = 61.0
+    np.savez(root / "views" / "train" / "index.npz", **index, **halves, **seen)
+    frontal, left, right = open_set("views", root, "train", scheme="view")
+    assert [one.scheme for one in (frontal, left, right)] == ["68", "39_left", "39_right"]
+    assert np.array_equal(frontal.points, index["outline_68"][0, :, :2])
+    assert np.array_equal(left.points, halves["points_39_left"][2, :, :2])
+    assert np.array_equal(right.points, halves["points_39_right"][1, :, :2])
+    assert [one.image.name for one in (left, right)] == ["000002.png", "000001.png"]
+
+
 def test_one_person_stays_on_one_side(folder):
     for part in split_by_identity(open_set("views", folder[0], "train"), (0.5, 0.5)):
         assert len([sample for sample in part if sample.identity == "ann"]) in (0, 2)
@@ -108,6 +123,14 @@ def test_tables_of_fits_are_data_sets(tmp_path, rng, picture):
     assert "half" in sample.groups
     (flat,) = open_set("fits:fitted", tmp_path, "val", scheme="84", labels="2d")
     assert np.array_equal(flat.points, table["points_84"][0, :, :2])
+    with pytest.raises(DataError, match=r"lacks the labels \(F, 68, 2\)"):
+        open_set("fits:fitted", tmp_path, "val", scheme="view")
+    halves = {f"points_39_{side}": rng.uniform(0, 40, (1, 39, 3)).astype(np.float32) for side in ("left", "right")}
+    seen = {name.replace("points", "visible"): np.ones((1, 39), bool) for name in halves}
+    own = {"labels": rng.uniform(0, 40, (1, 68, 2)).astype(np.float32), "visible_68": np.ones((1, 68), bool)}
+    np.savez(tmp_path / "fitted" / "val.npz", **table, **halves, **seen, **own)
+    (frontal,) = open_set("fits:fitted", tmp_path, "val", scheme="view")
+    assert frontal.scheme == "68" and np.array_equal(frontal.points, own["labels"][0])
     with pytest.raises(DataError, match="fits has no labels 'outline'; it has 2d, 3d"):
         open_set("fits:fitted", tmp_path, "val", labels="outline")
     del table["folder"]

@@ -8,10 +8,9 @@ import torch
 
 from canthus.align.aligner import Aligner
 from canthus.align.calibration import Curve
-from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.errors import CanthusError, InputError
-from canthus.export.landmarks import calibrate, export, faces_of, prove, record
+from canthus.export.landmarks import Faces, calibrate, export, faces_of, prove, record
 from canthus.export.onnx import fold_norms, halve, part_to_onnx
 from canthus.export.quantise import quantise
 from canthus.geometry.crop import Crop, box_of
@@ -51,8 +50,8 @@ def trained(net: Compact, tiny: Recipe) -> Trained:
 
 
 @pytest.fixture(scope="module")
-def faces(trained: Trained, drawn: Path) -> tuple[View, np.ndarray]:
-    return faces_of(trained, open_set("wild68", drawn, "train"))
+def faces(trained: Trained, drawn: Path) -> Faces:
+    return faces_of(trained, trained.recipe.sets, drawn)
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +68,12 @@ def test_folding_norms_changes_nothing(net: Compact, crops: np.ndarray) -> None:
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
 
 
-def test_onnx_runtime_gives_what_torch_gives(trained: Trained, model: bytes, faces: tuple[View, np.ndarray]) -> None:
+def test_onnx_runtime_gives_what_torch_gives(trained: Trained, model: bytes, faces: Faces) -> None:
     assert prove([trained], [0.0], {"landmarks": model}, faces) < 0.01
     assert prove([trained], [0.0], {"landmarks": halve(model)}, faces) < 0.05
 
 
-def test_what_is_recorded_is_what_the_running_system_cuts(trained: Trained, faces: tuple[View, np.ndarray]) -> None:
+def test_what_is_recorded_is_what_the_running_system_cuts(trained: Trained, faces: Faces) -> None:
     records = record([trained], [0.0], faces)
     assert records.keys() == {"landmarks"}
     np.testing.assert_array_equal(records["landmarks"]["crops"], faces[0].cut(trained.crop))
@@ -92,7 +91,7 @@ def test_a_bundle_names_no_file_of_the_machine(model: bytes) -> None:
     assert b"site-packages" not in model
 
 
-def test_another_network_is_found_out(trained: Trained, model: bytes, faces: tuple[View, np.ndarray]) -> None:
+def test_another_network_is_found_out(trained: Trained, model: bytes, faces: Faces) -> None:
     torch.manual_seed(9)
     with pytest.raises(CanthusError, match="differ"):
         prove([replace(trained, net=Compact(TINY).eval())], [0.0], {"landmarks": model}, faces)
@@ -147,15 +146,16 @@ def test_calibrated_reliability_is_the_share_of_near_points(drawn: Path, tiny: R
     torch.manual_seed(4)
     net = Compact(CompactConfig(**tiny.config)).eval()
     trained = Trained(net, tiny, "68", {})
-    view, truth = faces_of(trained, samples)
-    shift = calibrate(trained, (view, truth))
+    view, truth, _ = faces = faces_of(trained, tiny.val, drawn)
+    assert len(view) == len(samples)
+    shift = calibrate(trained, faces)
     found = join([trained], [trained.stage_parts(calibration=shift)]).run(view)
     sides = np.ptp(truth, axis=1).max(1)
     share = (np.linalg.norm(found.points - truth, axis=-1) < net.config.near * sides[:, None]).mean()
     assert float(found.scores.mean()) == pytest.approx(share, abs=0.01)
     unknown = truth.copy()
     unknown[0, 5:] = np.nan
-    assert np.isfinite(calibrate(trained, (view, unknown)))
+    assert np.isfinite(calibrate(trained, faces._replace(truth=unknown)))
 
 
 def test_scores_are_calibrated_over_all_validation_sets(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from canthus.work.files import replace_whole
 NUMBER = st.floats(-1e4, 1e4, width=32) | st.just(np.nan)
 LAW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 FIELDS = ("image", "scheme", "identity", "confidence", "size", "view")
-ARRAYS = ("points", "box", "scores", "pose", "occluded", "raw")
+ARRAYS = ("points", "box", "scores", "pose", "occluded", "raw", "plane")
 
 
 @st.composite
@@ -39,6 +39,7 @@ def record(draw: st.DrawFn, count: int, dims: int) -> Record:
         occluded=maybe(count),
         raw=maybe((count, 2)),
         view=draw(st.sampled_from([0.0, 1.0, 2.0, np.nan])),
+        plane=maybe((68, 2)),
     )
 
 

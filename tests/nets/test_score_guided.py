@@ -48,7 +48,8 @@ def target_at(points: Tensor, size: int, visible: Tensor | None = None) -> Targe
     count, per_face = points.shape[:2]
     unknown, none = torch.full((count, per_face), torch.nan), torch.zeros(count, dtype=torch.int64)
     seen = unknown if visible is None else visible
-    return Target(points, torch.ones(count, per_face), unknown, seen, torch.zeros(count, 3), none, none, size)
+    pose, given = torch.zeros(count, 3), (torch.zeros(count, 0, 2), torch.zeros(count, 0))
+    return Target(points, torch.ones(count, per_face), unknown, seen, pose, none, none, size, *given)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -8,7 +8,8 @@ import pytest
 from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.errors import DataError, ShapeError
-from canthus.study.measure import measure
+from canthus.geometry.transform import compose, invert, scale_of
+from canthus.study.measure import disturbed, measure
 from canthus.study.plan import Measure
 from canthus.train.fit import fit
 from canthus.train.landmarks.system import join, load_trained
@@ -121,3 +122,19 @@ def test_what_cannot_be_measured_is_named(checkpoint: Path, drawn: Path) -> None
         measure(checkpoint, STILLS.model_copy(update={"depth": 2}), drawn)
     with pytest.raises(DataError, match="is a still"):
         measure(checkpoint, STILLS.model_copy(update={"follow": True}), drawn)
+
+
+def test_disturbed_boxes(checkpoint: Path, drawn: Path) -> None:
+    """Turned, scaled and shifted within the limits of the paper; the same for every network."""
+    points = np.stack([sample.points for sample in open_set("wild68", drawn, "val")] * 50)
+    view = View.of_points([np.zeros((9, 9, 3), np.uint8)] * len(points), points)
+    moved = disturbed(view, np.random.default_rng(0))
+    change = compose(moved.frames, invert(view.frames))
+    angle = np.degrees(np.arctan2(change[:, 1, 0], change[:, 0, 0]))
+    scale, shift = 1 / scale_of(change), np.abs(change[:, :, 2]) / 1.3
+    assert 35 < np.abs(angle).max() <= 45 and 0.75 <= scale.min() < 0.8 and 1.2 < scale.max() <= 1.25
+    assert 0.06 < shift.max() <= 20 / 256
+    wanted = STILLS.model_copy(update={"disturbed": True})
+    assert (
+        measure(checkpoint, wanted, drawn) == measure(checkpoint, wanted, drawn) != measure(checkpoint, STILLS, drawn)
+    )

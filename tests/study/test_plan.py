@@ -100,3 +100,25 @@ def test_the_ablations_of_canthus_hold(name: str, tmp_path: Path) -> None:
     assert {run.recipe.name for run in trials_of(study, tmp_path)} >= {
         f"{name}_{run.folder.parent.name}" for run in trials_of(study, tmp_path)
     }
+
+
+def test_a_network_for_the_stages_before(tmp_path: Path) -> None:
+    """It is trained with the same seed and is not measured; the row's own run names its checkpoint."""
+    before = {"losses": {"heat": 3}}
+    runs = trials_of(
+        load(tmp_path, "seeds=[3]", rows=[{"name": "late", "set": {"batch": 8}, "earlier": before}]), tmp_path
+    )
+    first, late = runs
+    assert [run.folder.relative_to(tmp_path).as_posix() for run in runs] == ["late_stages_before/3", "late/3"]
+    assert (first.recipe.losses.heat, first.recipe.batch, first.recipe.earlier) == (3, 48, [])
+    assert (late.recipe.losses.heat, late.recipe.batch) == (0.5, 8)
+    assert late.recipe.earlier == [first.folder / "last.ckpt"] and first.recipe.seed == late.recipe.seed == 3
+    assert first.measures == () and len(late.measures) == 2
+    with pytest.raises(RecipeError, match="goes without `set` and `earlier`"):
+        load(tmp_path, rows=[{"name": "a"}, {"name": "b", "of": "a", "earlier": before}])
+
+
+def test_a_video_is_not_disturbed(tmp_path: Path) -> None:
+    measure = {"name": "video", "set": "300vw:clips", "follow": True, "disturbed": True}
+    with pytest.raises(RecipeError, match="leave out `disturbed`"):
+        load(tmp_path, measures=[measure])

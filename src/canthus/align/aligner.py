@@ -81,7 +81,7 @@ class Aligner:
     @property
     def scheme(self) -> Scheme:
         """The landmark scheme of the points."""
-        return Scheme.open(self.card.scheme)
+        return Scheme.open(self.system.scheme)
 
     def sheet(self, image: Image, faces: Faces) -> Image:
         """Draw heatmaps and score maps of the faces of an image; the model was opened with `maps`.

@@ -22,7 +22,7 @@ class Parts(NamedTuple):
     Attributes:
         crop: What its networks see.
         networks: Engines by name; empty where only `Stage.look` is wanted.
-        arrays: Constants by name, as "mean" (P, 2), the mean shape that crops are aligned to.
+        arrays: Constants by name, as "mean" (P, 2) or (V, P, 2), the mean shapes that crops are aligned to.
     """
 
     crop: Crop
@@ -40,7 +40,7 @@ def as_given(view: View, estimate: Estimate | None) -> View:
 
 
 def aligned_to(mean: NDArray[Any] | None) -> Look:
-    """Look at faces in the frames that align their estimated points to a mean shape (P, 2).
+    """Look at faces in the frames that align their estimated points to a mean shape (P, 2), or one of several.
 
     Without a mean shape the frames are those given: local_global, section 3.4. Without an estimate they are, too, as in
     training, which gives frames that are already aligned.
@@ -64,12 +64,16 @@ class Stage:
         solve: From the frames that `look` gives, and the estimate before, to a better estimate.
         look: From the frames given and the estimate before to the frames that the stage sees. Training cuts its crops
             by the same function.
+        scheme: Name of the scheme of its points; empty = that of the system.
+        dims: 2, or 3 where its points have depth.
     """
 
     name: str
     crop: Crop
     solve: Solve
     look: Look = as_given
+    scheme: str = ""
+    dims: int = 2
 
     def __call__(self, view: View, estimate: Estimate | None = None) -> Estimate:
         """Estimate the faces of a view."""
@@ -111,7 +115,10 @@ class System:
         count = len(self.stages)
         if depth is not None and not 1 <= depth <= count:
             raise ShapeError(f"{self.name} has stages 1 to {count}; it cannot stop after stage {depth}")
-        return replace(self, stages=self.stages[:depth], curve=self.curve if depth in (None, count) else None)
+        if depth in (None, count):
+            return self
+        last = self.stages[:depth][-1]
+        return replace(self, scheme=last.scheme or self.scheme, stages=self.stages[:depth], curve=None)
 
     def suffix(self, name: str) -> "System":
         """The system from the stage of that name on, which takes the estimate of the stages before it as given.
@@ -164,7 +171,7 @@ class System:
             )
         pictures = [image for image, some in zip(images, boxes, strict=True) for _ in some]
         if not pictures:
-            return [Faces.empty(self.scheme, Scheme.open(self.scheme).count) for _ in images]
+            return [Faces.empty(self.scheme, Scheme.open(self.scheme).count, self.stages[-1].dims) for _ in images]
         every = np.concatenate(boxes)
         view = View.of_boxes(pictures, every, None if rolls is None else np.concatenate(rolls))
         parts = []

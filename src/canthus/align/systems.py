@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from canthus.align import cascaded_cnn, compact, local_global, score_guided
+from canthus.align import cascaded_cnn, compact, local_global, multi_view, score_guided
 from canthus.align.calibration import Curve
 from canthus.align.stage import Parts, Stage, System
 from canthus.errors import BundleError
@@ -11,6 +11,7 @@ SYSTEMS: dict[str, Callable[[Mapping[str, Parts]], tuple[Stage, ...]]] = {
     "cascaded_cnn": cascaded_cnn.stages,
     "compact": compact.stages,
     "local_global": local_global.stages,
+    "multi_view": multi_view.stages,
     "score_guided": score_guided.stages,
 }
 """From what the stages are made of, by name, to the row of a system."""

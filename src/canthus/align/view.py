@@ -64,7 +64,8 @@ class View:
 
         Args:
             points: Picture pixels; NaN is left out. Shape (N, P, 2 or 3).
-            mean: The mean shape in its own frame (`geometry.crop.unit_mean`). Shape (P, 2).
+            mean: The mean shape in its own frame (`geometry.crop.unit_mean`), or several (`crop.shape_frames`).
+                Shape (P, 2) or (V, P, 2).
 
         Raises:
             ShapeError: the points do not fit the mean, or those of a face coincide.

@@ -102,6 +102,14 @@ def detect(
         ),
     ] = None,
     model: ModelFile = None,
+    scheme: Annotated[
+        str | None,
+        typer.Option(
+            show_default="that of the model",
+            help="Landmark scheme of the results, as 68, 84 or 39_left; the error of the conversion is told.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     passes: Annotated[
         int,
         typer.Option(
@@ -147,25 +155,47 @@ def detect(
     options = _detector_options(name, {**asked, "overlap": overlap, "max_side": max_side})
     if boxes_columns and boxes is None:
         raise typer.BadParameter("names the columns of a file that --boxes gives", param_hint="--boxes-columns")
-    if overlay and os.path.realpath(out) in map(os.path.realpath, paths):
-        raise typer.BadParameter("overlays and the images they show need different folders", param_hint="--out")
+    _check_folders(overlay, out, paths)
     cv2.setNumThreads(threads or -1)
     files = image_files(paths, out)
     given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
     engine: dict[str, Any] = {"device": device, "threads": threads, "precision": precision}
+    console = Console(stderr=True)
     pipeline = Pipeline.open(model, name, **engine, **options, batch=batch, passes=passes, depth=depth)
+    pipeline = _in_scheme(pipeline, scheme, console)
     sheet = Aligner.open(model, **engine, batch=batch, maps=True).sheet if maps else None
-    settings = fingerprint(model, [boxes, detector_model], [precision, detector, passes, depth, options, boxes_columns])
+    way = [precision, detector, passes, depth, options, boxes_columns, pipeline.scheme]
+    settings = fingerprint(model, [boxes, detector_model], way)
     sink = ResultFolder(
         out, files, root_of(paths), chosen, overlay=overlay, maps=sheet, settings=settings, resume=resume
     )
-    console = Console(stderr=True)
     with sink:
         summary = _run(pipeline, files, sink, given, console)
     _show(summary, console, out)
     _show_skipped(skipped(paths, out), console)
     if summary.failures:
         raise typer.Exit(1)
+
+
+def _check_folders(overlay: bool, out: Path, paths: list[str]) -> None:
+    """Refuse to write overlays beside the images that they show."""
+    if overlay and os.path.realpath(out) in map(os.path.realpath, paths):
+        raise typer.BadParameter("overlays and the images they show need different folders", param_hint="--out")
+
+
+def _in_scheme(pipeline: "Pipeline", scheme: str | None, console: "Console") -> "Pipeline":
+    """The pipeline with results in the scheme of --scheme; prints what the conversion costs."""
+    from canthus.align.aligner import Aligner
+    from canthus.schemes.faces import conversion
+    from canthus.schemes.scheme import Scheme
+
+    if scheme is None or not isinstance(pipeline.aligner, Aligner):
+        return pipeline
+    name = Scheme.open(scheme).name
+    if name != pipeline.aligner.scheme.name:
+        found = conversion(pipeline.aligner.scheme.name, name)
+        console.print(str(found), markup=False, highlight=False, soft_wrap=True)
+    return pipeline.in_scheme(name)
 
 
 def _kinds(text: str) -> list[str]:

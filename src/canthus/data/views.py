@@ -27,6 +27,8 @@ FITS = """\
 REMEDY = "make it again with this version of canthus"
 BANDS = {"front": (0, 30), "half": (30, 60), "profile": (60, 181)}
 """Groups of samples, and their range of azimuth in degrees."""
+VIEW = "view"
+"""Scheme that stands for that of the view of each face: 68 up to 60 degrees of azimuth, 39_left or 39_right beyond."""
 LABELS = {"2d": "points_", "3d": "points_", "outline": "outline_", "wide": "outline_"}
 """Kinds of labels, and the prefix of their arrays."""
 
@@ -37,7 +39,8 @@ def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d",
     Args:
         folder: The folder of the set.
         split: Name of the folder of the run in it, as "train".
-        scheme: A landmark scheme of the index, as "68", "84", "39_left".
+        scheme: A landmark scheme of the index, as "68", "84", "39_left"; or "view": that of the view of each face, 68
+            points on the outline up to 60 degrees of azimuth, 39_left or 39_right beyond, whatever the labels.
         labels: "2d" = x and y, jaw points on the 3D jaw line; "3d" = the same with depth in pixels; "outline" = jaw
             points on the visible outline, as in 2D annotation, for faces of up to 60 degrees of azimuth; "wide" = the
             same up to 60 degrees, and "2d" beyond.
@@ -54,7 +57,10 @@ def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d",
     path = expect(folder / split / "index.npz", folder, TREE)
     index = _read(path, ("azimuth", "kind"))
     prefix = choose(LABELS, labels, "views", "labels")
-    samples = _samples(path, index, path.parent, scheme, prefix, labels == "3d", filled=labels == "wide")
+    if scheme == VIEW:
+        samples = _of_views(path, index, path.parent)
+    else:
+        samples = _samples(path, index, path.parent, scheme, prefix, labels == "3d", filled=labels == "wide")
     if without:
         choose(dict.fromkeys(np.unique(index["kind"]).astype(str)), without, str(path), "kind of occluder")
     return [sample for sample in samples if not without or without not in sample.groups]
@@ -66,7 +72,8 @@ def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") 
     Args:
         folder: The folder of the table.
         split: Name of the table, as "train" for train.npz.
-        scheme: A landmark scheme of the table, as "68", "84", "39_left".
+        scheme: A landmark scheme of the table, as "68", "84", "39_left"; or "view", as of `read_views`, where the 68
+            points are those of the photograph's own annotation.
         labels: "3d" = with depth in pixels, jaw points on the 3D jaw line; "2d" = the same without depth.
 
     Returns:
@@ -80,8 +87,17 @@ def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") 
     with understood(path):
         index["azimuth"] = azimuth(index["rotation"])
         index["kind"] = np.full(len(index["azimuth"]), "")
-    prefix = choose({"2d": "points_", "3d": "points_"}, labels, "fits", "labels")
-    return _samples(path, index, folder / str(index["folder"]), scheme, prefix, labels == "3d")
+    prefix, pictures = (
+        choose({"2d": "points_", "3d": "points_"}, labels, "fits", "labels"),
+        folder / str(index["folder"]),
+    )
+    if scheme != VIEW:
+        return _samples(path, index, pictures, scheme, prefix, labels == "3d")
+    if "labels" not in index or index["labels"].shape != (len(index["images"]), 68, 2):
+        raise DataError(f"{path}: lacks the labels (F, 68, 2) of the photographs; {REMEDY}")
+    frontal = np.abs(index["azimuth"]) < BANDS["profile"][0]
+    outline = np.pad(index["labels"], [(0, 0), (0, 0), (0, 1)])
+    return _of_views(path, index | {"outline_68": np.where(frontal[:, None, None], outline, np.nan)}, pictures)
 
 
 def _read(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
@@ -140,6 +156,15 @@ def _samples(
             )
         )
     return samples
+
+
+def _of_views(path: Path, index: dict[str, Any], pictures: Path) -> list[Sample]:
+    """The faces of an index, each with the points of its view; arguments as of `_samples`."""
+    found = _samples(path, index, pictures, "68", "outline_", False)
+    for side in ("left", "right"):
+        turned = _samples(path, index, pictures, f"39_{side}", "points_", False)
+        found += [sample for sample in turned if f"profile_{side}" in sample.groups]
+    return found
 
 
 def _points(index: dict[str, Any], name: str, path: Path) -> Floats:

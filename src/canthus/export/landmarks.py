@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +18,6 @@ from canthus.align.calibration import Curve
 from canthus.align.estimate import Estimate
 from canthus.align.stage import System
 from canthus.align.view import View
-from canthus.data.catalogue import open_set
-from canthus.data.sample import NO_POINTS, Sample
 from canthus.errors import CanthusError
 from canthus.export.card import licence_of, limits_of
 from canthus.export.onnx import fold_norms, halve, part_to_onnx
@@ -30,9 +28,9 @@ from canthus.nets.decode import reliability
 from canthus.runtime.bundle import Card, Checkpoint, Precision, StageCard, member_of, pack_arrays, write_bundle
 from canthus.runtime.session import Session
 from canthus.schemes.scheme import SCHEMES, Scheme
-from canthus.train.landmarks.pool import labels_in
+from canthus.train.landmarks.pool import labels_in, measured_faces
 from canthus.train.landmarks.system import Trained, averaged, join, load_trained, with_margin
-from canthus.train.recipe import Recipe, check_recipe
+from canthus.train.recipe import Recipe, SetShare, check_recipe
 from canthus.train.run_card import RunCard
 from canthus.train.tree import override
 from canthus.types import Backend, Floats
@@ -42,8 +40,20 @@ TOLERANCES = {"points": 0.05, "scores": 0.01, "pose": 0.1}
 """Largest differences of the results of torch and ONNX Runtime: pixels of the crop, probability, degrees."""
 CALIBRATION_FACES = 256
 """Number of faces on which networks are compared and calibrated."""
-Faces = tuple[View, Floats]
-"""Faces in the frames of their true boxes, and their true points in the picture (N, P, 2)."""
+
+
+class Faces(NamedTuple):
+    """Faces on which a system is compared and calibrated.
+
+    Attributes:
+        view: The faces in the frames of their true boxes. N of them.
+        truth: Their true points in the picture. Shape (N, P, 2).
+        given: Points from which a first stage starts. Shape (N, Q, 2).
+    """
+
+    view: View
+    truth: Floats
+    given: Floats
 
 
 def export(
@@ -68,7 +78,7 @@ def export(
         int8: Add the int8 variant.
         margin: Crop margin at run time: side of the crop over the longer side of the box; None = that of the training.
         measured: Measured errors for the card, each with its protocol.
-        changes: Changes "a.b=c" of the recipe, as of `val`, the sets on which scores are calibrated; not in the card.
+        changes: Changes "a.b=c" of the recipes, as of `val`, on which scores are calibrated; not in the card.
         average: Make one network of the checkpoints, whose weights are the means of theirs (`averaged`).
 
     Returns:
@@ -78,17 +88,16 @@ def export(
         InputError: no checkpoint or run card, or the checkpoints do not make a system.
         CanthusError: ONNX Runtime does not give what torch gives.
     """
-    loaded = [load_trained(path) for path in checkpoints]
-    networks = [averaged([one for one, _ in loaded])] if average else [one for one, _ in loaded]
-    trained, recipe = [with_margin(one, margin) for one in networks], _changed(networks[-1].recipe, changes)
-    proof = faces_of(trained[-1], _validation(recipe, root))
-    shifts = [calibrate(one, proof) for one in trained]
+    networks, runs = map(list, zip(*(load_trained(path) for path in checkpoints), strict=True))
+    networks = [averaged(networks)] if average else networks
+    trained = [with_margin(one, margin) for one in networks]
+    recipe, proofs = _changed(networks[-1].recipe, changes), [_proof(one, changes, root) for one in trained]
+    shifts, proof = [calibrate(one, faces) for one, faces in zip(trained, proofs, strict=True)], proofs[-1]
     folded = [replace(one, net=fold_norms(one.net).eval()) for one in trained]
     folded[-1] = replace(last := folded[-1], arrays={**last.arrays, **curve_of(folded, shifts, recipe, root).arrays()})
-    calibration = faces_of(trained[-1], _training(recipe, root)) if int8 else None
+    calibration = faces_of(trained[-1], recipe.sets, root, spread=True) if int8 else None
     models, gap = _networks(folded, shifts, proof, calibration)
     contents = models | {f"{one.first}.npz": pack_arrays(one.arrays) for one in folded if one.arrays}
-    runs = [run for _, run in loaded]
     entries = _entries(checkpoints, runs, [{"parity_px": round(gap, 5), "calibration": shift} for shift in shifts])
     stages = [stage for one, shift in zip(folded, shifts, strict=True) for stage in _stages(one, shift, contents)]
     card = Card(
@@ -138,6 +147,11 @@ def _entries(checkpoints: Sequence[Path], runs: Sequence[RunCard], facts: Sequen
     return [first.model_copy(update={"training": first.training | {"averaged": [one.model_dump() for one in others]}})]
 
 
+def _proof(trained: Trained, changes: Sequence[str], root: Path) -> Faces:
+    """Faces of the first validation set of a network, whose recipe is changed."""
+    return faces_of(trained, _changed(trained.recipe, changes).val[:1], root)
+
+
 def _changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     """A recipe with changes "a.b=c".
 
@@ -148,19 +162,6 @@ def _changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     for change in changes:
         override(tree, change)
     return check_recipe(tree, "--set")
-
-
-def _validation(recipe: Recipe, root: Path) -> Sequence[Sample]:
-    """Faces of the first validation set."""
-    share = recipe.val[0]
-    return open_set(share.name, root, share.split, **share.options)
-
-
-def _training(recipe: Recipe, root: Path) -> Sequence[Sample]:
-    """About `CALIBRATION_FACES` of the training faces with labels, evenly spaced."""
-    sets = (open_set(some.name, root, some.split, **some.options) for some in recipe.sets)
-    samples = [sample for some in sets for sample in some if sample.scheme != NO_POINTS]
-    return samples[:: max(1, len(samples) // CALIBRATION_FACES)]
 
 
 def _checkpoint(path: Path, run: RunCard, facts: dict[str, Any]) -> Checkpoint:
@@ -198,11 +199,17 @@ def _stages(trained: Trained, shift: float, contents: Mapping[str, bytes]) -> li
     return stages
 
 
-def faces_of(trained: Trained, samples: Sequence[Sample]) -> Faces:
-    """The first `CALIBRATION_FACES` of some samples."""
-    some = list(samples[:CALIBRATION_FACES])
-    truth = np.stack([labels_in(sample, trained.scheme)[..., :2] for sample in some])
-    return View.of_points([sample.picture() for sample in some], truth), truth
+def faces_of(trained: Trained, shares: Sequence[SetShare], root: Path, spread: bool = False) -> Faces:
+    """Up to `CALIBRATION_FACES` labelled faces of some sets as a network sees them, the first or evenly spread ones."""
+    faces = [
+        (sample, start)
+        for share in shares
+        for sample, start in zip(*measured_faces(share, root, trained.scheme, trained.network.given), strict=True)
+    ]
+    step = max(1, len(faces) // CALIBRATION_FACES) if spread else 1
+    samples, given = zip(*faces[::step][:CALIBRATION_FACES], strict=True)
+    truth = np.stack([labels_in(sample, trained.scheme)[..., :2] for sample in samples])
+    return Faces(View.of_points([sample.picture() for sample in samples], truth), truth, np.stack(given))
 
 
 def calibrate(trained: Trained, faces: Faces) -> float:
@@ -212,9 +219,9 @@ def calibrate(trained: Trained, faces: Faces) -> float:
         trained: A network; its first stage starts from the true points.
         faces: Labelled faces; unknown points are left out.
     """
-    view, truth = faces
+    view, truth, given = faces
     stage = join([trained]).stages[0]
-    seen = stage.look(view, Estimate.of_points(truth))
+    seen = stage.look(view, Estimate.of_points(given))
     groups = len(seen) // len(view)
     crops = torch.from_numpy(seen.cut(stage.crop)).permute(0, 3, 1, 2).float() / 255 - 0.5
     with torch.no_grad():
@@ -248,11 +255,10 @@ def curve_of(trained: Sequence[Trained], shifts: Sequence[float], recipe: Recipe
     system = join(trained, [one.stage_parts(calibration=shift) for one, shift in zip(trained, shifts, strict=True)])
     scores, good, weights = [], [], []
     for share in recipe.val:
-        samples = open_set(share.name, root, share.split, **share.options)
-        faces = faces_of(trained[-1], samples[:: max(1, len(samples) // CALIBRATION_FACES)])
-        found, boxes = run_stages(system, trained[0], faces)[-1], box_of(faces[1])
+        faces = faces_of(trained[-1], [share], root, spread=True)
+        found, boxes = run_stages(system, trained[0], faces)[-1], box_of(faces.truth)
         near = trained[-1].net.config.near * (boxes[:, 2:] - boxes[:, :2]).max(1)
-        error = np.linalg.norm(found.points[..., :2] - faces[1], axis=-1)
+        error = np.linalg.norm(found.points[..., :2] - faces.truth, axis=-1)
         known = np.isfinite(error)
         scores.append(found.scores[known])
         good.append((error < near[:, None])[known])
@@ -308,11 +314,11 @@ def run_stages(system: System, first: Trained, faces: Faces) -> list[Estimate]:
         first: The network of its first stage.
         faces: Faces that the system runs on.
     """
-    view, truth = faces
+    view, given = faces.view, faces.given
     found: list[list[Estimate]] = [[] for _ in system.stages]
     for start in range(0, len(view), system.batch):
         some = slice(start, start + system.batch)
-        estimate = Estimate.of_points(truth[some]) if "mean" in first.arrays else None
+        estimate = Estimate.of_points(given[some]) if "mean" in first.arrays else None
         for row, stage in zip(found, system.stages, strict=True):
             estimate = stage(view[some], estimate)
             row.append(replace(estimate, state={}))
@@ -345,7 +351,7 @@ def prove(trained: Sequence[Trained], shifts: Sequence[float], models: Mapping[s
     gaps = dict.fromkeys(TOLERANCES, 0.0)
     rows = [run_stages(system, trained[0], faces) for system in (over_torch, over_onnx)]
     for stage, ours, theirs in zip(over_torch.stages, *rows, strict=True):
-        scale = scale_of(faces[0].matrices(stage.crop))[:, None]
+        scale = scale_of(faces.view.matrices(stage.crop))[:, None]
         gaps["points"] = max(gaps["points"], _worst(np.linalg.norm(ours.points - theirs.points, axis=-1) * scale))
         gaps["scores"] = max(gaps["scores"], _worst(np.abs(ours.scores - theirs.scores)))
         gaps["pose"] = max(gaps["pose"], _worst(np.abs((ours.pose - theirs.pose + 180) % 360 - 180)))

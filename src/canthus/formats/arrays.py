@@ -21,6 +21,7 @@ NUMBERS = {
     "occluded": "occluded",
     "raw": "raw",
     "view": "view",
+    "plane": "plane",
 }
 """Optional arrays of numbers, and the field of a record that each gives."""
 TEXTS = {"images": "image", "identities": "identity"}

@@ -13,6 +13,7 @@ import numpy as np
 
 from canthus.errors import FormatError
 from canthus.formats.record import BOX, POSE, Record, common_shape, is_given, number_at, record_at, shapes_of
+from canthus.types import SLOTS
 from canthus.work.documents import read_rows
 
 
@@ -40,6 +41,7 @@ def _names(count: int) -> dict[str, list[str]]:
         "occluded": [f"o{index}" for index in range(count)],
         "raw": [f"r{axis}{index}" for index in range(count) for axis in "xy"],
         "view": ["view"],
+        "plane": [f"p{axis}{index}" for index in range(SLOTS) for axis in "xy"],
     }
 
 

@@ -38,6 +38,7 @@ def faces_in(image: str, size: tuple[int, int] | None, faces: Faces) -> list[Rec
             occluded=_known(face.occluded),
             raw=_known(face.raw),
             view=face.view,
+            plane=_known(face.plane),
         )
         for face in faces
     ]

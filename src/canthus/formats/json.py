@@ -1,7 +1,7 @@
 """.json files: {"canthus": version, "images": [{"image", "width", "height", "scheme", "faces": [...]}]}.
 
-A face has "points" and, where known, "identity", "box", "confidence", "pose" (an object), "scores", "occluded", "raw"
-and "view". A value that is missing (NaN) is null.
+A face has "points" and, where known, "identity", "box", "confidence", "pose" (an object), "scores", "occluded", "raw",
+"view" and "plane". A value that is missing (NaN) is null.
 """
 
 import json
@@ -53,6 +53,7 @@ def _json_records(entry: Mapping[str, Any]) -> list[Record]:
                 occluded=face.get("occluded"),
                 raw=face.get("raw"),
                 view=face.get("view", float("nan")),
+                plane=face.get("plane"),
             )
         )
     return records or [Record(**shared)]
@@ -88,7 +89,7 @@ def _json_face(record: Record) -> dict[str, Any]:
     if record.scores is not None:
         face["scores"] = _plain(record.scores)
     return face | {
-        name: _plain(getattr(record, name)) for name in ("occluded", "raw", "view") if is_given(record, name)
+        name: _plain(getattr(record, name)) for name in ("occluded", "raw", "view", "plane") if is_given(record, name)
     }
 
 

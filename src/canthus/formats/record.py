@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.errors import FormatError, ShapeError
-from canthus.types import Floats
+from canthus.types import SLOTS, Floats
 
 BOX, POSE = ("bx0", "by0", "bx1", "by1"), ("yaw", "pitch", "roll")
 
@@ -41,6 +41,7 @@ class Record:
         occluded: Probability that each point is hidden, 0..1. Shape (P,).
         raw: Points before reconstruction by a shape model, pixels. Shape (P, 2).
         view: Index of the view: 0 frontal, 1 left profile, 2 right profile; NaN = not known.
+        plane: Points of the view in the slots of the union of views, pixels. Shape (68, 2).
     """
 
     image: str
@@ -55,6 +56,7 @@ class Record:
     occluded: Floats | None = None
     raw: Floats | None = None
     view: float = float("nan")
+    plane: Floats | None = None
 
     def __post_init__(self) -> None:
         points = floats(self.points)
@@ -87,6 +89,7 @@ def shapes_of(count: int) -> dict[str, tuple[int, ...]]:
         "occluded": (count,),
         "raw": (count, 2),
         "view": (),
+        "plane": (SLOTS, 2),
     }
 
 

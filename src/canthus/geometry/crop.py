@@ -62,17 +62,28 @@ def box_frames(boxes: NDArray[Any]) -> Matrix:
 
 
 def shape_frames(points: NDArray[Any], mean: NDArray[Any]) -> Matrix:
-    """Similarities that bring faces nearest to a mean shape: local_global, section 3.4.
+    """Similarities that bring faces nearest to a mean shape: local_global, section 3.4; multi_view, section III-C.
 
     Args:
         points: Points; NaN is left out. Shape (F, P, 2 or 3), image pixels.
-        mean: Mean shape, as from `unit_mean`. Shape (P, 2).
+        mean: Mean shape, as from `unit_mean`, shape (P, 2); or those of several views, NaN where a view lacks a point,
+            shape (V, P, 2): each face has the one whose points are most nearly its known points.
 
     Returns:
         Maps from the image to the frame of the mean shape, whose box has its centre at 0 and longer side 1.
         Shape (F, 2, 3).
     """
-    return align(np.asarray(points, np.float64)[..., :2], mean)[1]
+    plane = np.asarray(points, np.float64)[..., :2]
+    if mean.ndim == 2:
+        return align(plane, mean)[1]
+    seen = np.asarray(np.isfinite(plane).all(-1))
+    has = np.asarray(np.isfinite(mean).all(-1))
+    chosen = (seen[:, None] != has).sum(-1).argmin(1)  # (F,)
+    frames = np.empty((len(plane), 2, 3))
+    for number in np.unique(chosen).tolist():
+        some, slots = chosen == number, has[number]
+        frames[some] = align(plane[some][:, slots], mean[number, slots])[1]
+    return frames
 
 
 def unit_mean(points: NDArray[Any]) -> NDArray[np.float32]:

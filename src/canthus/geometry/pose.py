@@ -185,6 +185,32 @@ def pose_from_points(points: NDArray[Any], model: NDArray[Any], weights: NDArray
     return weak_perspective(points, model, weights).pose
 
 
+def pose_from_solid(points: NDArray[Any], model: NDArray[Any]) -> Doubles:
+    """Pose of the similarities of space that bring a model nearest to 3D points [Umeyama, 1991].
+
+    Args:
+        points: Points with depth. Shape (F, P, 3), pixels.
+        model: Points of the model, seen from the front. Shape (P, 3).
+
+    Returns:
+        Yaw, pitch, roll in degrees; NaN where a face has a NaN. Shape (F, 3).
+
+    Raises:
+        ShapeError: the shapes do not fit.
+    """
+    points, model = np.asarray(points, np.float64), np.asarray(model, np.float64)
+    if points.ndim != 3 or points.shape[1:] != model.shape or points.shape[2] != 3:
+        raise ShapeError(f"points are (F, P, 3) and the model is (P, 3), not {points.shape} and {model.shape}")
+    pose = np.full((len(points), 3), np.nan)
+    known = np.isfinite(points).all((1, 2))
+    faces = points[known] - points[known].mean(1, keepdims=True)
+    u, _, v = np.linalg.svd(np.swapaxes(faces, 1, 2) @ (model - model.mean(0)))
+    straight = np.tile(np.eye(3), (len(u), 1, 1))
+    straight[:, 2, 2] = np.linalg.det(u @ v)
+    pose[known] = angles(u @ straight @ v)
+    return pose
+
+
 def perspective(points: NDArray[Any], model: NDArray[Any], camera: NDArray[Any]) -> tuple[Doubles, Doubles]:
     """Rotation and translation of a head before a known camera: SQPnP [Terzakis and Lourakis, 2020], refined by OpenCV.
 

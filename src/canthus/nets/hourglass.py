@@ -69,13 +69,13 @@ class Stage(nn.Module):
         self.from_features = nn.Conv2d(width, width, 1) if maps else None
         self.from_maps = nn.Conv2d(maps, width, 1) if maps else None
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, width, H, W) -> maps (N, maps, H, W) and the input of the next stage (N, width, H, W)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, width, H, W) -> maps (N, maps, H, W), their features and the input of the next stage (N, width, H, W)."""
         features = self.features(self.after(self.hourglass(x)))  # (N, width, H, W)
         maps = self.head(features)  # (N, maps, H, W)
         if self.from_features is not None and self.from_maps is not None:
             x = x + self.from_features(features) + self.from_maps(maps)  # (N, width, H, W)
-        return maps, x
+        return maps, features, x
 
 
 class Stack(nn.Module):
@@ -89,6 +89,6 @@ class Stack(nn.Module):
         """(N, width, H, W) -> the maps of each stage, (N, maps, H, W) each."""
         every = []
         for stage in self.stages:
-            maps, x = stage(x)
+            maps, _, x = stage(x)
             every.append(maps)
         return tuple(every)

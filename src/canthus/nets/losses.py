@@ -49,9 +49,12 @@ class Target(NamedTuple):
         depth: Third coordinate in crop pixels; NaN = not known. Shape (N, P).
         visible: 1 where a point can be seen, 0 where it is hidden; NaN = not known. Shape (N, P).
         pose: Yaw, pitch, roll over 90 degrees; NaN = not known. Shape (N, 3).
-        scheme: Number of the annotation scheme of the face among those of the recipe; 0 = the network's. Shape (N,).
+        view: View that the annotation shows: 0 frontal, 1 left profile, 2 right profile. Shape (N,).
         group: Number of the crop among the crops of its face. Shape (N,).
         size: Side of the crop in pixels.
+        given: The points from which the stage of the network starts, where these are others (`Network.given`), like
+            `points`; Q is 0 where they are not. Shape (N, Q, 2).
+        given_inside: 1 where such a point is known and lies in the crop, else 0. Shape (N, Q).
     """
 
     points: Tensor
@@ -59,9 +62,11 @@ class Target(NamedTuple):
     depth: Tensor
     visible: Tensor
     pose: Tensor
-    scheme: Tensor
+    view: Tensor
     group: Tensor
     size: int
+    given: Tensor
+    given_inside: Tensor
 
 
 def in_crop(points: Tensor, size: int) -> Tensor:
@@ -71,18 +76,27 @@ def in_crop(points: Tensor, size: int) -> Tensor:
 
 def target_of(batch: Mapping[str, Tensor]) -> Target:
     """The truth of a batch of the loader of landmarks."""
-    points, size = batch["points"], batch["crops"].shape[1]
-    known = in_crop(points, size)
+    size = batch["crops"].shape[1]
+    points, inside = _inside(batch["points"], size)
+    given, given_inside = _inside(batch["given"], size)
     return Target(
-        torch.where(known[..., None], points, torch.zeros_like(points)),
-        known.float(),
+        points,
+        inside,
         batch["depth"],
         batch["visible"],
         batch["pose"] / 90,
-        batch["scheme"],
+        batch["view"],
         batch["group"],
         size,
+        given,
+        given_inside,
     )
+
+
+def _inside(points: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Points (N, P, 2), 0 where they are not known or lie outside the crop, and whether they are not (N, P)."""
+    known = in_crop(points, size)
+    return torch.where(known[..., None], points, torch.zeros_like(points)), known.float()
 
 
 def heatmap_term(maps: Tensor, target: Target, losses: Losses) -> Tensor:

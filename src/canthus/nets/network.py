@@ -2,19 +2,37 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from canthus.errors import RecipeError
+from canthus.geometry.crop import unit_mean
 from canthus.nets.losses import Losses, Target
 from canthus.nets.part import Part
+from canthus.types import Floats
 
 Config = TypeVar("Config", bound=Any)
 
 
-def no_arrays(points: NDArray[Any], config: Any) -> dict[str, NDArray[Any]]:
+class Labels(NamedTuple):
+    """Labels of the training faces, in pixels of their pictures; NaN = not known.
+
+    Attributes:
+        points: Shape (L, P, 2).
+        depth: Third coordinate. Shape (L, P).
+        pose: Yaw, pitch, roll in degrees. Shape (L, 3).
+        scheme: Name of the scheme of the points.
+    """
+
+    points: Floats
+    depth: Floats
+    pose: Floats
+    scheme: str
+
+
+def no_arrays(labels: Labels, config: Any) -> dict[str, NDArray[Any]]:
     """The arrays of a network that needs none: an empty mapping."""
     return {}
 
@@ -33,8 +51,10 @@ class Network:
         loss: Prediction, truth and the recipe's settings -> weighted losses by name, each (N,).
         paper: Publication that it implements.
         losses: Settings of its losses in recipes; a subclass of `Losses` adds fields.
-        arrays: Labels of the training faces (L, P, 2), NaN = not known, and config -> constant arrays that its stages
-            need, by name.
+        arrays: Labels of the training faces and config -> constant arrays that its stages need, by name.
+        given: Scheme of the points from which its first stage starts, which the loader also gives; the points of a
+            profile take their slots in it. Empty = that of its own points.
+        mean: Those points of the training faces (L, Q, 2) -> the mean shape to which `crop: shape` aligns crops.
     """
 
     presets: Mapping[str, Any]
@@ -43,7 +63,9 @@ class Network:
     loss: Callable[[Any, Target, Any], dict[str, Tensor]]
     paper: str
     losses: type[Losses] = Losses
-    arrays: Callable[[NDArray[Any], Any], dict[str, NDArray[Any]]] = no_arrays
+    arrays: Callable[[Labels, Any], dict[str, NDArray[Any]]] = no_arrays
+    given: str = ""
+    mean: Callable[[NDArray[Any]], NDArray[Any]] = unit_mean
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from canthus.nets.blocks import Bottleneck, ConvNorm, NormConv
 from canthus.nets.decode import Spread, moments, probability, reliability
 from canthus.nets.hourglass import Hourglass
 from canthus.nets.losses import Losses, Target, heatmap_term, point_term, spread_term
-from canthus.nets.network import Network
+from canthus.nets.network import Labels, Network
 from canthus.nets.part import Part
 from canthus.nets.settings import Number
 from canthus.nets.trunk import Trunk
@@ -353,9 +353,9 @@ def occluded_loss(hidden: Tensor, target: Target) -> Tensor:
     return found
 
 
-def arrays(points: NDArray[Any], config: ScoreGuidedConfig) -> dict[str, NDArray[Any]]:
-    """What the rebuild needs, from the labels (L, P, 2) of the training faces: `align.rebuild.shapes_of`."""
-    return shapes_of(points, config.rebuild, (config.atoms, config.sparsity), config.nearest, config.least)
+def arrays(labels: Labels, config: ScoreGuidedConfig) -> dict[str, NDArray[Any]]:
+    """What the rebuild needs, from the labels of the training faces: `align.rebuild.shapes_of`."""
+    return shapes_of(labels.points, config.rebuild, (config.atoms, config.sparsity), config.nearest, config.least)
 
 
 NETWORKS: Mapping[str, Network] = {

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from canthus.errors import RecipeError
-from canthus.nets import cascaded_cnn, compact, local_global, score_guided
+from canthus.nets import cascaded_cnn, compact, local_global, multi_view, score_guided
 from canthus.nets.network import Network, configured
 
 SYSTEMS: dict[str, Mapping[str, Network]] = {
     "cascaded_cnn": cascaded_cnn.NETWORKS,
     "compact": compact.NETWORKS,
     "local_global": local_global.NETWORKS,
+    "multi_view": multi_view.NETWORKS,
     "score_guided": score_guided.NETWORKS,
 }
 """For each system the networks that are trained separately, by the first stage of each, in their order."""

@@ -23,6 +23,10 @@ from canthus.schemes.scheme import Scheme
 Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+UNION = "68"
+"""The scheme whose slots hold the points of all views in multi_view, fig. 3."""
+VIEWS = (UNION, "39_left", "39_right")
+"""The scheme of each view of a face: frontal, left profile, right profile."""
 _UNION_OF_PROFILE = indices("16-5 26-23 27-30 33 35 43-47 51-57 62-66")
 
 
@@ -126,7 +130,7 @@ def union_slots(scheme: str) -> Indices:
     those of the hidden side. They are slots of a network's output, not positions on the face; those are in `index_map`.
 
     Args:
-        scheme: "68", "39_left" or "39_right".
+        scheme: One of `VIEWS`.
 
     Returns:
         One index for each point of the scheme.
@@ -134,9 +138,9 @@ def union_slots(scheme: str) -> Indices:
     Raises:
         SchemeError: the union does not hold this scheme.
     """
-    frontal = Scheme.open("68")
+    frontal = Scheme.open(UNION)
     slots = {
-        "68": tuple(range(frontal.count)),
+        UNION: tuple(range(frontal.count)),
         "39_left": _UNION_OF_PROFILE,
         "39_right": tuple(int(frontal.mirror[index]) for index in _UNION_OF_PROFILE),
     }

@@ -18,6 +18,7 @@ from canthus.data.sample import Sample
 from canthus.data.video import filled, videos_of
 from canthus.errors import DataError
 from canthus.evaluate.metrics import nme, normalisers
+from canthus.geometry.transform import compose, similarity
 from canthus.schemes.scheme import Scheme
 from canthus.study.plan import Measure
 from canthus.train.landmarks.pool import labels_in
@@ -47,7 +48,7 @@ def measure(checkpoint: Path, wanted: Measure, root: Path) -> dict[str, Any]:
         raise DataError(f"{wanted.set} {wanted.split} has no face to measure")
     with torch.autocast("cpu", enabled=False):
         if not wanted.follow:
-            pairs = _alone(system, _chosen(samples, wanted))
+            pairs = _alone(system, _chosen(samples, wanted), wanted.disturbed)
         elif wanted.starter is None:
             pairs = _followed(system, samples, wanted)
         else:  # runs lie as row/seed
@@ -93,19 +94,37 @@ def _wanted(samples: Sequence[Sample], wanted: Measure, count: int) -> NDArray[n
     return np.stack(rows)
 
 
-def _alone(system: System, samples: Sequence[Sample]) -> list[Pair]:
-    """Points of single faces, each from its true box and points."""
-    pairs = []
+def disturbed(view: View, rng: np.random.Generator) -> View:
+    """Faces whose boxes are turned by up to 45 degrees, scaled by .75 to 1.25 and shifted by up to 8 % of the crop.
+
+    [Deng et al., 2018], section IV-A; +-20 of 256 pixels, of a crop of 1.3 times the box.
+    """
+    count = len(view)
+    angles, scales = rng.uniform(-45, 45, count), rng.uniform(0.75, 1.25, count)
+    shifts = rng.uniform(-1, 1, (count, 2)) * 1.3 * 20 / 256
+    changes = [
+        similarity(1 / float(scale), float(angle), (float(x), float(y)))
+        for angle, scale, (x, y) in zip(angles, scales, shifts, strict=True)
+    ]
+    return View(view.pictures, compose(np.stack(changes), view.frames))
+
+
+def _alone(system: System, samples: Sequence[Sample], disturb: bool) -> list[Pair]:
+    """Points of single faces, each from its true box and points, or from a disturbed box."""
+    pairs, rng = [], np.random.default_rng(0)
     for start in range(0, len(samples), system.batch):
         some = [_in_scheme(sample, system.scheme) for sample in samples[start : start + system.batch]]
         truth = np.stack([sample.points for sample in some])
         view = View.of_points([sample.picture() for sample in some], truth)
-        pairs.append((system.run(view, Estimate.of_points(truth)).points, truth))
+        found = system.run(disturbed(view, rng) if disturb else view, Estimate.of_points(truth))
+        pairs.append((found.points[..., :2], truth))
     return pairs
 
 
 def _system(checkpoint: Path, depth: int | None) -> System:
-    return join([load_trained(checkpoint)[0]]).prefix(depth)
+    """The system of a checkpoint and of the earlier stages that its recipe names, stopped after some stages."""
+    trained = load_trained(checkpoint)[0]
+    return join([*(load_trained(path)[0] for path in trained.recipe.earlier), trained]).prefix(depth)
 
 
 def _followed(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from canthus.study.plan import Ablation, Measure, Row, folder_of, measures_of
+from canthus.study.plan import Ablation, Measure, Row, first_of, folder_of, measures_of
 from canthus.study.run import finished_minutes, result_of
 
 
@@ -85,7 +85,8 @@ class Outcome:
     Attributes:
         ablation: The plan.
         cells: Cells by the names of measure and row.
-        minutes: Minutes of training of each row that is trained, all seeds together, by its name.
+        minutes: Minutes of training of each row that is trained, all seeds together and with the stages before it, by
+            its name.
         command: Command that repeats it.
         commit: Commit of the code that made the table.
     """
@@ -111,7 +112,11 @@ def gather(ablation: Ablation, out: Path, command: str, commit: str) -> Outcome:
         for place, measure in enumerate(ablation.measures)
     }
     minutes = {
-        row.name: sum(finished_minutes(folder_of(out, ablation, row, seed)) or 0.0 for seed in ablation.seeds)
+        row.name: sum(
+            finished_minutes(folder_of(out, ablation, one, seed)) or 0.0
+            for one in ([first_of(row), row] if row.earlier else [row])
+            for seed in ablation.seeds
+        )
         for row in ablation.rows
         if row.of is None
     }
@@ -136,5 +141,6 @@ def title_of(outcome: Outcome, measure: Measure) -> str:
     unit = {"box": "sqrt(w h) of the labels", "inter-ocular": "the inter-ocular distance"}[measure.normaliser]
     faces = max(cell.faces for cell in outcome.cells[measure.name].values())
     kind = f"{faces} frames, each followed from the one before" if measure.follow else f"{faces} faces from true boxes"
+    kind = kind.replace("true", "disturbed") if measure.disturbed else kind
     depth = "" if measure.depth is None else f", after stage {measure.depth}"
     return f"{measure.name}: {measure.set} {measure.split}, NME in % of {unit}, {kind}{depth}"

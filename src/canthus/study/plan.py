@@ -30,6 +30,8 @@ class Measure(Strict):
         points: Points that are measured: "all", or those labelled as "visible" or as "hidden".
         given: Options that read the points by which a `starter` finds the first face.
         starter: Folder of the row whose run starts each video; None = the same run.
+        disturbed: Whether the boxes are turned by up to 45 degrees, scaled by .75 to 1.25 and shifted by up to 8 % of
+            the crop, the same for every row (multi_view, section IV-A).
     """
 
     name: str
@@ -43,11 +45,14 @@ class Measure(Strict):
     points: Literal["all", "visible", "hidden"] = "all"
     given: dict[str, str] = Field({})
     starter: str | None = None
+    disturbed: bool = False
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.follow and self.points != "all":
             raise ValueError("visible and hidden points are measured in single pictures; leave out `follow`")
+        if self.follow and self.disturbed:
+            raise ValueError("a video starts from one box, which is not disturbed; leave out `disturbed`")
         return self
 
 
@@ -61,6 +66,8 @@ class Row(Strict):
         depth: Stage after which the system stops, for all measures.
         against: Row that the gain is relative to; None = the row before.
         starter: Earlier row whose run finds the first face of each video that this one follows (element D6).
+        earlier: Fields of the recipe, of which those in `set` are not changed, for a network that is trained first and
+            runs the stages before those of this row.
         paper: Figure of the paper for the first measure, or by the name of the measure; per cent.
     """
 
@@ -70,6 +77,7 @@ class Row(Strict):
     depth: int | None = Field(None, ge=1)
     against: str | None = None
     starter: str | None = None
+    earlier: dict[str, Any] = Field({})
     paper: Number | dict[str, Number] | None = None
 
 
@@ -110,6 +118,10 @@ class Ablation(Strict):
         return row.paper if measure is self.measures[0] else None
 
 
+CHECKPOINT = "last.ckpt"
+"""The checkpoint that is measured: the end of the run, so that nothing was chosen by a validation set."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """One run of an ablation: a row with a seed.
@@ -141,7 +153,14 @@ def load_ablation(path: Path, overrides: Sequence[str] = ()) -> Ablation:
     _check_names(ablation, path)
     for row in ablation.rows:
         recipe_of(ablation, row, ablation.seeds[0], str(path))
+        if row.earlier:
+            recipe_of(ablation, first_of(row), ablation.seeds[0], str(path))
     return ablation
+
+
+def first_of(row: Row) -> Row:
+    """The network that is trained before that of a row, as a row."""
+    return Row(name=f"{row.name}, stages before", set=row.earlier)
 
 
 def _check_names(ablation: Ablation, path: Path) -> None:
@@ -155,8 +174,10 @@ def _check_names(ablation: Ablation, path: Path) -> None:
             other = getattr(row, field)
             if other is not None and (other not in names or other == row.name):
                 raise RecipeError(f"{path}: rows.{place}.{field}: no other row is called {other!r}")
-        if row.of is not None and (row.set or ablation.row(row.of).of is not None):
-            raise RecipeError(f"{path}: rows.{place}: `of` must name a row that is trained, and goes without `set`")
+        if row.of is not None and (row.set or row.earlier or ablation.row(row.of).of is not None):
+            raise RecipeError(
+                f"{path}: rows.{place}: `of` must name a row that is trained, and goes without `set` and `earlier`"
+            )
         if row.depth is not None and any(measure.depth is not None for measure in ablation.measures):
             raise RecipeError(f"{path}: rows.{place}.depth: a measure has a depth as well; give it in one of the two")
         if isinstance(row.paper, dict) and (unknown := set(row.paper) - set(columns)):
@@ -236,5 +257,10 @@ def trials_of(ablation: Ablation, out: Path, only: Sequence[str] = ()) -> list[T
             distinct = tuple({measure.model_dump_json(): measure for measure in measures}.values())
             row = ablation.row(name)
             recipe = recipe_of(ablation, row, seed, ablation.name)
+            if row.earlier:
+                first = first_of(row)
+                folder = folder_of(out, ablation, first, seed)
+                runs.append(Trial(first.name, recipe_of(ablation, first, seed, ablation.name), folder, ()))
+                recipe = recipe.model_copy(update={"earlier": [folder / CHECKPOINT]})
             runs.append(Trial(name, recipe, folder_of(out, ablation, row, seed), distinct))
     return runs

@@ -11,7 +11,7 @@ from typing import Any
 
 from canthus.data.catalogue import open_set
 from canthus.errors import CanthusError, InputError
-from canthus.study.plan import Measure, Trial
+from canthus.study.plan import CHECKPOINT, Measure, Trial
 from canthus.train.recipe import cores
 from canthus.train.run_card import RunCard
 from canthus.work.documents import read_json
@@ -19,8 +19,6 @@ from canthus.work.files import replace_whole
 from canthus.work.folder import claim
 from canthus.work.units import Report, attempt
 
-CHECKPOINT = "last.ckpt"
-"""The checkpoint that is measured: the end of the run, so that nothing was chosen by a validation set."""
 RECIPE = "recipe.json"
 """The file that keeps the recipe of a run."""
 
@@ -47,7 +45,10 @@ def run_all(
         claim(run.folder, run.recipe.model_dump(mode="json"), RECIPE)
     check_sets([run for run in runs if not is_done(run)], root)
     threads = max(1, cores() // workers)
-    failures = attempt([_Unit(run, root, threads) for run in runs], workers, threads, watch)
+    failures = []
+    for later in (False, True):  # a network whose earlier stages are a run of the study follows it
+        units = [_Unit(run, root, threads) for run in runs if bool(run.recipe.earlier) == later]
+        failures += attempt(units, workers, threads, watch)
     return {unit.run.folder: f"{error}; see {_log(unit.run)}" for unit, error in failures}
 
 

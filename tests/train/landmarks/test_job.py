@@ -33,7 +33,7 @@ def test_arrays_of_a_network(tiny: Recipe, pool: Pool, monkeypatch: pytest.Monke
     """They are made of the labels, and its own mean shape is not replaced."""
     for own in ("basis", "mean"):
         network = replace(
-            network_of("compact"), arrays=lambda labels, config, own=own: {own: labels[: config.points - 66]}
+            network_of("compact"), arrays=lambda labels, config, own=own: {own: labels.points[: config.points - 66]}
         )
         monkeypatch.setattr("canthus.train.landmarks.job.network_of", lambda stem, stage, network=network: network)
         arrays = arrays_of(tiny.model_copy(update={"crop": "shape"}), pool)

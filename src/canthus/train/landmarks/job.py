@@ -8,15 +8,14 @@ import torch
 from numpy.typing import NDArray
 
 from canthus.align.stage import System
-from canthus.data.catalogue import open_set
 from canthus.errors import RecipeError
-from canthus.geometry.crop import unit_mean
+from canthus.nets.network import Labels
 from canthus.nets.systems import configure, network_of
 from canthus.schemes.scheme import Scheme
 from canthus.train.job import Job, Post
 from canthus.train.landmarks.canvas import Canvas
 from canthus.train.landmarks.loader import Pictures, Stream
-from canthus.train.landmarks.pool import Pool, frames_of, load_pool, real_points
+from canthus.train.landmarks.pool import Pool, frames_of, load_pool, measured_faces, real_points
 from canthus.train.landmarks.system import Trained, join, load_trained, open_trained
 from canthus.train.landmarks.task import Task
 from canthus.train.recipe import Recipe
@@ -32,11 +31,10 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
         InputError: a checkpoint that the recipe names cannot be used.
         RecipeError: the network has no such config, its teacher does not fit it, or its scheme has no such `measure`.
     """
-    val = {share.name: open_set(share.name, post.root, share.split, **share.options) for share in recipe.val}
     margin = configure(recipe.network, recipe.preset, recipe.config, 1, recipe.stage).margin
     pool = load_pool(recipe, post.root, margin, teacher_of(recipe))
-    _check_measure(recipe, Scheme.open(pool.schemes[0]))
-    trained = build(recipe, pool.schemes[0], arrays_of(recipe, pool))
+    _check_measure(recipe, Scheme.open(pool.scheme))
+    trained = build(recipe, pool.scheme, arrays_of(recipe, pool))
     earlier = earlier_of(recipe.earlier)
     stage = join([trained]).stages[0]
     frames = frames_of(pool, stage, pool.given)
@@ -45,7 +43,10 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
     stream = Stream(pool, recipe, frames, margin, real=real, rank=post.process, first=post.first, cutter=cutter)
     if recipe.start and not post.first:
         begin(trained.net, recipe.start, stream.batch(0)["crops"].cpu())
-    task = Task(trained, val, earlier, groups=frames.shape[1])
+    val = {share.name: measured_faces(share, post.root, pool.scheme, trained.network.given) for share in recipe.val}
+    samples = {name: faces for name, (faces, _) in val.items()}
+    given = {name: points for name, (_, points) in val.items()}
+    task = Task(trained, samples, earlier, frames.shape[1], given)
     return Job(task, stream, "val/nme", "min", trained.scheme, trained.arrays, facts_of(pool, recipe))
 
 
@@ -94,9 +95,10 @@ def teacher_of(recipe: Recipe) -> Trained | None:
 def arrays_of(recipe: Recipe, pool: Pool) -> dict[str, NDArray[Any]]:
     """Constant arrays of the network by name, computed from the labels of the training faces."""
     config = configure(recipe.network, recipe.preset, recipe.config, pool.points.shape[1], recipe.stage)
-    arrays = network_of(recipe.network, recipe.stage).arrays(pool.points, config)
+    network = network_of(recipe.network, recipe.stage)
+    arrays = network.arrays(Labels(pool.points, pool.depth, pool.pose, pool.scheme), config)
     if recipe.crop == "shape" and "mean" not in arrays:
-        arrays = arrays | {"mean": unit_mean(pool.points).round(4)}
+        arrays = arrays | {"mean": network.mean(pool.given if network.given else pool.points).round(4)}
     return arrays
 
 

@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from canthus.geometry.transform import Matrix, apply, scale_of
+from canthus.nets.systems import network_of
 from canthus.schemes.scheme import Scheme
+from canthus.schemes.transfer import VIEWS
 from canthus.train.augment import Random, cut, jitter_matrices, vary
 from canthus.train.landmarks.pool import Pool
 from canthus.train.recipe import Augment, Recipe
@@ -18,6 +20,8 @@ from canthus.types import Floats, Image
 
 MIRRORED_POSE = np.array([-1, 1, -1], np.float32)
 """Signs of yaw, pitch and roll in the mirror image."""
+MIRRORED_VIEW = np.array([VIEWS.index(Scheme.open(name).mirror_scheme) for name in VIEWS])
+"""Number of the view of the mirror image of each view."""
 Columns = dict[str, Image | Floats | NDArray[np.int64]]
 
 
@@ -66,9 +70,10 @@ class Stream(IterableDataset[dict[str, Tensor]]):
 
     `crops` (N, S, S, 3) uint8; `points` (N, P, 2) and `depth` (N, P) in pixels of the crops; `visible` (N, P); `pose`
     (N, 3) in degrees; `trust` (N,), the weight of each face in the losses, and `teaching` (N,), that
-    of the teacher's answers against the labels; `scheme` (N,), the number of its annotation
-    scheme; `group` (N,), the number of the crop among the crops of its face; with a teacher its points `taught` (N, P,
-    2) and their spread `taught_spread` (N, P) in pixels of the crops.
+    of the teacher's answers against the labels; `view` (N,), the number of the view that its annotation shows
+    (`transfer.VIEWS`; 0 for all other schemes); `group` (N,), the number of the crop among the crops of its face;
+    `given` (N, Q, 2), the points from which its stage starts where these are of another scheme, else Q is 0; with a
+    teacher its points `taught` (N, P, 2) and their spread `taught_spread` (N, P) in pixels of the crops.
     """
 
     def __init__(
@@ -100,11 +105,8 @@ class Stream(IterableDataset[dict[str, Tensor]]):
         self.pool, self.recipe, self.frames, self.margin = pool, recipe, frames, margin
         self.real, self.rank, self.first = real, rank, first
         self.cutter = Pictures(pool) if cutter is None else cutter
-        self.mirror = Scheme.open(pool.schemes[0]).mirror
-        mirrors = [Scheme.open(name).mirror_scheme for name in pool.schemes]
-        self.mirrored = np.array(
-            [pool.schemes.index(name) if name in pool.schemes else at for at, name in enumerate(mirrors)]
-        )
+        self.mirror = Scheme.open(pool.scheme).mirror
+        self.given = network_of(recipe.network, recipe.stage).given
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         worker = get_worker_info()  # the loader takes one batch from each worker in turn
@@ -143,25 +145,29 @@ class Stream(IterableDataset[dict[str, Tensor]]):
         turn[:, 2] = angles
         pose = (pool.pose[chosen] + turn) * np.where(flip[:, None], MIRRORED_POSE, np.float32(1))
         columns: Columns = {
-            "points": self._points(pool.points, drawn),
-            "depth": self._mirrored(pool.depth[chosen] * scale, flip),
-            "visible": self._mirrored(pool.visible[chosen], flip),
+            "points": self._points(pool.points, drawn, self.mirror),
+            "depth": _mirrored(pool.depth[chosen] * scale, flip, self.mirror),
+            "visible": _mirrored(pool.visible[chosen], flip, self.mirror),
             "pose": pose.astype(np.float32),
-            "scheme": np.where(flip, self.mirrored[pool.scheme[chosen]], pool.scheme[chosen]),
+            "view": np.where(flip, MIRRORED_VIEW[pool.view[chosen]], pool.view[chosen]),
+            "given": np.zeros((len(chosen), 0, 2), np.float32),
             "trust": pool.trust[chosen],
             "teaching": pool.teaching[chosen],
         }
+        if self.given:
+            columns["given"] = self._points(pool.given, drawn, Scheme.open(self.given).mirror)
         if pool.taught is not None:
-            columns["taught"] = self._points(pool.taught.points, drawn)
-            columns["taught_spread"] = self._mirrored(pool.taught.spread[chosen] * scale, flip)
+            columns["taught"] = self._points(pool.taught.points, drawn, self.mirror)
+            columns["taught_spread"] = _mirrored(pool.taught.spread[chosen] * scale, flip, self.mirror)
         return columns
 
-    def _points(self, points: Floats, drawn: Drawn) -> Floats:
+    def _points(self, points: Floats, drawn: Drawn, mirror: NDArray[np.intp]) -> Floats:
         """Points (L, P, 2) of the pictures in the crops of a batch. Shape (N, P, 2)."""
         moved = apply(drawn.matrices, points[drawn.chosen].astype(np.float64))
         across = np.where(drawn.flip[:, None], drawn.size - 1 - moved[..., 0], moved[..., 0])
-        return self._mirrored(np.stack([across, moved[..., 1]], -1), drawn.flip).astype(np.float32)
+        return _mirrored(np.stack([across, moved[..., 1]], -1), drawn.flip, mirror).astype(np.float32)
 
-    def _mirrored(self, values: Floats, flip: NDArray[np.bool_]) -> Floats:
-        """Values (N, P, ...) of points, in the order of the mirror image where `flip` (N,) is set."""
-        return np.where(flip.reshape(-1, *[1] * (values.ndim - 1)), values[:, self.mirror], values)
+
+def _mirrored(values: Floats, flip: NDArray[np.bool_], mirror: NDArray[np.intp]) -> Floats:
+    """Values (N, P, ...) of points, in the order `mirror` (P,) of the mirror image where `flip` (N,) is set."""
+    return np.where(flip.reshape(-1, *[1] * (values.ndim - 1)), values[:, mirror], values)

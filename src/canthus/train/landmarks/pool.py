@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,15 @@ from canthus.align.estimate import Estimate
 from canthus.align.stage import Stage, System
 from canthus.align.view import View
 from canthus.data.catalogue import open_set
-from canthus.data.sample import Sample
+from canthus.data.sample import NO_POINTS, Sample
 from canthus.errors import DataError
 from canthus.face3d.rigid import RigidFace
 from canthus.geometry.crop import box_of
 from canthus.geometry.shape import align, mean_shape
 from canthus.geometry.transform import Matrix
+from canthus.nets.systems import network_of
 from canthus.schemes.scheme import Scheme
-from canthus.schemes.transfer import convert, union_slots
+from canthus.schemes.transfer import VIEWS, convert, union_slots
 from canthus.train.landmarks.system import Trained, join
 from canthus.train.landmarks.teacher import Answers, boxed_by
 from canthus.train.memory import reduced, scaled
@@ -40,12 +41,13 @@ class Pool:
         points: Pixels of those pictures; NaN = not known. Shape (L, P, 2).
         depth: Third coordinate in pixels of those pictures; NaN = not known. Shape (L, P).
         visible: 1 where a point can be seen, 0 where it is hidden; NaN = not known. Shape (L, P).
-        given: Points by which the crops are cut: labels, or points read by `SetShare.given`. Shape (L, P, 2).
+        given: Points by which the crops are cut: labels, or points read by `SetShare.given`; in the scheme that the
+            network starts from (`Network.given`). Shape (L, Q, 2).
         box: Face boxes of sets whose points do not span the face (`Sample.box`); NaN = the box of the points.
             Shape (L, 4).
         pose: Yaw, pitch, roll in degrees; NaN = not known. Shape (L, 3).
-        scheme: Index of the annotation scheme in `schemes`. Shape (L,).
-        schemes: Names of the annotation schemes; the first one is that of the network.
+        view: Number of the view that the annotation shows (`transfer.VIEWS`); 0 for all other schemes. Shape (L,).
+        scheme: Name of the scheme of the network.
         trust: Weight of the labels in the losses. Shape (L,).
         chance: Probability that a face is drawn; adds up to 1. Shape (L,).
         teaching: Weight of the teacher's answers against the labels, 0..1. Shape (L,).
@@ -59,8 +61,8 @@ class Pool:
     given: Floats
     box: Floats
     pose: Floats
-    scheme: NDArray[np.int64]
-    schemes: tuple[str, ...]
+    view: NDArray[np.int64]
+    scheme: str
     trust: Floats
     chance: Doubles
     teaching: Floats
@@ -93,11 +95,11 @@ def load_pool(recipe: Recipe, root: Path, margin: float, teacher: Trained | None
         for share in recipe.sets
     ]
     samples = [(share, sample) for share, some in parts for sample in some]
-    schemes = schemes_of(recipe, [sample for _, sample in samples])
+    scheme = scheme_of(recipe, [sample for _, sample in samples])
     side = recipe.memory_for(margin)
     with ThreadPoolExecutor(4) as threads:
         images, scales = zip(*threads.map(lambda pair: reduced(pair[1], side), samples), strict=True)
-    labels = np.stack([labels_in(sample, schemes[0], share.union) for share, sample in samples])
+    labels = np.stack([labels_in(sample, scheme, share.union) for share, sample in samples])
     points = scaled(labels, np.stack(scales))
     rarity = iter(shape_distance(points) ** recipe.emphasis)
     among = [(share.weight, np.array([next(rarity) for _ in some])) for share, some in parts]
@@ -109,12 +111,12 @@ def load_pool(recipe: Recipe, root: Path, margin: float, teacher: Trained | None
         images=images,
         points=points,
         depth=labels[..., 2] * np.sqrt(np.prod(np.stack(scales), 1))[:, None],
-        visible=np.stack([_visibility(sample, schemes[0]) for _, sample in samples]),
-        given=_given(parts, points, np.stack(scales), root, schemes[0]),
+        visible=np.stack([_visibility(sample, scheme) for _, sample in samples]),
+        given=_given(parts, labels, np.stack(scales), root, (scheme, network_of(recipe.network, recipe.stage).given)),
         box=box,
         pose=_poses(parts, _best(points, taught), None if recipe.pose_model is None else root / recipe.pose_model),
-        scheme=np.array([schemes.index(sample.scheme) for _, sample in samples]),
-        schemes=schemes,
+        view=np.array([VIEWS.index(sample.scheme) if sample.scheme in VIEWS else 0 for _, sample in samples]),
+        scheme=scheme,
         trust=np.array([share.trust for share, _ in samples], np.float32),
         chance=chance / chance.sum(),
         teaching=np.array([_teaching(recipe, share) for share, _ in samples], np.float32),
@@ -127,8 +129,8 @@ def _teaching(recipe: Recipe, share: SetShare) -> float:
     return 0.0 if recipe.teacher is None else recipe.teacher.weight * share.taught
 
 
-def schemes_of(recipe: Recipe, samples: Sequence[Sample]) -> tuple[str, ...]:
-    """The annotation schemes of the faces of a recipe, the network's first.
+def scheme_of(recipe: Recipe, samples: Sequence[Sample]) -> str:
+    """The scheme of the network of a recipe: the one that it names, or that all its faces have.
 
     Raises:
         DataError: the faces have several schemes, and the recipe does not name the network's.
@@ -136,8 +138,33 @@ def schemes_of(recipe: Recipe, samples: Sequence[Sample]) -> tuple[str, ...]:
     found = sorted({sample.scheme for sample in samples})
     if recipe.scheme is None and len(found) != 1:
         raise DataError(f"the sets of the recipe have the schemes {', '.join(found)}; set `scheme` to the network's")
-    own = recipe.scheme or found[0]
-    return (own, *(scheme for scheme in found if scheme != own))
+    return recipe.scheme or found[0]
+
+
+def measured_faces(share: SetShare, root: Path, scheme: str, other: str = "") -> tuple[list[Sample], Floats]:
+    """The faces of a set that a network is measured on, and the points from which its stage starts.
+
+    Args:
+        share: The set.
+        root: Folder of the data sets.
+        scheme: Scheme of the network.
+        other: Scheme of the points that it starts from; empty = the same.
+
+    Returns:
+        The labelled faces, L of them, those of a union of views in the slots of the union; and their points, shape
+        (L, Q, 2).
+
+    Raises:
+        DataError: the set is missing or incomplete, or a face has no points that the network starts from.
+    """
+    every = open_set(share.name, root, share.split, **share.options)
+    samples = [sample for sample in every if sample.scheme != NO_POINTS]
+    if not samples:
+        return [], np.zeros((0, Scheme.open(other or scheme).count, 2), np.float32)
+    if share.union:
+        samples = [replace(one, points=labels_in(one, scheme, True), scheme=scheme, visible=None) for one in samples]
+    labels = np.stack([labels_in(sample, scheme) for sample in samples])
+    return samples, given_points(share, samples, labels, root, (scheme, other))[..., :2]
 
 
 def labels_in(sample: Sample, scheme: str, union: bool = False) -> Floats:
@@ -231,17 +258,44 @@ def _boxes(samples: Sequence[Sample], scales: Floats) -> Floats:
     return scaled(boxes.reshape(-1, 2, 2), scales).reshape(-1, 4)
 
 
-def _given(parts: Parts, points: Floats, scales: Floats, root: Path, scheme: str) -> Floats:
-    """Points by which crops are cut, in the reduced pictures; the labels where a set gives no others. (L, P, 2)."""
-    given, row = points.copy(), 0
+def _given(parts: Parts, labels: Floats, scales: Floats, root: Path, schemes: tuple[str, str]) -> Floats:
+    """Points by which crops are cut, in the reduced pictures: `given_points` of each set. Shape (L, Q, 2)."""
+    rows, start = [], 0
     for share, some in parts:
-        others = open_set(share.name, root, share.split, **(share.options | share.given)) if share.given else ()
-        by_image = {sample.image: labels_in(sample, scheme) for sample in others}
-        for sample in some:
-            if sample.image in by_image:
-                given[row] = scaled(by_image[sample.image], scales[row])
-            row += 1
-    return given
+        rows.append(given_points(share, some, labels[start : start + len(some)], root, schemes))
+        start += len(some)
+    return scaled(np.concatenate(rows), scales)
+
+
+def given_points(
+    share: SetShare, samples: Sequence[Sample], labels: Floats, root: Path, schemes: tuple[str, str]
+) -> Floats:
+    """Points from which the stage of a network starts.
+
+    Args:
+        share: The set, which may name them by `given`.
+        samples: Its faces. L of them.
+        labels: Their labels in the scheme of the network. Shape (L, P, 3).
+        root: Folder of the data sets.
+        schemes: Scheme of the network's points, and that of the points it starts from; empty = the same.
+
+    Returns:
+        The points that the set gives, or else the labels, in pixels of the pictures. Shape (L, Q, 3).
+
+    Raises:
+        DataError: a face has no points of the scheme that the network starts from.
+    """
+    own, other = schemes
+    others = open_set(share.name, root, share.split, **(share.options | share.given)) if share.given else ()
+    by_image = {sample.image: labels_in(sample, other or own, union=bool(other)) for sample in others}
+    if other in ("", own):
+        return np.stack([by_image.get(sample.image, known) for sample, known in zip(samples, labels, strict=True)])
+    if lost := [sample.image for sample in samples if sample.image not in by_image]:
+        raise DataError(
+            f"{share.name}: {lost[0]} has no points of scheme {other}, from which the network starts; name the"
+            " options that read them in `given` of the set"
+        )
+    return np.stack([by_image[sample.image] for sample in samples])
 
 
 def _visibility(sample: Sample, scheme: str) -> Floats:

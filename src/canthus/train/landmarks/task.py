@@ -21,6 +21,7 @@ from canthus.train.landmarks.system import Trained, join
 from canthus.train.landmarks.teacher import distilled
 from canthus.train.optimiser import optimisers_of
 from canthus.train.task import evaluating, total_of
+from canthus.types import Floats
 
 
 class Task(lightning.LightningModule):
@@ -32,6 +33,7 @@ class Task(lightning.LightningModule):
         val: Mapping[str, Sequence[Sample]],
         earlier: System | None = None,
         groups: int = 1,
+        given: Mapping[str, Floats] | None = None,
     ) -> None:
         """Set up a run.
 
@@ -40,9 +42,12 @@ class Task(lightning.LightningModule):
             val: Validation faces by the name of their set.
             earlier: The stages before those of the network; None = there are none, or labels are used in their place.
             groups: Number of crops of a face; if there are several, the network also takes the number of each.
+            given: Points of validation faces from which the stage of the network starts, each (F, Q, 2), by the name of
+                the set; the labels of sets that are not there.
         """
         super().__init__()
         self.trained, self.val, self.earlier, self.groups = trained, val, earlier, groups
+        self.given = given or {}
         self.net = trained.net.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
@@ -66,10 +71,11 @@ class Task(lightning.LightningModule):
         with evaluating(self.net):
             system = join([self.trained])
             for position, (name, samples) in enumerate(self.val.items()):
-                errors = {f"val/{name}": validate(system, samples, self.trained.recipe.measure)}
+                measure, start = self.trained.recipe.measure, self.given.get(name)
+                errors = {f"val/{name}": validate(system, samples, measure, start=start)}
                 if self.earlier is not None:
                     whole = System(system.name, system.scheme, [*self.earlier.stages, *system.stages])
-                    errors[f"val_real/{name}"] = validate(whole, samples, self.trained.recipe.measure, given=False)
+                    errors[f"val_real/{name}"] = validate(whole, samples, measure, given=False)
                 self.log_dict(errors, prog_bar=True, batch_size=len(samples), sync_dist=True)
                 if position == 0:
                     self.log("val/nme", list(errors.values())[-1], batch_size=len(samples), sync_dist=True)
@@ -79,7 +85,13 @@ class Task(lightning.LightningModule):
         return optimisers_of(self.net, self.trained.recipe)
 
 
-def validate(system: System, samples: Sequence[Sample], measure: Normaliser, given: bool = True) -> float:
+def validate(
+    system: System,
+    samples: Sequence[Sample],
+    measure: Normaliser,
+    given: bool = True,
+    start: Floats | None = None,
+) -> float:
     """Normalised mean error of a system that starts from true boxes, in per cent.
 
     Unknown points are left out, and so are faces whose normaliser depends on one; NaN if no face is left.
@@ -88,15 +100,16 @@ def validate(system: System, samples: Sequence[Sample], measure: Normaliser, giv
         system: The whole system, or its later stages.
         samples: Labelled faces; labels of another scheme are converted to that of the system.
         measure: Name of the normaliser.
-        given: Whether the first stage also starts from the true points.
+        given: Whether the first stage also starts from points.
+        start: These points; None = the true points. Shape (F, Q, 2).
     """
     truth = np.stack([labels_in(sample, system.scheme)[..., :2] for sample in samples])
     boxes = np.stack([box_of(x) if s.box is None else s.box for s, x in zip(samples, truth, strict=True)])
-    found = []
-    for start in range(0, len(samples), system.batch):
-        some = slice(start, start + system.batch)
+    found, begin = [], truth if start is None else start
+    for first in range(0, len(samples), system.batch):
+        some = slice(first, first + system.batch)
         view = View.of_boxes([sample.picture() for sample in samples[some]], boxes[some])
-        found.append(system.run(view, Estimate.of_points(truth[some]) if given else None).points[..., :2])
+        found.append(system.run(view, Estimate.of_points(begin[some]) if given else None).points[..., :2])
     scale = normalisers(truth, measure, Scheme.open(system.scheme))
     errors = nme(np.concatenate(found), truth, scale)
     measured = np.isfinite(scale)
