@@ -1,6 +1,6 @@
 """Errors of converting between landmark schemes by index, on faces of the data factory that have both.
 
-    scripts/bench conversion views:views_wild68 --root data --write src/canthus/schemes/data/errors.yaml
+    scripts/bench conversion views:views_wild68 --root data --write src/canthus/schemes/errors.yaml
 
 Only points that the index map calls near are measured; % of sqrt(w h) of the box of the 68 points.
 """

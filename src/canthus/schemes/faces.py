@@ -1,6 +1,6 @@
 """Faces in another landmark scheme, and what the conversion costs.
 
-Errors of points that are only near their position were measured on faces of the data factory (`data/errors.yaml`, made
+Errors of points that are only near their position were measured on faces of the data factory (`errors.yaml`, made
 by `scripts/bench conversion`).
 """
 
@@ -83,5 +83,5 @@ def _means(values: Floats, found: IndexMap) -> Floats:
 
 @cache
 def _errors() -> dict[str, float]:
-    text = files("canthus.schemes").joinpath("data", "errors.yaml").read_text(encoding="utf-8")
+    text = files("canthus.schemes").joinpath("errors.yaml").read_text(encoding="utf-8")
     return {str(name): float(value) for name, value in yaml.safe_load(text)["errors"].items()}
