@@ -15,7 +15,10 @@ from canthus import cli
 from canthus.detect.own import SHARE, SMALLEST, OwnDetector
 
 ROOT = Path(__file__).parents[2]
-DIFFERENT_HELP = {"--out": "each verb writes another kind of file or folder"}
+DIFFERENT_HELP = {
+    "--out": "each verb writes another kind of file or folder",
+    "--scheme": "detect converts its results into a scheme, the others read labels of one",
+}
 """Options whose help differs between verbs, with the reason."""
 DIFFERENT_DEFAULT = {
     "--count": "views and occluded copies are made in different numbers",

@@ -143,13 +143,13 @@ def network() -> bytes:
 
 
 def bundles(folder: Path) -> list[Path]:
-    """A bundle of the system `compact`, with a mean shape."""
+    """A bundle of the system `compact`, with an array."""
     folder.mkdir(parents=True, exist_ok=True)
-    data, mean = network(), pack_arrays({"mean": RNG.uniform(-0.5, 0.5, (68, 2)).astype(np.float32)})
+    data, shape = network(), pack_arrays({"shape": RNG.uniform(-0.5, 0.5, (68, 2)).astype(np.float32)})
     networks = {"landmarks": {"fp32": ("a.onnx", data)}}
     own = {"toy7": yaml.safe_load(SCHEME)}
-    card = toy_card("compact", networks, Crop(32, 1.3), ("a.npz", mean), schemes=own)  # type: ignore[arg-type]
-    write_bundle(folder / "a.canthus", card, {"a.onnx": data, "a.npz": mean})
+    card = toy_card("compact", networks, Crop(32, 1.3), ("a.npz", shape), schemes=own)  # type: ignore[arg-type]
+    write_bundle(folder / "a.canthus", card, {"a.onnx": data, "a.npz": shape})
     return [folder / "a.canthus"]
 
 
