@@ -1,18 +1,19 @@
 """multi_view on turned faces: errors by yaw, gains of the rows of table I, depth, pose, view, 39 points.
 
-    CANTHUS_DATA=... python benchmarks/multi_view.py rows ABLATION_FOLDER [--json F]
+    CANTHUS_DATA=... python benchmarks/multi_view.py rows ABLATION_FOLDER [--split val] [--json F]
     CANTHUS_DATA=... python benchmarks/multi_view.py bundle MULTI_VIEW.canthus [NAME=MODEL ...] [--json F] [--sheet F]
     python benchmarks/multi_view.py blocks [--json F]
 
-CANTHUS_DATA also holds views_wild68, views_ytf68 and fits_ytf68 (docs/data-factory.md). Faces are test faces, one
-pass, from true boxes or from boxes turned by up to 45 degrees, scaled by .75 to 1.25 and shifted by up to 8 % of the
-crop. Errors are in percent of sqrt(w h) of the box of the true 3D points in the image plane; "bins" is the mean of the
-bins 0-30, 30-60 and 60-90 degrees of azimuth, "faces" the mean over all faces. `rows` averages the seeds face by face
-and gives each row's gain over the row before, with an interval (95 %) that draws whole identities. `bundle` also
-measures other models of 68 points on the same faces; depth against that of the mean face turned by the found pose; the
-39 points of profiles over the diagonal of their box; how often the view is right for faces over 15 degrees from 60; the
-outline of wild68 test by the plane points. --sheet draws the 50 most turned photographs of ytf68 test beside the first
-other model. `blocks` compares both kinds of blocks: multiply-adds, ms of a crop, forward and in training.
+CANTHUS_DATA also holds views_wild68, views_ytf68 and fits_ytf68 (docs/data-factory.md). Faces are those of --split,
+test by default; for val there are no views of ytf68. One pass, from true boxes or from boxes turned by up to 45 degrees,
+scaled by .75 to 1.25 and shifted by up to 8 % of the crop. Errors are in percent of sqrt(w h) of the box of the true 3D
+points in the image plane; "bins" is the mean of the bins 0-30, 30-60 and 60-90 degrees of azimuth, "faces" the mean
+over all faces. `rows` averages the seeds face by face and gives each row's gain over the row before, with an interval (95 %)
+that draws whole identities. `bundle` also measures other models of 68 points on the same faces; depth against that of
+the mean face turned by the found pose; the 39 points of profiles over the diagonal of their box, where the view is
+right; how often it is right for faces over 15 degrees from 60; the outline of wild68 by the plane points. --sheet draws
+the 50 most turned photographs of ytf68 by fitted yaw, beside the first other model. `blocks` compares both kinds of
+blocks: multiply-adds, ms of a crop, forward and in training.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -55,8 +56,15 @@ BINS = ((0, 30), (30, 60), (60, 90.001))
 SIDE = 220
 
 
-def faces_of(root: Path, name: str, scheme: str = "68") -> list[Sample]:
-    return list(open_set(f"views:{name}", root, "test", scheme=scheme, labels="3d"))
+class Where(NamedTuple):
+    """Folder of the data sets, and the split that is measured."""
+
+    root: Path
+    split: str
+
+
+def faces_of(where: Where, name: str, scheme: str = "68") -> list[Sample]:
+    return list(open_set(f"views:{name}", where.root, where.split, scheme=scheme, labels="3d"))
 
 
 def yaws(samples: Sequence[Sample]) -> np.ndarray:
@@ -106,11 +114,11 @@ def balanced(values: np.ndarray, yaw: np.ndarray) -> np.ndarray:
     return values * weights
 
 
-def rows(root: Path, folder: Path) -> dict[str, Any]:
+def rows(where: Where, folder: Path) -> dict[str, Any]:
     """Errors of every row of the ablation and the paired gain of each over the row before."""
     ablation, result = load_ablation(find("ablation_multi_view")), {}
-    for name in SETS:
-        samples = faces_of(root, name)
+    for name in SETS if where.split == "test" else SETS[:1]:
+        samples = faces_of(where, name)
         yaw = yaws(samples)
         for kind in ("true boxes", "disturbed boxes"):
             before, table = None, {}
@@ -152,30 +160,32 @@ def solid_errors(faces: Faces, truth: np.ndarray, mean: np.ndarray, true_pose: n
     return table | {"depth gain": (base - own).tolist()}
 
 
-def profile_errors(faces: Faces, root: Path, name: str) -> dict[str, float]:
+def profile_errors(faces: Faces, where: Where, name: str) -> dict[str, float | None]:
     """Mean error of the 39 points over the diagonal, % by side, of faces from 60 degrees whose view is right."""
-    found = {}
-    every = [sample.image for sample in faces_of(root, name)]
+    found: dict[str, float | None] = {}
+    every = [sample.image for sample in faces_of(where, name)]
     for side, scheme in enumerate(VIEWS[1:], 1):
-        samples = open_set(f"views:{name}", root, f"test/profile_{scheme[3:]}", scheme=scheme, labels="2d")
+        samples = open_set(
+            f"views:{name}", where.root, f"{where.split}/profile_{scheme[3:]}", scheme=scheme, labels="2d"
+        )
         at = [every.index(sample.image) for sample in samples]
         truth = np.stack([sample.points for sample in samples])
         points = faces.plane[at][:, list(union_slots(scheme))]
         right = faces.view[at] == side
         unit = normalisers(truth, "diagonal", Scheme.open(scheme))
-        found[scheme] = float(100 * nme(points[right], truth[right], unit[right]).mean())
+        found[scheme] = float(100 * nme(points[right], truth[right], unit[right]).mean()) if right.any() else None
         found[f"{scheme}, view right"] = float(100 * right.mean())
     return found
 
 
-def bundle(root: Path, model: Path, others: Mapping[str, str]) -> dict[str, Any]:
+def bundle(where: Where, model: Path, others: Mapping[str, str]) -> dict[str, Any]:
     """All figures of a bundle and those of other models on the same faces."""
     aligner = Aligner.open(model)
     systems = {"multi_view": aligner.system} | {name: Aligner.open(path).system for name, path in others.items()}
     solid = load_solid(model)
     result: dict[str, Any] = {}
-    for name in SETS:
-        samples, deep = faces_of(root, name), faces_of(root, name, aligner.system.scheme)
+    for name in SETS if where.split == "test" else SETS[:1]:
+        samples, deep = faces_of(where, name), faces_of(where, name, aligner.system.scheme)
         yaw = yaws(samples)
         for kind in ("true boxes", "disturbed boxes"):
             table, own = {}, None
@@ -195,8 +205,8 @@ def bundle(root: Path, model: Path, others: Mapping[str, str]) -> dict[str, Any]
                 clear = abs(abs(yaw) - 60) > 15
                 wanted = np.where(abs(yaw) < 60, 0, np.where(yaw < 0, 1, 2))
                 extra["view right, %"] = float(100 * (ours.view == wanted)[clear].mean())
-                result[f"{name}, 3D"] = extra | {"39 points": profile_errors(ours, root, name)}
-    return result | {"wild68 test, outline": outline_errors(root, systems)}
+                result[f"{name}, 3D"] = extra | {"39 points": profile_errors(ours, where, name)}
+    return result | {"wild68, outline": outline_errors(where, systems)}
 
 
 def load_solid(model: Path) -> np.ndarray:
@@ -205,9 +215,9 @@ def load_solid(model: Path) -> np.ndarray:
     return np.asarray(opened.arrays(opened.card.stages[-1])["solid"], np.float64)
 
 
-def outline_errors(root: Path, systems: Mapping[str, System]) -> dict[str, float]:
+def outline_errors(where: Where, systems: Mapping[str, System]) -> dict[str, float]:
     """Inter-ocular error of the 68 outline points of wild68 test, %; for multi_view the plane points of all faces."""
-    samples = list(open_set("wild68", root, "test"))
+    samples = list(open_set("wild68", where.root, where.split))
     truth = np.stack([sample.points for sample in samples])
     unit = normalisers(truth, "inter-ocular", Scheme.open("68"))
     found = {}
@@ -219,9 +229,9 @@ def outline_errors(root: Path, systems: Mapping[str, System]) -> dict[str, float
     return found
 
 
-def sheet(root: Path, systems: Mapping[str, System], out: Path) -> dict[str, Any]:
+def sheet(where: Where, systems: Mapping[str, System], out: Path) -> dict[str, Any]:
     """Overlays of the 50 most turned photographs of ytf68 test by fitted yaw, each model beside the other."""
-    samples = list(open_set("fits:fits_ytf68", root, "test", scheme="68", labels="2d"))
+    samples = list(open_set("fits:fits_ytf68", where.root, where.split, scheme="68", labels="2d"))
     order = np.argsort([-abs(float(sample.pose[0])) for sample in samples])[:50]
     tiles, worst = [], {}
     for name, system in systems.items():
@@ -302,18 +312,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("rows", "bundle", "blocks"))
     parser.add_argument("models", nargs="*")
+    parser.add_argument("--split", default="test")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheet", type=Path)
     given = parser.parse_args()
-    root = Path(os.environ.get("CANTHUS_DATA", "data"))
+    where = Where(Path(os.environ.get("CANTHUS_DATA", "data")), given.split)
     others = dict(word.split("=", 1) for word in given.models[1:])
     if given.what == "rows":
-        result = rows(root, Path(given.models[0]))
+        result = rows(where, Path(given.models[0]))
     elif given.what == "bundle":
-        result = bundle(root, Path(given.models[0]), others)
+        result = bundle(where, Path(given.models[0]), others)
         if given.sheet:
             first = {"multi_view": given.models[0]} | dict(list(others.items())[:1])
-            result["most turned"] = sheet(root, {k: Aligner.open(v).system for k, v in first.items()}, given.sheet)
+            result["most turned"] = sheet(where, {k: Aligner.open(v).system for k, v in first.items()}, given.sheet)
     else:
         result = blocks()
     text = json.dumps(result, indent=1)

@@ -183,7 +183,16 @@ def test_a_stage_that_cannot_be(bundle: Path, changes: dict[str, object], says: 
 
 
 @pytest.mark.parametrize(
-    "mean", [np.zeros((67, 2), np.float32), np.full((68, 2), np.nan, np.float32), np.full((68, 2), "x")]
+    "mean",
+    [
+        np.zeros((67, 2), np.float32),
+        np.full((68, 2), np.nan, np.float32),
+        np.full((68, 2), "x"),
+        np.float32(1),
+        np.full((3, 68, 2), np.nan, np.float32),
+        np.zeros((3, 67, 2), np.float32),
+        np.float32(np.where(np.arange(136).reshape(1, 68, 2) == 7, np.nan, 1)),
+    ],
 )
 def test_a_mean_shape_that_does_not_fit(tmp_path: Path, mean: np.ndarray) -> None:
     data = pack_arrays({"mean": mean})

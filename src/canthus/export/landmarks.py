@@ -256,7 +256,7 @@ def curve_of(trained: Sequence[Trained], shifts: Sequence[float], recipe: Recipe
     scores, good, weights = [], [], []
     for share in recipe.val:
         faces = faces_of(trained[-1], [share], root, spread=True)
-        found, boxes = run_stages(system, trained[0], faces)[-1], box_of(faces.truth)
+        found, boxes = run_stages([system], trained[0], faces)[0][-1], box_of(faces.truth)
         near = trained[-1].net.config.near * (boxes[:, 2:] - boxes[:, :2]).max(1)
         error = np.linalg.norm(found.points[..., :2] - faces.truth, axis=-1)
         known = np.isfinite(error)
@@ -302,27 +302,36 @@ def record(trained: Sequence[Trained], shifts: Sequence[float], faces: Faces) ->
             recorders |= wrapped
             made[name] = stage._replace(networks=wrapped)
         stages.append(made)
-    run_stages(join(trained, stages), trained[0], faces)
+    run_stages([join(trained, stages)], trained[0], faces)
     return {name: recorder.record() for name, recorder in recorders.items()}
 
 
-def run_stages(system: System, first: Trained, faces: Faces) -> list[Estimate]:
-    """Estimates of each stage of a system; a first stage that aligns crops to a mean shape starts from true points.
+def run_stages(systems: Sequence[System], first: Trained, faces: Faces) -> list[list[Estimate]]:
+    """Estimates of each stage of systems that differ in their engines.
+
+    Every stage starts from what the first system found before it, since a crop that is cut anew a hundredth of a pixel
+    apart has other rounded pixels. A first stage that aligns crops to a mean shape starts from the given points.
 
     Args:
-        system: The system.
-        first: The network of its first stage.
-        faces: Faces that the system runs on.
+        systems: The systems.
+        first: The network of their first stage.
+        faces: Faces that they run on.
+
+    Returns:
+        For each system the estimate of each of its stages.
     """
     view, given = faces.view, faces.given
-    found: list[list[Estimate]] = [[] for _ in system.stages]
-    for start in range(0, len(view), system.batch):
-        some = slice(start, start + system.batch)
+    batch, stages = systems[0].batch, list(zip(*(system.stages for system in systems), strict=True))
+    found: list[list[list[Estimate]]] = [[[] for _ in stages] for _ in systems]
+    for start in range(0, len(view), batch):
+        some = slice(start, start + batch)
         estimate = Estimate.of_points(given[some]) if "mean" in first.arrays else None
-        for row, stage in zip(found, system.stages, strict=True):
-            estimate = stage(view[some], estimate)
-            row.append(replace(estimate, state={}))
-    return [_joined(row) for row in found]
+        for place, same in enumerate(stages):
+            answers = [stage(view[some], estimate) for stage in same]
+            for rows, answer in zip(found, answers, strict=True):
+                rows[place].append(replace(answer, state={}))
+            estimate = answers[0]
+    return [[_joined(parts) for parts in rows] for rows in found]
 
 
 def _joined(parts: Sequence[Estimate]) -> Estimate:
@@ -334,7 +343,7 @@ def _joined(parts: Sequence[Estimate]) -> Estimate:
 
 
 def prove(trained: Sequence[Trained], shifts: Sequence[float], models: Mapping[str, bytes], faces: Faces) -> float:
-    """Largest distance, in pixels of the crop, between the points of torch and of ONNX Runtime after any stage.
+    """Largest distance, in pixels of the crop, between the points of torch and of ONNX Runtime in any stage.
 
     Args:
         trained: The networks of the system in torch.
@@ -349,7 +358,7 @@ def prove(trained: Sequence[Trained], shifts: Sequence[float], models: Mapping[s
     over_torch = join(trained, [one.stage_parts(calibration=shift) for one, shift in zip(trained, shifts, strict=True)])
     over_onnx = join(trained, [one.stage_parts(sessions) for one in trained])
     gaps = dict.fromkeys(TOLERANCES, 0.0)
-    rows = [run_stages(system, trained[0], faces) for system in (over_torch, over_onnx)]
+    rows = run_stages([over_torch, over_onnx], trained[0], faces)
     for stage, ours, theirs in zip(over_torch.stages, *rows, strict=True):
         scale = scale_of(faces.view.matrices(stage.crop))[:, None]
         gaps["points"] = max(gaps["points"], _worst(np.linalg.norm(ours.points - theirs.points, axis=-1) * scale))

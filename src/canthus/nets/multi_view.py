@@ -100,7 +100,7 @@ class MultiViewLosses(Losses):
         depth_beta: Unit of that loss, and the distance at which smooth L1 turns linear, over the crop side.
     """
 
-    view: Number = Field(0.1, ge=0)
+    view: Number = Field(0.5, ge=0)
     depth: Number = Field(0.5, ge=0)
     depth_beta: Number = Field(0.02, gt=0)
 

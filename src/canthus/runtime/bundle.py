@@ -18,6 +18,7 @@ from canthus.errors import BundleError, SchemeError
 from canthus.geometry.crop import Crop
 from canthus.schemes.definition import Definition
 from canthus.schemes.scheme import SCHEMES, Scheme, scheme_of
+from canthus.types import SLOTS
 from canthus.work.archive import read_arrays, read_member
 
 Precision = Literal["fp32", "int8"]
@@ -238,12 +239,10 @@ class Bundle:
         except ValueError as error:
             raise BundleError(f"{self.path}: {stage.arrays.file} is no .npz file of plain arrays: {error}") from error
         mean = arrays.get("mean")
-        if mean is not None and (
-            mean.dtype.kind != "f" or mean.shape != (stage.points, 2) or not np.isfinite(mean).all()
-        ):
+        if mean is not None and not _is_mean(mean, stage.points):
             raise BundleError(
                 f"{self.path}: the mean shape of {stage.name!r} is {mean.dtype} {mean.shape}, not {stage.points} finite"
-                " points x y; export the checkpoint again"
+                f" points x y, or {SLOTS} slots for each of several views; export the checkpoint again"
             )
         return arrays
 
@@ -338,3 +337,13 @@ def write_bundle(path: Path, card: Card, contents: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for file, data in [(CARD, card.model_dump_json(indent=2).encode()), *sorted(contents.items())]:
             archive.writestr(zipfile.ZipInfo(file, EPOCH), data, zipfile.ZIP_DEFLATED, 9)
+
+
+def _is_mean(mean: NDArray[Any], points: int) -> bool:
+    """Whether an array is a mean shape (P, 2), or those of several views in the slots of their union (V, 68, 2)."""
+    views = mean.ndim == 3 and mean.shape[1:] == (SLOTS, 2) and len(mean) > 0
+    if mean.dtype.kind != "f" or not (views or mean.shape == (points, 2)) or np.isinf(mean).any():
+        return False
+    known = np.isfinite(mean)
+    pairs = bool((known[..., 0] == known[..., 1]).all())
+    return pairs and bool((known[..., 0].sum(-1) > 1).all() if views else known.all())
