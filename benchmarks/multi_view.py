@@ -5,15 +5,15 @@
     python benchmarks/multi_view.py blocks [--json F]
 
 CANTHUS_DATA also holds views_wild68, views_ytf68 and fits_ytf68 (docs/data-factory.md). Faces are those of --split,
-test by default; for val there are no views of ytf68. One pass, from true boxes or from boxes turned by up to 45 degrees,
-scaled by .75 to 1.25 and shifted by up to 8 % of the crop. Errors are in percent of sqrt(w h) of the box of the true 3D
-points in the image plane; "bins" is the mean of the bins 0-30, 30-60 and 60-90 degrees of azimuth, "faces" the mean
-over all faces. `rows` averages the seeds face by face and gives each row's gain over the row before, with an interval (95 %)
-that draws whole identities. `bundle` also measures other models of 68 points on the same faces; depth against that of
-the mean face turned by the found pose; the 39 points of profiles over the diagonal of their box, where the view is
-right; how often it is right for faces over 15 degrees from 60; the outline of wild68 by the plane points. --sheet draws
-the 50 most turned photographs of ytf68 by fitted yaw, beside the first other model. `blocks` compares both kinds of
-blocks: multiply-adds, ms of a crop, forward and in training.
+test by default; for val there are no views of ytf68. One pass, from true boxes or from boxes turned by up to 45
+degrees, scaled by .75 to 1.25 and shifted by up to 8 % of the crop. Errors are in percent of sqrt(w h) of the box of
+the true 3D points in the image plane; "bins" is the mean of the bins 0-30, 30-60 and 60-90 degrees of azimuth,
+"faces" the mean over all faces. `rows` averages the seeds face by face and gives each row's gain over the row before,
+with an interval (95 %) that draws whole identities. `bundle` also measures other models of 68 points on the same
+faces; depth against that of the mean face turned by the found pose; the 39 points of profiles over the diagonal of
+their box, where the view is right; how often it is right for faces over 15 degrees from 60; the outline of wild68 by
+the plane points. --sheet draws the 50 most turned photographs of ytf68 by fitted yaw, beside the first other model.
+`blocks` compares both kinds of blocks: multiply-adds, ms of a crop, forward and in training.
 """
 
 import argparse
