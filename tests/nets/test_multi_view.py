@@ -184,7 +184,7 @@ def test_an_inception_block_is_no_dearer_than_a_bottleneck(width: int) -> None:
 
 
 def test_an_inception_block_starts_as_its_skip_and_has_three_branches(rng: np.random.Generator) -> None:
-    block, x = Inception(8, 12).eval(), torch.from_numpy(rng.normal(size=(2, 8, 9, 9))).float()
+    block, x = Inception(8, 12).eval(), torch.from_numpy(rng.normal(size=(64, 8, 9, 9))).float()
     torch.testing.assert_close(block(x), block.skip(x))
     nn.init.normal_(block.project[2].weight)  # type: ignore[arg-type]
     reach = []
