@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from canthus.errors import ExtraMissingError, ReadError
-from canthus.reader.ahead import in_background
 from canthus.reader.camera import Camera
 from canthus.reader.decode import upright
 from canthus.reader.frame import Frame
@@ -245,18 +244,3 @@ def test_a_camera_that_is_closed_ends_without_an_error(monkeypatch: pytest.Monke
     next(frames)
     stream.close()
     assert list(frames) == []
-
-
-def test_frames_from_a_thread() -> None:
-    source = [Frame(Path("a"), n) for n in range(30)]
-    assert list(in_background(source, 3)) == source
-    some = in_background(source, 3)
-    assert next(some) is source[0]
-    some.close()
-
-    def broken() -> Any:
-        yield source[0]
-        raise ReadError("gone")
-
-    with pytest.raises(ReadError, match="gone"):
-        list(in_background(broken()))

@@ -116,10 +116,6 @@ class TrackedFace:
         self._enter(state, f"{reason}, after {away:.2f} s", now)
         self.limits = SAME_SCENE
 
-    def end(self, reason: str, now: tuple[int, float]) -> None:
-        """Forget the face."""
-        self._enter(State.ENDED, reason, now)
-
     def move(self, scale: tuple[float, float]) -> None:
         """Adapt to another size of the picture: factors of x and y."""
         factor = float(np.sqrt(scale[0] * scale[1]))
