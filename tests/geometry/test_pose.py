@@ -15,6 +15,7 @@ from canthus.geometry.pose import (
     rotate,
     rotation,
     rotation_about,
+    turn_between,
     weak_perspective,
 )
 
@@ -30,6 +31,18 @@ def model() -> np.ndarray:
 
 def apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.abs((a - b + 180) % 360 - 180)
+
+
+@given(POSES, POSES)
+def test_the_turn_between_poses_is_that_of_scipy(first: np.ndarray, second: np.ndarray) -> None:
+    one, other = Rotation.from_matrix(rotation(first)), Rotation.from_matrix(rotation(second))
+    assert turn_between(first, second) == pytest.approx(np.degrees((one.inv() * other).magnitude()), abs=1e-5)
+
+
+def test_profiles_whose_pitch_and_roll_differ_may_be_the_same_rotation() -> None:
+    profile = np.array([90.0, 20, 0])
+    assert turn_between(profile, np.array([90.0, 0, -20])) == pytest.approx(0, abs=1e-5)
+    assert turn_between(profile, np.array([90.0, 0, 20])) == pytest.approx(40)
 
 
 def test_signs() -> None:

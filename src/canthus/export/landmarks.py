@@ -23,6 +23,7 @@ from canthus.export.card import licence_of, limits_of
 from canthus.export.onnx import fold_norms, halve, part_to_onnx
 from canthus.export.quantise import quantise
 from canthus.geometry.crop import box_of
+from canthus.geometry.pose import turn_between
 from canthus.geometry.transform import scale_of
 from canthus.nets.decode import reliability
 from canthus.runtime.bundle import Card, Checkpoint, Precision, StageCard, member_of, pack_arrays, write_bundle
@@ -363,7 +364,7 @@ def prove(trained: Sequence[Trained], shifts: Sequence[float], models: Mapping[s
         scale = scale_of(faces.view.matrices(stage.crop))[:, None]
         gaps["points"] = max(gaps["points"], _worst(np.linalg.norm(ours.points - theirs.points, axis=-1) * scale))
         gaps["scores"] = max(gaps["scores"], _worst(np.abs(ours.scores - theirs.scores)))
-        gaps["pose"] = max(gaps["pose"], _worst(np.abs((ours.pose - theirs.pose + 180) % 360 - 180)))
+        gaps["pose"] = max(gaps["pose"], _worst(turn_between(ours.pose, theirs.pose)))
     if any(gaps[name] > most for name, most in TOLERANCES.items()):
         found = ", ".join(f"{name} by {gap:.4f}" for name, gap in gaps.items())
         raise CanthusError(

@@ -61,6 +61,23 @@ def angles(matrix: NDArray[Any]) -> Doubles:
     return pose
 
 
+def turn_between(first: NDArray[Any], second: NDArray[Any]) -> Doubles:
+    """Angle of the one rotation that brings one pose to another.
+
+    Unlike differences of yaw, pitch and roll it stays small between neighbouring rotations at a yaw of 90 degrees, where
+    pitch and roll are the same rotation.
+
+    Args:
+        first: Yaw, pitch, roll in degrees. Shape (..., 3).
+        second: The same of the other poses. Shape (..., 3).
+
+    Returns:
+        Degrees, 0..180; NaN where a pose is NaN. Shape (...).
+    """
+    apart = np.linalg.norm(rotation(first) - rotation(second), axis=(-2, -1))
+    return np.asarray(2 * np.degrees(np.arcsin(np.minimum(apart / np.sqrt(8), 1))), np.float64)
+
+
 def azimuth(matrix: NDArray[Any]) -> Doubles:
     """Azimuth: yaw about the vertical axis of the head, to which a rotation about it adds; the yaw where pitch is 0.
 
