@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from canthus.errors import FormatError, InputError, OutputError, ShapeError
+from canthus.formats.table import load as load_points
+from canthus.formats.tracks import points
 from canthus.formats.tracks.moment import Layout, Moment
 from canthus.formats.tracks.table import FORMATS, dump, load
 from canthus.geometry.crop import box_of
@@ -28,10 +30,10 @@ def faces_of(draw: st.DrawFn, count: int, dims: int) -> Faces:
     def some(*shape: int) -> np.ndarray:
         return draw(arrays(np.float32, shape, elements=NUMBER))
 
-    points = some(count, 5, dims)
-    points[:, 0] = np.nan_to_num(points[:, 0])  # a face has a point
+    places = some(count, 5, dims)
+    places[:, 0] = np.nan_to_num(places[:, 0])  # a face has a point
     tracks = sorted(draw(st.sets(st.integers(1, 2**24 - 1), min_size=count, max_size=count)))
-    return Faces(points, box_of(points), some(count, 5), some(count), some(count, 3), "5", identity=np.float32(tracks))
+    return Faces(places, box_of(places), some(count, 5), some(count), some(count, 3), "5", identity=np.float32(tracks))
 
 
 @st.composite
@@ -66,16 +68,16 @@ def test_what_is_dumped_is_loaded_bit_for_bit(tmp_path: Path, extension: str, mo
 
 
 def two_frames() -> list[Moment]:
-    points = np.arange(20, dtype=np.float32).reshape(2, 5, 2) + np.float32(0.1)
-    faces = Faces(points, box_of(points), np.full((2, 5), 0.5), [0.9, np.nan], [[1, 2, 3]] * 2, "5", identity=[1, 4])
+    places = np.arange(20, dtype=np.float32).reshape(2, 5, 2) + np.float32(0.1)
+    faces = Faces(places, box_of(places), np.full((2, 5), 0.5), [0.9, np.nan], [[1, 2, 3]] * 2, "5", identity=[1, 4])
     return [Moment(0, 0.0, Faces.empty("5", 5), ()), Moment(3, 0.125, faces, ("new", "tracked"))]
 
 
 def test_the_columns_of_the_csv(tmp_path: Path) -> None:
     dump(tmp_path / "a.csv", two_frames())
     head, empty, first, _ = (tmp_path / "a.csv").read_text().splitlines()
-    points = ",".join(f"x{at},y{at}" for at in range(5))
-    assert head == f"frame,time,track,state,confidence,yaw,pitch,roll,{points},s0,s1,s2,s3,s4,scheme"
+    names = ",".join(f"x{at},y{at}" for at in range(5))
+    assert head == f"frame,time,track,state,confidence,yaw,pitch,roll,{names},s0,s1,s2,s3,s4,scheme"
     assert empty == "0,0.0" + "," * 21 + ",5"
     assert first.startswith("3,0.125,1,new,0.9,1.0,2.0,3.0,0.1,1.1,2.1,")
 
@@ -189,3 +191,10 @@ def test_a_wrong_line_is_named(tmp_path: Path, text: str, says: str) -> None:
 
 def test_a_layout_of_no_face_is_that_of_the_empty_frames() -> None:
     assert Layout.of([Moment(0, 0.0, Faces.empty("68", 68, 3), ())]) == Layout("68", 68, 3)
+
+
+def test_pts_files_of_each_frame_and_face(tmp_path: Path) -> None:
+    points.dump(tmp_path / "points", two_frames())
+    assert [item.name for item in sorted((tmp_path / "points").iterdir())] == ["000003_1.pts", "000003_4.pts"]
+    (found,) = load_points(tmp_path / "points" / "000003_4.pts")
+    np.testing.assert_allclose(found.points, two_frames()[1].faces.points[1], atol=1e-4)
