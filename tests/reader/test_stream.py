@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from canthus.errors import ExtraMissingError, ReadError
+from canthus.reader.ahead import in_background
 from canthus.reader.camera import Camera
 from canthus.reader.decode import upright
 from canthus.reader.frame import Frame
@@ -244,3 +245,37 @@ def test_a_camera_that_is_closed_ends_without_an_error(monkeypatch: pytest.Monke
     next(frames)
     stream.close()
     assert list(frames) == []
+
+
+def test_frames_from_a_thread() -> None:
+    source = [Frame(Path("a"), n) for n in range(30)]
+    assert list(in_background(source, 3)) == source
+    some = in_background(source, 3)
+    assert next(some) is source[0]
+    some.close()
+
+    def broken() -> Any:
+        yield source[0]
+        raise ReadError("gone")
+
+    with pytest.raises(ReadError, match="gone"):
+        list(in_background(broken()))
+
+
+def test_frames_that_are_passed_over_keep_numbers_and_times(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", greys(8), times=[0, 0.1, 0.2, 0.6, 0.8, 1.0, 1.1, 1.2])
+    (tmp_path / "seq").mkdir()
+    for number, image in enumerate(greys(8)):
+        assert cv2.imwrite(str(tmp_path / "seq" / f"{number}.png"), image)
+    for source in (path, tmp_path / "seq"):
+        every, some = list(open_stream(source)), list(open_stream(source, skip=3))
+        assert [frame.index for frame in some] == [3, 4, 5, 6, 7]
+        for before, after in zip(every[3:], some, strict=True):
+            assert before.time == after.time and np.array_equal(before.image, after.image)  # type: ignore[arg-type]
+    assert list(open_stream(path, skip=20)) == []
+
+
+def test_where_the_first_frame_is_in_its_file(tmp_path: Path) -> None:
+    stream = open_stream(film(tmp_path / "a.mkv", greys(3), times=[0.4, 0.5, 0.6]))
+    assert stream.start is None and [frame.time for frame in stream] == pytest.approx([0, 0.1, 0.2], abs=2e-3)
+    assert stream.start == pytest.approx(0.4, abs=2e-3)

@@ -15,6 +15,7 @@ class Camera:
     """A camera; its frames have the times at which they arrived."""
 
     live = True
+    start: float | None = None
     count: int | None = None
 
     def __init__(self, name: str) -> None:
