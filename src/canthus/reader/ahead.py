@@ -1,7 +1,7 @@
 """Reads image files, or the frames of a video, in background threads, a few ahead of their use."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -41,7 +41,7 @@ def read_ahead(paths: Iterable[Path]) -> Iterator[Frame]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def in_background(frames: Iterable[Frame], ahead: int = AHEAD) -> Iterator[Frame]:
+def in_background(frames: Iterable[Frame], ahead: int = AHEAD) -> Generator[Frame, None, None]:
     """Take frames from a source in a thread, a few before they are needed.
 
     Args:

@@ -75,6 +75,16 @@ class ImageSequence:
         """Nothing stays open."""
 
 
+def comes_once(source: str | Path) -> bool:
+    """Whether the frames of a source come once and never again: those of a camera, and of standard input."""
+    name = str(source)
+    return name == STDIN or _is_camera(name)
+
+
+def _is_camera(name: str) -> bool:
+    return name.isdecimal() or name.startswith("/dev/video")
+
+
 def open_stream(source: str | Path, rate: float | None = None, skip: int = 0) -> Stream:
     """Open a source of frames.
 
@@ -91,7 +101,7 @@ def open_stream(source: str | Path, rate: float | None = None, skip: int = 0) ->
     name = str(source)
     if name == STDIN:
         return VideoStream(sys.stdin.buffer, Path("standard input"), skip)
-    if name.isdecimal() or name.startswith("/dev/video"):
+    if _is_camera(name):
         return Camera(name)
     path = Path(name)
     if path.is_file():

@@ -45,6 +45,7 @@ class Tracker:
 
     Attributes:
         smooth: "off", "online" or "offline".
+        smoothing: Cutoffs of the smoothing.
         memory: What it knows of the frames so far.
     """
 
@@ -77,7 +78,7 @@ class Tracker:
             raise InputError(f"a tracker needs every >= 1 and max_faces >= 1, not {every} and {max_faces}")
         self._detector, self._fitter = detector, fitter
         self.smooth, self._every, self._most = smooth, every, max_faces
-        self._rules, self._smoothing = rules or Rules(), smoothing or Smoothing()
+        self._rules, self.smoothing = rules or Rules(), smoothing or Smoothing()
         self.reset()
 
     @classmethod
@@ -150,7 +151,7 @@ class Tracker:
         self.reset()
         steps: Iterator[Step] = (self.step(*_taken(frame)) for frame in frames)
         if self.smooth == "offline":
-            steps = iter(smooth_steps(list(steps), self._smoothing))
+            steps = iter(smooth_steps(list(steps), self.smoothing))
         return (step.faces for step in steps)
 
     def step(self, image: Image | None, time: float | None = None) -> Step:
@@ -243,7 +244,7 @@ class Tracker:
         for fit in _without(fresh, pairs):
             if self._most is None or len(self._visible()) < self._most:
                 self.memory.last += 1
-                self.memory.faces.append(TrackedFace(self.memory.last, fit, self._rules, self._smoothing, now))
+                self.memory.faces.append(TrackedFace(self.memory.last, fit, self._rules, self.smoothing, now))
 
     def _part_doubles(self, now: tuple[int, float]) -> None:
         """Where two faces have the same points, the one that has come farther to them is lost."""
