@@ -233,7 +233,7 @@ def test_a_camera_that_vanishes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert frames[0].image is not None and frames[0].image[0, 0].tolist() == [3, 2, 1]
     times = [frame.time for frame in frames if frame.time is not None]
     assert times == sorted(times) and len(times) == 3
-    assert last.image is None and str(last.error) == "camera 0: gives no more pictures"
+    assert last.image is None and str(last.error) == "camera 0: gives no more pictures; connect it again"
     with pytest.raises(ReadError, match="camera 1: cannot be opened; connect it"):
         open_stream("1")
 

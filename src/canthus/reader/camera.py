@@ -43,7 +43,9 @@ class Camera:
             if not self._capture.isOpened():
                 return
             if not done:
-                yield Frame(self.source, index, error=ReadError(f"{self.source}: gives no more pictures"))
+                yield Frame(
+                    self.source, index, error=ReadError(f"{self.source}: gives no more pictures; connect it again")
+                )
                 return
             start = start or monotonic()
             image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)

@@ -123,14 +123,14 @@ def follow(
     if not (comes_once(request.source) and parts.notes):
         try:
             _track(tracker, request, parts, summary, progress, window)
-        except OutputError:
-            raise
+        except OutputError as error:
+            raise OutputError(f"{error}; then go on with --resume" if parts.notes else str(error)) from error
         except BaseException:
             if parts.last.tracked:
                 _write(tracker, request, parts, interrupted=True)
             raise
     if not parts.last.tracked:
-        raise ReadError(next(iter(parts.faults), f"{request.source}: has no frame"))
+        raise ReadError(next(reversed(parts.faults), f"{request.source}: has no frame"))
     _write(tracker, request, parts, interrupted=False)
     summary.frames, summary.length, summary.faults = parts.last.tracked, parts.last.seconds, [*parts.faults]
     parts.clear()

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
+from canthus.errors import OutputError
 from canthus.formats.tracks.moment import Layout, Moment
 from canthus.reader.frame import Frame
 from canthus.track.step import Step
@@ -46,13 +47,17 @@ class Sink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for the thread; where the run has failed otherwise, errors of the thread are not raised."""
+        """Wait for the thread; where a file could not be written, what fails after it is not raised."""
         try:
-            self._wait(0)
-        finally:
-            self._pool.shutdown(cancel_futures=True)
-            if self._film is not None:
-                self._film.close()
+            try:
+                self._wait(0)
+            finally:
+                self._pool.shutdown(cancel_futures=True)
+                if self._film is not None:
+                    self._film.close()
+        except OutputError:
+            if not isinstance(error, OutputError):
+                raise
 
     def add(self, frame: Frame, step: Step, picture: Image | None = None) -> None:
         """Take a frame.
