@@ -70,6 +70,13 @@ def test_times_that_do_not_rise(tmp_path: Path) -> None:
     assert len(found) == 3 and found[0][0] < found[1][0] < found[2][0]
 
 
+def test_parts_whose_times_meet(tmp_path: Path) -> None:
+    first, second = (written(tmp_path / f"{n}.mp4", greys(3), [0.0, 0.04, 0.08]) for n in range(2))
+    join(tmp_path / "a.mp4", [Part(first, 0.0), Part(second, 0.08)])
+    times = [time for time, _ in pictures_of(tmp_path / "a.mp4")]
+    assert times == sorted(set(times)) and times == pytest.approx([0, 0.04, 0.08, 0.08, 0.12, 0.16], abs=1e-3)
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_parts_become_one_video(tmp_path: Path, suffix: str) -> None:
     times = [0.0, 0.04, 0.5, 0.6, 3.0, 3.04, 3.08, 3.12]

@@ -95,6 +95,7 @@ def _json_face(record: Record) -> dict[str, Any]:
 
 def plain(values: Any) -> Any:
     """Nested lists of the shortest numbers that give back the same float32; None for NaN."""
-    if np.ndim(values):
-        return [plain(value) for value in values]
-    return None if np.isnan(values) else float(str(np.float32(values)))
+    array = np.asarray(values, np.float32)
+    numbers = np.empty(array.size, object)
+    numbers[:] = [None if text == "nan" else float(text) for text in map(str, array.ravel())]
+    return numbers.reshape(array.shape).tolist()

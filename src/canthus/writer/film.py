@@ -206,10 +206,14 @@ def _mux(target: Any, streams: Sequence[Iterator[Any]]) -> None:
 
 
 def _pictures(av: Any, parts: Sequence[Part], stream: Any) -> Iterator[Any]:
-    """The packets of the parts, with the times of the whole."""
+    """The packets of the parts, with the times of the whole, which rise, also where those of two parts are the same."""
+    last: float = -1.0
     for path, start in parts:
         with av.open(str(path)) as container:
-            yield from _moved(container, container.streams.video[0], start, stream)
+            for packet in _moved(container, container.streams.video[0], start, stream):
+                packet.dts = packet.pts = max(packet.dts, round(last / packet.time_base) + 1)
+                last = packet.dts * packet.time_base
+                yield packet
 
 
 def _sound(packets: Iterator[Any], lead: int, end: float) -> Iterator[Any]:
