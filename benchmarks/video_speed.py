@@ -175,13 +175,13 @@ def main() -> None:
     result["load before"] = [round(value, 2) for value in os.getloadavg()]
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name)
+        if given.long:
+            result["memory"] = memory(clip, folder, given.long)
         for size in SIZES:
             label = f"{size[0]}x{size[1]}"
             path = source(clip, folder / f"{label}.mp4", size, given.frames)
             result[label] = {"frames a second": speeds(path, folder, given.rounds), "CPU ms": stages(path, folder)}
             print(label, json.dumps(result[label], indent=1), flush=True)
-        if given.long:
-            result["memory"] = memory(clip, folder, given.long)
     text = json.dumps(result, indent=1)
     print(text)
     if given.json:

@@ -1,5 +1,6 @@
 """Streams of frames: their order, times and orientation, and what becomes of damaged ones."""
 
+import gc
 import io
 import struct
 from fractions import Fraction
@@ -279,3 +280,15 @@ def test_where_the_first_frame_is_in_its_file(tmp_path: Path) -> None:
     stream = open_stream(film(tmp_path / "a.mkv", greys(3), times=[0.4, 0.5, 0.6]))
     assert stream.start is None and [frame.time for frame in stream] == pytest.approx([0, 0.1, 0.2], abs=2e-3)
     assert stream.start == pytest.approx(0.4, abs=2e-3)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted by /proc")
+def test_frames_leave_no_threads_behind(tmp_path: Path) -> None:
+    """PyAV gives each frame that is converted threads of its own, which live as long as the frame."""
+    path = film(tmp_path / "a.mp4", greys(60))
+    gc.disable()
+    try:
+        frames_of(path)
+        assert len([*Path("/proc/self/task").iterdir()]) < 30
+    finally:
+        gc.enable()

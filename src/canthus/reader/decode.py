@@ -49,6 +49,8 @@ class VideoStream:
         """
         try:
             import av
+            from av.sidedata.sidedata import SideDataContainer
+            from av.video.reformatter import VideoReformatter
         except ModuleNotFoundError as error:
             raise need("video") from error
         self.source, self._skip, self._errors = source, skip, (av.FFmpegError, OSError, EOFError, ValueError)
@@ -62,6 +64,10 @@ class VideoStream:
             raise ReadError(f"{source}: holds no pictures")
         self._video: Any = self._container.streams.video[0]
         self._video.thread_type = "AUTO"
+        # One converter for all frames, since each has threads of its own; and frame.side_data would refer to the frame and
+        # so keep its memory until Python searches for circles.
+        self._converter: Any = VideoReformatter()
+        self._side_data: Any = SideDataContainer
         rate = self._video.average_rate
         self.rate = float(rate) if rate else None
         self.start: float | None = None
@@ -96,9 +102,23 @@ class VideoStream:
         if isinstance(item, ReadError):
             return Frame(self.source, index, error=ReadError(f"{self.source}: after frame {index}: {item}"))
         try:
-            return Frame(self.source, index, time, _pixels(item))
+            return Frame(self.source, index, time, self._pixels(item))
         except CanthusError as error:
             return Frame(self.source, index, time, error=ReadError(f"{self.source}: frame {index + 1}: {error}"))
+
+    def _pixels(self, frame: Any) -> Image:
+        """The pixels of a frame of PyAV, upright. Shape (H, W, 3)."""
+        if frame.width * frame.height > MAX_PIXELS:
+            raise ReadError(f"{frame.width} x {frame.height} pixels are more than {MAX_PIXELS:,}")
+        pixels: Image = self._converter.reformat(frame, format="rgb24").to_ndarray()
+        return upright(pixels, self._display_matrix(frame))
+
+    def _display_matrix(self, frame: Any) -> NDArray[np.int32] | None:
+        """The display matrix of a frame, shape (3, 3), 16.16 fixed point; None = it is shown as it is stored."""
+        for data in self._side_data(frame):
+            if data.type.name == "DISPLAYMATRIX":
+                return np.frombuffer(bytes(data), np.int32)[:9].reshape(3, 3)
+        return None
 
     def close(self) -> None:
         """Close the file."""
@@ -158,22 +178,6 @@ class VideoStream:
         if self._length is not None and self.rate:
             return max(1, round(self._length * self.rate))
         return self._video.frames or None
-
-
-def _pixels(frame: Any) -> Image:
-    """The pixels of a frame of PyAV, upright. Shape (H, W, 3)."""
-    if frame.width * frame.height > MAX_PIXELS:
-        raise ReadError(f"{frame.width} x {frame.height} pixels are more than {MAX_PIXELS:,}")
-    pixels: Image = frame.to_ndarray(format="rgb24")
-    return upright(pixels, _display_matrix(frame))
-
-
-def _display_matrix(frame: Any) -> NDArray[np.int32] | None:
-    """The display matrix of a frame, shape (3, 3), 16.16 fixed point; None = it is shown as it is stored."""
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            return np.frombuffer(bytes(data), np.int32)[:9].reshape(3, 3)
-    return None
 
 
 def upright(image: Image, matrix: NDArray[np.int32] | None) -> Image:
