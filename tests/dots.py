@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 
 from canthus.align.estimate import Estimate
@@ -19,7 +20,7 @@ SHAPE = np.random.default_rng(5).uniform(-30, 30, (5, 2)).astype(np.float32)
 
 def picture(*places: tuple[int, int], scene: int = 0, size: tuple[int, int] = (240, 320)) -> Image:
     """A picture with a bright dot for each face; the n-th face has the red value 200 + n."""
-    image = NOISE[scene][: size[0], : size[1]].copy()
+    image = cv2.resize(NOISE[scene], size[::-1], interpolation=cv2.INTER_AREA).astype(np.uint8)
     for number, (x, y) in enumerate(places):
         image[y, x] = (200 + number, 255, 255)
     return image

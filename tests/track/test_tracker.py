@@ -54,6 +54,31 @@ def test_a_cut_loses_all_faces_at_once_and_the_scene_brings_them_back() -> None:
     assert steps[5].events[0].reason == "a cut"
 
 
+def test_another_face_at_the_same_place_of_another_scene_is_another() -> None:
+    one, home, away = tracker(every=50), picture((100, 100)), picture((100, 100), scene=1)
+    steps = [one.step(image) for image in [home] * 5 + [away] * 5 + [home] * 5 + [away] * 5]
+    assert [step.faces.identity.tolist() for step in steps] == [[1]] * 5 + [[2]] * 5 + [[1]] * 5 + [[2]] * 5
+
+
+def test_a_face_that_is_hidden_at_a_cut_is_not_found_in_the_other_scene() -> None:
+    one, hidden, away = tracker(every=3), picture(), picture((100, 100), scene=1)
+    steps = [one.step(image) for image in [picture((100, 100))] * 5 + [hidden] * 12 + [away] * 5]
+    assert steps[4].faces.identity.tolist() == [1] and steps[-1].faces.identity.tolist() == [2]
+
+
+@pytest.mark.parametrize("front", [0, 1])
+def test_faces_that_cross_keep_their_identities(front: int) -> None:
+    """Whichever is hidden; the tracker takes the points of the front one for those of both."""
+    one = tracker(every=5)
+    for at in range(61):
+        ways = [(70 + 3 * at, 100), (250 - 3 * at, 104)]
+        hidden = abs(ways[0][0] - ways[1][0]) < 40
+        image = picture(*([ways[front]] if hidden else ways))
+        step = one.step(image)
+    order = np.argsort(step.faces.points[:, :, 0].mean(1))
+    assert step.faces.identity[order].tolist() == [2, 1], "the second has gone to the left"
+
+
 def test_a_face_keeps_its_identity_when_the_picture_changes_its_size() -> None:
     one = tracker()
     small = np.ascontiguousarray(picture((100, 100)))

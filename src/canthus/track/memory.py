@@ -16,6 +16,7 @@ from canthus.track.filters import Cutoff, OneEuro
 from canthus.track.fitter import Fit
 from canthus.track.match import Limits
 from canthus.track.motion import Placement
+from canthus.track.past import Past
 from canthus.track.smooth import PointSmoother, Smoothing
 from canthus.track.state import Rules, State
 
@@ -49,7 +50,7 @@ class Memory:
 PARTS: Mapping[str, type] = {
     kind.__name__: kind
     for kind in (
-        Memory, TrackedFace, Fit, Placement, Limits, PointSmoother, Smoothing, Cutoff, OneEuro, CutFinder, Rules
+        Memory, TrackedFace, Fit, Placement, Past, Limits, PointSmoother, Smoothing, Cutoff, OneEuro, CutFinder, Rules
     )
 }  # fmt: skip
 """The classes of which a memory is made; no other is ever restored."""

@@ -200,15 +200,19 @@ class Tracker:
         self._part_doubles(now)
 
     def _scene(self, image: Image, size: tuple[int, int], now: tuple[int, float]) -> bool:
-        """Whether another scene begins: all faces are lost then."""
+        """Whether another scene, or a picture of another size, begins: all faces are lost then."""
         before, self.memory.size = self.memory.size, size
         resized = before != size and before != (0, 0)
+        scene = self.memory.cuts.scene
         cut = self.memory.cuts(image)
-        reason = f"the picture changed from {before[0]} x {before[1]} to {size[0]} x {size[1]}" if resized else "a cut"
         for face in self.memory.faces if resized else ():
             face.move((size[0] / before[0], size[1] / before[1]))
-        for face in self._visible() if cut or resized else ():
-            face.lose(reason, now, cut)
+        if cut and scene is not None:
+            for face in self.memory.faces:
+                face.cut(scene, now)
+        reason = f"the picture changed from {before[0]} x {before[1]} to {size[0]} x {size[1]}"
+        for face in self._visible() if resized else ():
+            face.lose(reason, now)
         return cut or resized
 
     def _search(self, image: Image, found: Faces, current: list[list[Any]], now: tuple[int, float]) -> None:
@@ -237,7 +241,7 @@ class Tracker:
         for row, column in pairs:
             fits[failed[row]], failures[failed[row]] = fresh[column], ""
         fresh = _without(fresh, pairs)
-        lost = [face for face in self.memory.faces if face.state is State.LOST]
+        lost = [face for face in self.memory.faces if face.state is State.LOST and self._may_return(face)]
         pairs = _pairs(lost, fresh, now[1])
         for row, column in pairs:
             lost[row].find(fresh[column], now)
@@ -246,11 +250,17 @@ class Tracker:
                 self.memory.last += 1
                 self.memory.faces.append(TrackedFace(self.memory.last, fit, self._rules, self.smoothing, now))
 
+    def _may_return(self, face: TrackedFace) -> bool:
+        """Whether a lost face can be in this scene."""
+        return face.scene is None or self.memory.cuts.shows(face.scene)
+
     def _part_doubles(self, now: tuple[int, float]) -> None:
-        """Where two faces have the same points, the one that has come farther to them is lost."""
+        """Where two faces have the same points, the one is lost whose motion and shape led elsewhere."""
         faces = self._visible()
         for one, two in doubles([face.fit.points for face in faces], [face.place.size for face in faces]):
-            pair = sorted((faces[one], faces[two]), key=lambda face: (face.state is not State.TRACKED, face.identity))
+            pair = sorted(
+                (faces[one], faces[two]), key=lambda face: (face.state is not State.TRACKED, face.strangeness)
+            )
             if all(face.visible for face in pair):
                 pair[1].lose(f"its points are those of face {pair[0].identity}", now)
 

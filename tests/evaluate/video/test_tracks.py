@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canthus.errors import ShapeError
-from canthus.evaluate.video.identities import Gap, gaps, identities, switches
+from canthus.evaluate.video.identities import Gap, gaps, identities, shared, switches
 from canthus.evaluate.video.score import Track, score_tracks
 from canthus.types import Faces
 
@@ -56,6 +56,9 @@ def test_names_of_the_numbers_do_not_matter(column: list[float]) -> None:
     numbers = np.array(column)[:, None]
     assert switches(numbers) == switches(7 - 2 * numbers)
     assert switches(np.where(np.isfinite(numbers), 5.0, NAN)) == 0
+    both = np.concatenate([numbers, numbers + 10], 1)
+    assert shared(both) == 0 and shared(numbers) == 0
+    assert shared(np.concatenate([both, numbers[::-1]], 1)) == len(set(column) - {NAN})
 
 
 def track(noise: float = 0.0, late: int = 0, seed: int = 0) -> Track:

@@ -3,7 +3,8 @@
 A switch is counted where a face that is seen again, or still, has another number than when it was last seen [Bernardin
 and Stiefelhagen, "Evaluating Multiple Object Tracking Performance: The CLEAR MOT Metrics", 2008, mismatches].
 
-Laws (tested): renaming the numbers changes nothing; a face that keeps its number has no switch.
+Laws (tested): renaming the numbers changes nothing; a face that keeps its number has no switch; faces with numbers of
+their own share none.
 """
 
 from collections.abc import Sequence
@@ -74,6 +75,12 @@ def identities(tracked: Sequence[Faces], truth: NDArray[Any], least: float = LEA
 def switches(numbers: NDArray[Any]) -> int:
     """How often a face has another number than when it was last seen. Numbers (N, T); NaN = not tracked."""
     return sum(int((np.diff(column[np.isfinite(column)]) != 0).sum()) for column in np.asarray(numbers).T)
+
+
+def shared(numbers: NDArray[Any]) -> int:
+    """How many numbers were given to more than one face. Numbers (N, T); NaN = not tracked."""
+    every = [set(column[np.isfinite(column)].tolist()) for column in np.asarray(numbers, np.float64).T]
+    return sum(sum(number in owned for owned in every) > 1 for number in set().union(*every))
 
 
 def gaps(numbers: NDArray[Any], present: NDArray[Any], times: NDArray[Any]) -> list[Gap]:
