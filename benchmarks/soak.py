@@ -19,7 +19,7 @@ import numpy as np
 from canthus.batch import Summary, process_files
 from canthus.pipeline import Pipeline
 from canthus.reader.image import read
-from canthus.writer import ResultFolder
+from canthus.writer.images import ResultFolder
 
 SETS = ("wild68", "ytf68", "portraits5", "fairface", "aflw68", "infant68", "backdrops")
 SIDES = (96, 200, 320, 480, 640, 960, 1600)

@@ -11,7 +11,7 @@ from canthus.detect.given import BoxFile
 from canthus.errors import CanthusError
 from canthus.pipeline import Pipeline
 from canthus.types import Faces
-from canthus.writer import ResultFolder
+from canthus.writer.images import ResultFolder
 
 
 @pytest.fixture(scope="module")

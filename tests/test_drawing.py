@@ -174,3 +174,15 @@ def test_faces_of_any_size(box: tuple[float, ...]) -> None:
     with np.errstate(over="ignore"):
         drawn = draw(np.zeros((40, 60, 3), np.uint8), Faces.of_boxes(np.array([box], np.float32)), boxes=True)
     assert drawn.shape == (40, 60, 3)
+
+
+def test_lines_are_blended_wherever_they_lie() -> None:
+    """A quarter of the picture is seen through each line: no value is that of a colour of `drawing`, or near it."""
+    rng = np.random.default_rng(4)
+    for zoom in (1, 2):
+        for _ in range(40):
+            points, corner = rng.uniform(-40, 400, (5, 2)), rng.uniform(-20, 300, 2)
+            pose, box = rng.uniform(-80, 80, 3), np.r_[corner, corner + rng.uniform(5, 250, 2)]
+            faces = Faces(points[None], box[None], pose=pose[None], scheme="5")
+            drawn = draw(BLANK, faces, points=False, boxes=True, zoom=zoom)
+            assert drawn.max() <= covered((255, 255, 255)).max() and drawn.min() >= covered((20, 24, 32)).min()

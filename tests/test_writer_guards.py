@@ -12,7 +12,7 @@ from canthus.errors import InputError, OutputError
 from canthus.formats.table import load
 from canthus.work.files import part_of
 from canthus.work.journal import JOURNAL
-from canthus.writer import TABLES, ResultFolder, write_jpeg
+from canthus.writer.images import TABLES, ResultFolder, write_jpeg
 from written import IMAGE, faces_of, image_files, listing, run
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from canthus.types import Faces
-from canthus.writer import ResultFolder, write_jpeg
+from canthus.writer.images import ResultFolder, write_jpeg
 
 IMAGE = np.full((60, 80, 3), 90, np.uint8)
 

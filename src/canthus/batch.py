@@ -18,7 +18,7 @@ from canthus.pipeline import Pipeline
 from canthus.reader.files import find
 from canthus.runtime.bundle import Bundle
 from canthus.version import __version__
-from canthus.writer import ResultFolder
+from canthus.writer.images import ResultFolder
 
 
 @dataclass

@@ -3,6 +3,7 @@
 The strokes scale with the face, so that large and small faces are equally legible.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,8 @@ FINE = 4
 """Fractional bits of OpenCV's fixed-point coordinates."""
 THICKEST = 1000.0
 """Largest unit of strokes in pixels of the canvas; OpenCV draws no strokes of over 32,767 pixels."""
+AXIS, REACH = 34, 40
+"""Length of the axes of the head, and farthest that a line reaches from the box and the points, in units of `Pen`."""
 HIDDEN = 0.5
 """Probability from which an occluded point is drawn hollow."""
 
@@ -75,15 +78,17 @@ def draw(
         canvas = cv2.resize(canvas, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
     scheme = Scheme.open(faces.scheme) if faces.scheme else None
     pens = [Pen(face, zoom) for face in faces]
-    lines = canvas.copy()
+    region = _region(pens, canvas)
+    before = canvas[region].copy()
     for pen in pens:
         if boxes or scheme is None:
-            pen.box(lines)
+            pen.box(canvas)
         if pose:
-            pen.pose(lines, scheme)
+            pen.pose(canvas, scheme)
         if curves and scheme is not None:
-            pen.curves(lines, scheme)
-    canvas = cv2.addWeighted(lines, OPAQUE, canvas, 1 - OPAQUE, 0).astype(np.uint8, copy=False)
+            pen.curves(canvas, scheme)
+    if before.size:
+        canvas[region] = cv2.addWeighted(canvas[region], OPAQUE, before, 1 - OPAQUE, 0)
     if points:
         for pen in pens:
             pen.points(canvas, scores)
@@ -107,6 +112,14 @@ class Pen:
         """A hundredth of the longer side of the face, in pixels of the canvas; at most `THICKEST`."""
         x0, y0, x1, y1 = self.face.box
         return min(float(max(x1 - x0, y1 - y0)) * self.zoom / 100, THICKEST)
+
+    @property
+    def reach(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Corners of a region of the canvas that holds all lines of the face: left top, right bottom."""
+        plane = self.face.points[:, :2]
+        corners = np.concatenate([self.face.box.reshape(2, 2), plane[np.isfinite(plane).all(1)]]) * float(self.zoom)
+        margin = REACH * self.unit + 8
+        return np.nan_to_num(corners.min(0) - margin), np.nan_to_num(corners.max(0) + margin + 1)
 
     def curves(self, canvas: Image, scheme: Scheme) -> None:
         """The curves of the scheme, interrupted where a point is missing."""
@@ -156,7 +169,7 @@ class Pen:
         known = inner[np.isfinite(inner).all(1)]
         middle = (known if len(known) else self.face.box.reshape(2, 2)).mean(0)
         axes = rotation(self.face.pose) @ np.diag([1, 1, -1])  # columns; the nose points to -z
-        ends = middle + 34 * self.unit / self.zoom * axes[:2].T
+        ends = middle + AXIS * self.unit / self.zoom * axes[:2].T
         start, *tips = self._on_canvas(np.vstack([middle, ends]))
         for number in np.argsort(-axes[2]).tolist():
             _line(canvas, start, tips[number], SHADE, self._width(1.1) + 2)
@@ -180,6 +193,18 @@ def colours_of(scores: NDArray[Any]) -> list[Colour]:
     channels = [np.interp(scores, np.linspace(0, 1, len(RAMP)), RAMP[:, channel]) for channel in range(3)]
     colours = np.where(np.isnan(scores)[:, None], GREY, np.round(np.stack(channels, -1)))
     return [(red, green, blue) for red, green, blue in colours.astype(int).tolist()]
+
+
+def _region(pens: Sequence[Pen], canvas: Image) -> tuple[slice, slice]:
+    """Rows and columns of the canvas that hold the lines of all faces; nothing else needs blending."""
+    reach = [pen.reach for pen in pens]
+    if not reach:
+        return slice(0), slice(0)
+    low, high = np.min([one[0] for one in reach], 0), np.max([one[1] for one in reach], 0)
+    (left, top), (right, bottom) = (
+        np.clip(corner, 0, canvas.shape[1::-1]).astype(int).tolist() for corner in (low, high)
+    )
+    return slice(top, bottom), slice(left, right)
 
 
 def _line(canvas: Image, start: Position, end: Position, colour: Colour, width: int) -> None:

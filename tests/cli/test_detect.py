@@ -22,7 +22,7 @@ from canthus.reader.image import read
 from canthus.runtime.bundle import write_bundle
 from canthus.work.files import PART
 from canthus.work.journal import JOURNAL
-from canthus.writer import OVERLAY_FACE
+from canthus.writer.images import OVERLAY_FACE
 from toy_card import toy_card
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"

@@ -10,7 +10,7 @@ from canthus.data.catalogue import open_set
 from canthus.errors import DataError
 from canthus.formats.table import load
 from canthus.types import Faces
-from canthus.writer import ResultFolder
+from canthus.writer.images import ResultFolder
 
 
 @pytest.mark.parametrize("kinds", ["csv,json,pts", "json,pts", "pts"])

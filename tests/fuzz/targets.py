@@ -26,7 +26,7 @@ from canthus.schemes.definition import read_definition
 from canthus.schemes.scheme import Scheme, scheme_of
 from canthus.types import Faces, as_boxes
 from canthus.work.journal import JOURNAL
-from canthus.writer import ResultFolder, overlay_of
+from canthus.writer.images import ResultFolder, overlay_of
 from fuzz import seeds
 from fuzz.damage import damaged
 

@@ -23,11 +23,14 @@ import pytest
 import torch
 
 from canthus.formats.table import load
+from canthus.formats.tracks.table import load as load_tracks
 from canthus.train.recipe import Recipe
 from canthus.work.files import PART
+from films import av, film
 
-KILLS = {"detect": 3, "profile": 1, "train": 0}
+KILLS = {"detect": 3, "track": 2, "profile": 1, "train": 0}
 """Number of signals sent to each command where nothing else is asked for."""
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
@@ -77,7 +80,8 @@ class Command:
         return time.monotonic() - start
 
     def visible(self) -> Iterator[Path]:
-        return (path for path in self.out.rglob("*") if path.is_file() and not path.name.startswith("."))
+        inside = ((path, path.relative_to(self.out).parts) for path in self.out.rglob("*") if path.is_file())
+        return (path for path, parts in inside if not any(part.startswith(".") for part in parts))
 
     def results(self) -> dict[str, bytes]:
         found = {path.relative_to(self.out).as_posix(): self.content(path) for path in self.visible()}
@@ -133,6 +137,27 @@ def test_detect(tmp_path: Path) -> None:
 
     def whole(path: Path) -> object:
         return cv2.imread(str(path)).size if path.suffix == ".jpg" else load(path)
+
+    disturb(Command(words, ["--resume"], tmp_path / "out", whole), kills)
+
+
+def test_track(tmp_path: Path) -> None:
+    """A face that moves in a circle; two parts, of which a kill leaves none or one."""
+    kills = asked("track")
+    face = cv2.resize(cv2.imread(str(ASTRONAUT))[:300, 80:380], (128, 128), interpolation=cv2.INTER_AREA)[..., ::-1]
+    shifts = [np.float32([[1, 0, 9 * np.cos(at / 20)], [0, 1, 9 * np.sin(at / 20)]]) for at in range(600)]
+    images = [cv2.warpAffine(face, shift, (128, 128), borderMode=cv2.BORDER_REPLICATE) for shift in shifts]
+    source = film(tmp_path / "in.mp4", images, sound=True)
+    options = ["--overlay", "--log", "--format", "csv,jsonl,parquet,pts"]
+    words = ["track", str(source), "-o", str(tmp_path / "out"), *options]
+
+    def whole(path: Path) -> object:
+        if path.suffix in (".csv", ".jsonl", ".parquet"):
+            return load_tracks(path)
+        if path.suffix == ".mp4":
+            with av.open(str(path)) as container:
+                return [frame.pts for frame in container.decode(video=0)]
+        return path.read_text() if path.suffix == ".log" else load(path)
 
     disturb(Command(words, ["--resume"], tmp_path / "out", whole), kills)
 

@@ -1,5 +1,6 @@
 """Streams of frames: their order, times and orientation, and what becomes of damaged ones."""
 
+import gc
 import io
 import struct
 from fractions import Fraction
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from canthus.errors import ExtraMissingError, ReadError
+from canthus.reader.ahead import in_background
 from canthus.reader.camera import Camera
 from canthus.reader.decode import upright
 from canthus.reader.frame import Frame
@@ -187,7 +189,7 @@ def test_images_and_videos_are_told_apart(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(ReadError, match="canthus detect finds its faces"):
         open_stream(tmp_path / "a.png")
-    with pytest.raises(ReadError, match=r"a\.mp4: a video; canthus\.Tracker follows"):
+    with pytest.raises(ReadError, match=r"a\.mp4: a video; canthus track follows"):
         read(tmp_path / "a.mp4")
     with pytest.raises(ReadError, match=r"gone\.mp4: no such file"):
         open_stream(tmp_path / "gone.mp4")
@@ -232,7 +234,7 @@ def test_a_camera_that_vanishes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert frames[0].image is not None and frames[0].image[0, 0].tolist() == [3, 2, 1]
     times = [frame.time for frame in frames if frame.time is not None]
     assert times == sorted(times) and len(times) == 3
-    assert last.image is None and str(last.error) == "camera 0: gives no more pictures"
+    assert last.image is None and str(last.error) == "camera 0: gives no more pictures; connect it again"
     with pytest.raises(ReadError, match="camera 1: cannot be opened; connect it"):
         open_stream("1")
 
@@ -244,3 +246,49 @@ def test_a_camera_that_is_closed_ends_without_an_error(monkeypatch: pytest.Monke
     next(frames)
     stream.close()
     assert list(frames) == []
+
+
+def test_frames_from_a_thread() -> None:
+    source = [Frame(Path("a"), n) for n in range(30)]
+    assert list(in_background(source, 3)) == source
+    some = in_background(source, 3)
+    assert next(some) is source[0]
+    some.close()
+
+    def broken() -> Any:
+        yield source[0]
+        raise ReadError("gone")
+
+    with pytest.raises(ReadError, match="gone"):
+        list(in_background(broken()))
+
+
+def test_frames_that_are_passed_over_keep_numbers_and_times(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", greys(8), times=[0, 0.1, 0.2, 0.6, 0.8, 1.0, 1.1, 1.2])
+    (tmp_path / "seq").mkdir()
+    for number, image in enumerate(greys(8)):
+        assert cv2.imwrite(str(tmp_path / "seq" / f"{number}.png"), image)
+    for source in (path, tmp_path / "seq"):
+        every, some = list(open_stream(source)), list(open_stream(source, skip=3))
+        assert [frame.index for frame in some] == [3, 4, 5, 6, 7]
+        for before, after in zip(every[3:], some, strict=True):
+            assert before.time == after.time and np.array_equal(before.image, after.image)  # type: ignore[arg-type]
+    assert list(open_stream(path, skip=20)) == []
+
+
+def test_where_the_first_frame_is_in_its_file(tmp_path: Path) -> None:
+    stream = open_stream(film(tmp_path / "a.mkv", greys(3), times=[0.4, 0.5, 0.6]))
+    assert stream.start is None and [frame.time for frame in stream] == pytest.approx([0, 0.1, 0.2], abs=2e-3)
+    assert stream.start == pytest.approx(0.4, abs=2e-3)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted by /proc")
+def test_frames_leave_no_threads_behind(tmp_path: Path) -> None:
+    """PyAV gives each frame that is converted threads of its own, which live as long as the frame."""
+    path = film(tmp_path / "a.mp4", greys(60))
+    gc.disable()
+    try:
+        frames_of(path)
+        assert len([*Path("/proc/self/task").iterdir()]) < 30
+    finally:
+        gc.enable()

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from canthus.geometry.transform import apply, scale_of, similarity
 from canthus.track.cuts import CutFinder
 from canthus.track.filters import Cutoff, OneEuro
-from canthus.track.match import OTHER_SCENE, SAME_SCENE, Known, assign, cost_of, doubles
+from canthus.track.match import OTHER_SCENE, SAME_SCENE, Known, assign, cost_of, doubles, strangeness
 from canthus.track.motion import Placement, shape_distance
+from canthus.track.past import AHEAD, NEWEST, Past
 from canthus.track.smooth import PointSmoother, smooth_both_ways
 from canthus.track.state import SEEN, Rules, State, advance
 
@@ -95,17 +96,53 @@ def test_the_cheapest_pairs_come_first() -> None:
 
 def test_a_face_is_known_by_place_size_and_shape() -> None:
     points = 50 * SHAPE + 100
-    known = Known(Placement.of(points, 0), points, 0.0, SAME_SCENE)
+    known = Known(place := Placement.of(points, 0), place.centre, points, 0.0, SAME_SCENE)
 
-    def cost(moved: np.ndarray, away: float = 0.0, limits: object = SAME_SCENE) -> float:
-        seen = Known(known.placement, points, away, limits)  # type: ignore[arg-type]
+    def cost(moved: np.ndarray, away: float = 0.0, limits: object = SAME_SCENE, ahead: float = 0.0) -> float:
+        seen = Known(known.placement, place.centre + ahead, points, away, limits)  # type: ignore[arg-type]
         return cost_of(seen, Placement.of(moved, 0), moved)
 
     assert cost(points) == pytest.approx(0, abs=1e-6)
     assert cost(points + 90) == np.inf and cost(points + 90, away=2.0) < np.inf, "it may go farther in more time"
+    assert cost(points + 90, ahead=85) < 1 and cost(points, ahead=85) == 0, "where it went, or where it was"
     assert cost(points * 2 - 100) == np.inf, "too large"
     assert cost(points[::-1]) == np.inf, "another shape"
     assert cost(points + 35) < np.inf and cost(points + 35, away=2.0, limits=OTHER_SCENE) == np.inf
+
+
+def test_what_a_face_would_not_do_is_strange() -> None:
+    points = 50 * SHAPE + 100
+    placement = Placement.of(points, 0)
+    going = Known(placement, placement.centre + 40, points, 0.1, SAME_SCENE)
+
+    def strange(moved: np.ndarray) -> float:
+        return strangeness(going, Placement.of(moved, 0), moved)
+
+    assert strange(points + 40) == pytest.approx(0, abs=1e-5) and strange(points + 500) < np.inf
+    assert strange(points + 40) < strange(points) < strange(points - 40) < strange(points[::-1] - 40)
+
+
+@given(st.floats(-200, 200), st.floats(-200, 200), st.floats(0.02, 0.06))
+def test_a_face_that_moves_uniformly_is_where_it_is_expected(x: float, y: float, step: float) -> None:
+    past = Past()
+    for at in range(60):
+        past.add(at * step, np.array([x, y]) * at * step, at * SHAPE)
+    last = 59 * step
+    for later in (0.0, 0.04, 0.5):
+        np.testing.assert_allclose(past.ahead(last + later), np.array([x, y]) * (last + later), atol=1e-6)
+    np.testing.assert_allclose(past.ahead(last + 9), past.ahead(last + AHEAD), err_msg="not for ever")
+    shown = round(float(past.points[0, 0] / SHAPE[0, 0]))
+    assert NEWEST <= (59 - shown) * step + 1e-9 < NEWEST + 1.01 * step
+
+
+def test_the_newest_sightings_do_not_tell_where_a_face_goes() -> None:
+    past = Past()
+    for at in range(20):
+        past.add(at / 25, np.array([4.0 * min(at, 16), 0]), SHAPE)  # it is dragged to a halt
+    assert past.ahead(19 / 25)[0] == pytest.approx(76)
+    past.clear()
+    past.add(1.0, np.array([5.0, 5.0]), SHAPE)
+    assert past.ahead(1.2).tolist() == [5, 5] and past.points is SHAPE
 
 
 def test_doubles() -> None:
@@ -122,7 +159,10 @@ def test_cuts_and_no_cuts(rng: np.random.Generator) -> None:
     pan = [finder(np.roll(one, 3 * step, 1)) for step in range(10)]
     dark = [finder((np.roll(one, 27, 1) * factor).astype(np.uint8)) for factor in (0.8, 0.6, 0.9)]
     assert not any(pan) and not any(dark)
-    assert [finder(two), finder(two), finder(one), finder(one)] == [True, False, True, False]
+    assert finder(two) and finder.scene is not None and finder.shows(finder.scene)
+    shot = finder.scene
+    assert [finder(two), finder(one), finder(one)] == [False, True, False]
+    assert not finder.shows(shot) and finder(np.roll(two, 10, 1)) and finder.shows(shot)
 
 
 def test_smoothing_keeps_what_stands_still_and_halves_noise(rng: np.random.Generator) -> None:

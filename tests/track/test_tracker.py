@@ -1,75 +1,19 @@
 """The tracker on pictures of dots, with a detector and networks that see the dots."""
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from canthus.align.estimate import Estimate
-from canthus.align.stage import Stage, System, aligned_to
-from canthus.align.view import View
-from canthus.detect.score import Scored
+from canthus.align.stage import System
 from canthus.errors import InputError, ShapeError
-from canthus.geometry.crop import Crop, unit_mean
+from canthus.geometry.crop import unit_mean
 from canthus.reader.frame import Frame
 from canthus.schemes.scheme import Scheme
 from canthus.track.fitter import Fitter
 from canthus.track.state import State
 from canthus.track.tracker import Tracker
-from canthus.types import FaceDetector, Faces, Image
-
-NOISE = np.random.default_rng(9).integers(0, 40, (2, 240, 320, 3), dtype=np.uint8)
-SHAPE = np.random.default_rng(5).uniform(-30, 30, (5, 2)).astype(np.float32)
-
-
-def picture(*places: tuple[int, int], scene: int = 0, size: tuple[int, int] = (240, 320)) -> Image:
-    """A picture with a bright dot for each face; the n-th face has the red value 200 + n."""
-    image = NOISE[scene][: size[0], : size[1]].copy()
-    for number, (x, y) in enumerate(places):
-        image[y, x] = (200 + number, 255, 255)
-    return image
-
-
-def dots(image: Image) -> np.ndarray:
-    rows, columns = np.nonzero(image[..., 0] >= 200)
-    return np.column_stack([columns, rows]).astype(np.float32)
-
-
-class DotDetector(FaceDetector):
-    calls = 0
-
-    def detect(self, image: Image) -> Faces:
-        self.calls += 1
-        at = dots(image)
-        return Faces.of_boxes(np.concatenate([at - 30, at + 30], 1), np.ones(len(at)))
-
-
-def solve(view: View, estimate: Estimate | None) -> Estimate:
-    """The shape of five points around the dot nearest to the middle of the frame, or around that middle."""
-    points = []
-    for image, frame in zip(view.pictures, view.frames, strict=True):
-        middle = -frame[:, 2] / frame[0, 0]
-        at = dots(image)
-        far = np.linalg.norm(at - middle, axis=1) if len(at) else np.array([])
-        points.append(SHAPE + (at[far.argmin()] if len(at) and far.min() < 25 else middle))
-    found = np.stack(points).astype(np.float32)
-    return Estimate(found, np.ones(found.shape[:2], np.float32), np.zeros((len(found), 3), np.float32))
-
-
-class DotScorer:
-    def score(self, image: Image, boxes: Any, rolls: Any) -> Scored:
-        """1 where a dot lies in the box."""
-        at = dots(image)
-        inside = [bool(((at >= box[:2]) & (at <= box[2:])).all(1).any()) for box in np.asarray(boxes)]
-        return Scored(np.array(inside, np.float32), boxes, np.zeros((len(inside), 5, 2), np.float32))
-
-
-def system(mean: np.ndarray | None = None) -> System:
-    return System("toy", "5", (Stage("dots", Crop(32, 1.3), solve, aligned_to(mean)),))
-
-
-def tracker(**options: Any) -> Tracker:
-    return Tracker(DotDetector(), Fitter(system(), DotScorer()), **options)  # type: ignore[arg-type]
+from dots import SHAPE, DotDetector, DotScorer, picture, system, tracker
 
 
 def test_a_face_is_new_then_tracked_and_the_detector_rests() -> None:
@@ -110,6 +54,31 @@ def test_a_cut_loses_all_faces_at_once_and_the_scene_brings_them_back() -> None:
     assert steps[5].events[0].reason == "a cut"
 
 
+def test_another_face_at_the_same_place_of_another_scene_is_another() -> None:
+    one, home, away = tracker(every=50), picture((100, 100)), picture((100, 100), scene=1)
+    steps = [one.step(image) for image in [home] * 5 + [away] * 5 + [home] * 5 + [away] * 5]
+    assert [step.faces.identity.tolist() for step in steps] == [[1]] * 5 + [[2]] * 5 + [[1]] * 5 + [[2]] * 5
+
+
+def test_a_face_that_is_hidden_at_a_cut_is_not_found_in_the_other_scene() -> None:
+    one, hidden, away = tracker(every=3), picture(), picture((100, 100), scene=1)
+    steps = [one.step(image) for image in [picture((100, 100))] * 5 + [hidden] * 12 + [away] * 5]
+    assert steps[4].faces.identity.tolist() == [1] and steps[-1].faces.identity.tolist() == [2]
+
+
+@pytest.mark.parametrize("front", [0, 1])
+def test_faces_that_cross_keep_their_identities(front: int) -> None:
+    """Whichever is hidden; the tracker takes the points of the front one for those of both."""
+    one = tracker(every=5)
+    for at in range(61):
+        ways = [(70 + 3 * at, 100), (250 - 3 * at, 104)]
+        hidden = abs(ways[0][0] - ways[1][0]) < 40
+        image = picture(*([ways[front]] if hidden else ways))
+        step = one.step(image)
+    order = np.argsort(step.faces.points[:, :, 0].mean(1))
+    assert step.faces.identity[order].tolist() == [2, 1], "the second has gone to the left"
+
+
 def test_a_face_keeps_its_identity_when_the_picture_changes_its_size() -> None:
     one = tracker()
     small = np.ascontiguousarray(picture((100, 100)))
@@ -144,8 +113,6 @@ def test_at_most_so_many_faces() -> None:
 
 
 def test_a_run_takes_frames_with_their_times_and_begins_anew() -> None:
-    from pathlib import Path
-
     one = tracker(smooth="offline")
     frames = [Frame(Path("a"), at, at / 10, picture((100, 100))) for at in range(5)]
     for _ in range(2):

@@ -19,26 +19,27 @@ from canthus.cli.info import info
 from canthus.cli.recipes import recipes
 from canthus.cli.stop import CODES, leave_signals_to_first, signals_end
 from canthus.cli.synth import app as synth
+from canthus.cli.track import track
 from canthus.cli.train import train
 from canthus.errors import CanthusError
 from canthus.work.names import printable
 
 app = typer.Typer(
     name="canthus",
-    help="Facial landmarks in photographs: find them, measure errors, train models.",
+    help="Facial landmarks in photographs and videos: find them, measure errors, train models.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="rich",
 )
-for verb in (detect, evaluate, compare, train, recipes, ablate, export, info):
+for verb in (detect, track, evaluate, compare, train, recipes, ablate, export, info):
     app.command()(verb)
 app.add_typer(synth, name="synth")
 
 
 @app.callback(invoke_without_command=True)
 def version(show: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
-    """Facial landmarks in photographs: find them, measure errors, train models.
+    """Facial landmarks in photographs and videos: find them, measure errors, train models.
 
     canthus VERB --help explains each verb and its options.
 

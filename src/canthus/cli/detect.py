@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from canthus.batch import Summary
     from canthus.detect.given import BoxFile
     from canthus.pipeline import Pipeline
-    from canthus.writer import ResultFolder
+    from canthus.writer.images import ResultFolder
 
 DETECTION = "Face detection"
 FLAGS = {"bundle": "--detector-model", "threshold": "--min-confidence"}
@@ -148,7 +148,7 @@ def detect(
     from canthus.detect.given import BoxFile
     from canthus.pipeline import Pipeline
     from canthus.reader.files import root_of, skipped
-    from canthus.writer import ResultFolder
+    from canthus.writer.images import ResultFolder
 
     chosen, name = _kinds(kinds), detector or DEFAULT
     asked = {"bundle": detector_model, "min_face": min_face, "max_faces": max_faces, "threshold": min_confidence}
@@ -200,7 +200,7 @@ def _in_scheme(pipeline: "Pipeline", scheme: str | None, console: "Console") -> 
 
 def _kinds(text: str) -> list[str]:
     """The formats of --format."""
-    from canthus.writer import KINDS
+    from canthus.writer.images import KINDS
 
     chosen = [kind.strip() for kind in text.split(",")]
     if set(chosen) - set(KINDS):

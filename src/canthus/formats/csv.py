@@ -113,14 +113,14 @@ def rows_of(records: Sequence[Record]) -> Iterator[list[str]]:
     for record in records:
         face = face + 1 if record.image == image else 0
         image = record.image
-        cells = [image, "" if record.empty else str(face), *(getattr(record, name) for name in labels)]
+        row = [image, "" if record.empty else str(face), *(getattr(record, name) for name in labels)]
         if not record.empty:
-            cells += _cells(record.points)
+            row += cells(record.points)
             for part, names in known.items():
-                cells += _cells(getattr(record, part)) if is_given(record, part) else [""] * len(names)
-        yield cells + [""] * (len(header) - len(cells))
+                row += cells(getattr(record, part)) if is_given(record, part) else [""] * len(names)
+        yield row + [""] * (len(header) - len(row))
 
 
-def _cells(values: Any) -> list[str]:
+def cells(values: Any) -> list[str]:
     """Shortest text that gives back the same float32; empty for NaN."""
     return ["" if np.isnan(value) else str(value) for value in np.asarray(values, np.float32).ravel()]

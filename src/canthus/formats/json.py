@@ -80,21 +80,22 @@ def dump(path: Path, records: Sequence[Record]) -> None:
 def _json_face(record: Record) -> dict[str, Any]:
     face: dict[str, Any] = {"identity": record.identity} if record.identity else {}
     if record.box is not None:
-        face["box"] = _plain(record.box)
+        face["box"] = plain(record.box)
     if not np.isnan(record.confidence):
-        face["confidence"] = _plain(record.confidence)
+        face["confidence"] = plain(record.confidence)
     if record.pose is not None:
-        face["pose"] = dict(zip(POSE, _plain(record.pose), strict=True))
-    face["points"] = _plain(record.points)
+        face["pose"] = dict(zip(POSE, plain(record.pose), strict=True))
+    face["points"] = plain(record.points)
     if record.scores is not None:
-        face["scores"] = _plain(record.scores)
+        face["scores"] = plain(record.scores)
     return face | {
-        name: _plain(getattr(record, name)) for name in ("occluded", "raw", "view", "plane") if is_given(record, name)
+        name: plain(getattr(record, name)) for name in ("occluded", "raw", "view", "plane") if is_given(record, name)
     }
 
 
-def _plain(values: Any) -> Any:
+def plain(values: Any) -> Any:
     """Nested lists of the shortest numbers that give back the same float32; None for NaN."""
-    if np.ndim(values):
-        return [_plain(value) for value in values]
-    return None if np.isnan(values) else float(str(np.float32(values)))
+    array = np.asarray(values, np.float32)
+    numbers = np.empty(array.size, object)
+    numbers[:] = [None if text == "nan" else float(text) for text in map(str, array.ravel())]
+    return numbers.reshape(array.shape).tolist()

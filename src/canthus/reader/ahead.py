@@ -1,10 +1,12 @@
-"""Reads image files in background threads, a few ahead of their use."""
+"""Reads image files, or the frames of a video, in background threads, a few ahead of their use."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from queue import Full, Queue
+from threading import Event, Thread
 
 from canthus.errors import CanthusError
 from canthus.reader.frame import Frame
@@ -37,6 +39,49 @@ def read_ahead(paths: Iterable[Path]) -> Iterator[Frame]:
                 yield pending.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def in_background(frames: Iterable[Frame], ahead: int = AHEAD) -> Generator[Frame, None, None]:
+    """Take frames from a source in a thread, a few before they are needed.
+
+    Args:
+        frames: The source; only the thread uses it.
+        ahead: Largest number of frames that wait.
+
+    Yields:
+        The frames in order. An error of the source is raised here.
+    """
+    waiting: Queue[Frame | BaseException | None] = Queue(max(1, ahead))
+    ended = Event()
+
+    def put(item: Frame | BaseException | None) -> bool:
+        while not ended.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+                return True
+            except Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for frame in frames:
+                if not put(frame):
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = Thread(target=work, name="canthus-frames", daemon=True)
+    thread.start()
+    try:
+        while (item := waiting.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _frame(path: Path, index: int) -> Frame:

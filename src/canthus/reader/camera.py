@@ -15,6 +15,7 @@ class Camera:
     """A camera; its frames have the times at which they arrived."""
 
     live = True
+    start: float | None = None
     count: int | None = None
 
     def __init__(self, name: str) -> None:
@@ -42,7 +43,9 @@ class Camera:
             if not self._capture.isOpened():
                 return
             if not done:
-                yield Frame(self.source, index, error=ReadError(f"{self.source}: gives no more pictures"))
+                yield Frame(
+                    self.source, index, error=ReadError(f"{self.source}: gives no more pictures; connect it again")
+                )
                 return
             start = start or monotonic()
             image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)

@@ -29,17 +29,19 @@ class VideoStream:
         count: Number of frames by the header of the file, which may be wrong; None = it does not say.
         rate: Frames per second, on average; None = not known.
         size: Width and height of the pictures in pixels, upright.
+        start: Time in the file at which the first frame is shown, seconds; None = not known, or not decoded so far.
         live: False.
     """
 
     live = False
 
-    def __init__(self, content: Path | IO[bytes], source: Path) -> None:
+    def __init__(self, content: Path | IO[bytes], source: Path, skip: int = 0) -> None:
         """Open a video.
 
         Args:
             content: The file, or an open pipe.
             source: Name of the video in frames and errors.
+            skip: Number of frames at the beginning that are passed over.
 
         Raises:
             ReadError: not a video, or one without pictures.
@@ -47,9 +49,11 @@ class VideoStream:
         """
         try:
             import av
+            from av.sidedata.sidedata import SideDataContainer
+            from av.video.reformatter import VideoReformatter
         except ModuleNotFoundError as error:
             raise need("video") from error
-        self.source, self._errors = source, (av.FFmpegError, OSError, EOFError, ValueError)
+        self.source, self._skip, self._errors = source, skip, (av.FFmpegError, OSError, EOFError, ValueError)
         try:
             opened = str(content) if isinstance(content, Path) else content
             self._container: Any = av.open(opened, metadata_errors="ignore")
@@ -60,9 +64,14 @@ class VideoStream:
             raise ReadError(f"{source}: holds no pictures")
         self._video: Any = self._container.streams.video[0]
         self._video.thread_type = "AUTO"
+        # One converter for all frames, since each has threads of its own; and frame.side_data would refer to the frame and
+        # so keep its memory until Python searches for circles.
+        self._converter: Any = VideoReformatter()
+        self._side_data: Any = SideDataContainer
         rate = self._video.average_rate
         self.rate = float(rate) if rate else None
-        self._start: Any = None
+        self.start: float | None = None
+        self._first: Any = None
         self._length = self._stated_length()
         self.count = self._stated_count()
 
@@ -74,22 +83,42 @@ class VideoStream:
         """
         index, time, pictures = 0, -1.0, 0
         for item in self._decoded():
-            if isinstance(item, ReadError):
-                yield Frame(self.source, index, error=ReadError(f"{self.source}: after frame {index}: {item}"))
-                index += 1
-                continue
-            time = self._time_of(item, time, index)
-            try:
-                yield Frame(self.source, index, time, _pixels(item))
+            if not isinstance(item, ReadError):
+                time = self._time_of(item, time, index)
                 pictures += 1
-            except CanthusError as error:
-                yield Frame(self.source, index, time, error=ReadError(f"{self.source}: frame {index + 1}: {error}"))
+            if index >= self._skip:
+                yield self._frame(item, index, time)
             index += 1
+        if index < self._skip:
+            return
         if not pictures:
             yield Frame(self.source, index, error=ReadError(f"{self.source}: no frame can be decoded; {REMEDY}"))
-        elif self._length is not None and time + self._step < self._length - SLACK:
-            text = f"ends after {time + self._step:.1f} of {self._length:.1f} seconds: it was cut short; {REMEDY}"
+        elif (length := self._length_from_start()) is not None and time + self._step < length - SLACK:
+            text = f"ends after {time + self._step:.1f} of {length:.1f} seconds: it was cut short; {REMEDY}"
             yield Frame(self.source, index, error=ReadError(f"{self.source}: {text}"))
+
+    def _frame(self, item: Any, index: int, time: float) -> Frame:
+        """A frame, from one of PyAV or an error."""
+        if isinstance(item, ReadError):
+            return Frame(self.source, index, error=ReadError(f"{self.source}: after frame {index}: {item}"))
+        try:
+            return Frame(self.source, index, time, self._pixels(item))
+        except CanthusError as error:
+            return Frame(self.source, index, time, error=ReadError(f"{self.source}: frame {index + 1}: {error}"))
+
+    def _pixels(self, frame: Any) -> Image:
+        """The pixels of a frame of PyAV, upright. Shape (H, W, 3)."""
+        if frame.width * frame.height > MAX_PIXELS:
+            raise ReadError(f"{frame.width} x {frame.height} pixels are more than {MAX_PIXELS:,}")
+        pixels: Image = self._converter.reformat(frame, format="rgb24").to_ndarray()
+        return upright(pixels, self._display_matrix(frame))
+
+    def _display_matrix(self, frame: Any) -> NDArray[np.int32] | None:
+        """The display matrix of a frame, shape (3, 3), 16.16 fixed point; None = it is shown as it is stored."""
+        for data in self._side_data(frame):
+            if data.type.name == "DISPLAYMATRIX":
+                return np.frombuffer(bytes(data), np.int32)[:9].reshape(3, 3)
+        return None
 
     def close(self) -> None:
         """Close the file."""
@@ -122,9 +151,10 @@ class VideoStream:
         """Seconds from the first frame by the file, or by the rate where the file has no time or one that goes back."""
         if frame.pts is None or frame.time_base is None:
             return before + self._step if index else 0.0
-        if self._start is None:
-            self._start = frame.pts * frame.time_base
-        time = float(frame.pts * frame.time_base - self._start)
+        if self._first is None:
+            self._first = frame.pts * frame.time_base
+            self.start = float(self._first)
+        time = float(frame.pts * frame.time_base - self._first)
         return time if time > before else before + self._step
 
     def _stated_length(self) -> float | None:
@@ -138,26 +168,16 @@ class VideoStream:
         except ValueError:
             return None
 
+    def _length_from_start(self) -> float | None:
+        """Duration from the first frame on; Matroska states the time of the end, whenever the first frame is shown."""
+        if self._length is None or "matroska" not in self._container.format.name:
+            return self._length
+        return self._length - (self.start or 0.0)
+
     def _stated_count(self) -> int | None:
         if self._length is not None and self.rate:
             return max(1, round(self._length * self.rate))
         return self._video.frames or None
-
-
-def _pixels(frame: Any) -> Image:
-    """The pixels of a frame of PyAV, upright. Shape (H, W, 3)."""
-    if frame.width * frame.height > MAX_PIXELS:
-        raise ReadError(f"{frame.width} x {frame.height} pixels are more than {MAX_PIXELS:,}")
-    pixels: Image = frame.to_ndarray(format="rgb24")
-    return upright(pixels, _display_matrix(frame))
-
-
-def _display_matrix(frame: Any) -> NDArray[np.int32] | None:
-    """The display matrix of a frame, shape (3, 3), 16.16 fixed point; None = it is shown as it is stored."""
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            return np.frombuffer(bytes(data), np.int32)[:9].reshape(3, 3)
-    return None
 
 
 def upright(image: Image, matrix: NDArray[np.int32] | None) -> Image:

@@ -52,7 +52,7 @@ def read(path: str | Path) -> Image:
         if path.is_dir():
             raise ReadError(f"{path}: a folder; canthus.reader.files.find lists its images")
         if path.suffix.lower() in VIDEOS:
-            raise ReadError(f"{path}: a video; canthus.Tracker follows the faces in it, from Python")
+            raise ReadError(f"{path}: a video; canthus track follows the faces in it")
         if path.exists() and not path.is_file():
             raise ReadError(f"{path}: not a regular file")
         if (size := path.stat().st_size) > MAX_FILE:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from canthus.track.fitter import Fit
-from canthus.track.match import OTHER_SCENE, SAME_SCENE, Known
+from canthus.track.match import OTHER_SCENE, SAME_SCENE, Known, strangeness
 from canthus.track.motion import Placement, wrapped
+from canthus.track.past import Past
 from canthus.track.smooth import PointSmoother, Smoothing
 from canthus.track.state import SEEN, Event, Rules, State, advance
 from canthus.types import Floats
@@ -28,6 +29,7 @@ class TrackedFace:
         fit: The last fit that did not fail.
         steady: The smoothed points of that fit. Shape (P, 2 or 3).
         place: Placement of the smoothed points, from which the next crop is cut.
+        scene: What the picture showed when a cut took the face away (`cuts.CutFinder`); None = it is in this scene.
         events: Changes of its state since they were last taken.
     """
 
@@ -44,7 +46,8 @@ class TrackedFace:
         self.identity, self.state, self.events = identity, State.NEW, list[Event]()
         self._rules, self._smoother = rules, PointSmoother(smoothing)
         self._since, self._frames, self._seen = now[1], 1, now[1]
-        self.shown, self.limits = fit, SAME_SCENE
+        self.shown, self._past = fit, Past()
+        self.scene: Floats | None = None
         self._take(fit, now[1])
         self._log(State.ENDED, State.NEW, f"detected, face score {fit.face_score:.2f}", now)
 
@@ -55,13 +58,20 @@ class TrackedFace:
 
     def known(self, time: float) -> Known:
         """The face as it was last seen, at a later time."""
-        return Known(self.place, self.steady, time - self._seen, self.limits)
+        limits = SAME_SCENE if self.scene is None else OTHER_SCENE
+        return Known(self.place, self._past.ahead(time), self._past.points, time - self._seen, limits)
+
+    @property
+    def strangeness(self) -> float:
+        """How far its last fit is from what its motion and shape before let expect."""
+        return strangeness(self.known(self._seen), self.fit.placement, self.fit.points)
 
     def _take(self, fit: Fit, time: float) -> None:
         self.fit = self.shown = fit
         self.steady = self._smoother(fit.points, fit.scores, time)
         self.place = Placement.of(self.steady, fit.placement.roll)
         self._seen = time
+        self._past.add(time, self.place.centre, self.steady)
 
     def failure(self, fit: Fit, size: tuple[int, int]) -> str:
         """Why a fit in the next frame counts as failed, in words; empty = it does not.
@@ -103,18 +113,24 @@ class TrackedFace:
         state, reason = advance(self.state, failure, self._frames, now[1] - self._since, self._rules)
         self._enter(state, reason, now)
 
-    def lose(self, reason: str, now: tuple[int, float], cut: bool = False) -> None:
-        """Lose the face at once, as at a cut or where another face has its points; one that is new ends."""
-        self.limits = OTHER_SCENE if cut else SAME_SCENE
+    def lose(self, reason: str, now: tuple[int, float]) -> None:
+        """Lose the face at once, as where another face has its points; one that is new ends."""
         self._enter(State.ENDED if self.state is State.NEW else State.LOST, reason, now)
+
+    def cut(self, scene: Floats, now: tuple[int, float]) -> None:
+        """Lose the face, unless it is, by a cut that ends a scene; it is not found before the scene is shown again."""
+        self.scene = scene if self.scene is None else self.scene
+        if self.visible:
+            self.lose("a cut", now)
 
     def find(self, fit: Fit, now: tuple[int, float]) -> None:
         """Find the lost face again in a fit of this frame."""
         away = now[1] - self._seen
+        self._past.clear()
         self._take(fit, now[1])
         state, reason = advance(self.state, "", self._frames, now[1] - self._since, self._rules)
         self._enter(state, f"{reason}, after {away:.2f} s", now)
-        self.limits = SAME_SCENE
+        self.scene = None
 
     def move(self, scale: tuple[float, float]) -> None:
         """Adapt to another size of the picture: factors of x and y."""

@@ -42,29 +42,47 @@ class Known:
 
     Attributes:
         placement: Place, size and rotation.
+        ahead: Where its middle is now if it has moved on as before. Shape (2,), pixels.
         points: Points, shape (P, 2 or 3), pixels.
         away: Time since then, seconds.
         limits: How far it may be from that.
     """
 
     placement: Placement
+    ahead: Doubles
     points: Floats
     away: float
     limits: Limits
 
 
 def cost_of(known: Known, placement: Placement, points: Floats) -> float:
-    """How far a fitted face is from a known one: the sum of three parts that are at most 1; infinite beyond a limit."""
+    """How far a fitted face is from a known one: the sum of three parts that are at most 1; infinite beyond a limit.
+
+    The place counts from where the face was seen or from where it would be by now, whichever is nearer: a face that
+    leaves comes back where it went, and one that passes behind another comes out on the other side.
+    """
     limits = known.limits
     size = max(known.placement.size, placement.size)
-    place = float(np.hypot(*(placement.centre - known.placement.centre))) / size
-    growth = abs(float(np.log(placement.size / known.placement.size)))
-    parts = (
-        place / (limits.place + limits.drift * known.away),
-        growth / float(np.log(limits.size)),
-        shape_distance(points, known.points) / limits.shape,
-    )
+    place = min(_apart(placement, known.placement.centre), _apart(placement, known.ahead)) / size
+    parts = (place / (limits.place + limits.drift * known.away), *_looks(known, placement, points))
     return sum(parts) if max(parts) <= 1 else float("inf")
+
+
+def strangeness(known: Known, placement: Placement, points: Floats) -> float:
+    """How far a fitted face is from what a known one would be now, without a limit: motion, size and shape together."""
+    place = _apart(placement, known.ahead) / max(known.placement.size, placement.size)
+    return place / known.limits.place + sum(_looks(known, placement, points))
+
+
+def _apart(placement: Placement, centre: Doubles) -> float:
+    """Distance of the middle of a face from a position, pixels."""
+    return float(np.hypot(*(placement.centre - centre)))
+
+
+def _looks(known: Known, placement: Placement, points: Floats) -> tuple[float, float]:
+    """Differences of size and shape over their limits."""
+    growth = abs(float(np.log(placement.size / known.placement.size)))
+    return growth / float(np.log(known.limits.size)), shape_distance(points, known.points) / known.limits.shape
 
 
 def assign(costs: NDArray[Any]) -> list[tuple[int, int]]:

@@ -69,7 +69,7 @@ class Event:
         frame: Number of the frame, from 0.
         time: Time of the frame in seconds.
         identity: Number of the face.
-        before: State before.
+        before: State before; of a face that was not there, ended.
         after: State after.
         reason: Why it changed, in words.
     """
@@ -83,8 +83,8 @@ class Event:
 
     def __str__(self) -> str:
         """One line of a log."""
-        change = f"{self.before} -> {self.after} ({self.reason})"
-        return f"frame {self.frame}, {self.time:.2f} s: face {self.identity}: {change}"
+        change = self.after if self.before is State.ENDED else f"{self.before} -> {self.after}"
+        return f"frame {self.frame}, {self.time:.2f} s: face {self.identity}: {change} ({self.reason})"
 
 
 def advance(state: State, failure: str, frames: int, spent: float, rules: Rules) -> tuple[State, str]:

@@ -22,18 +22,16 @@ from canthus.reader.picture import Picture, as_pixels
 from canthus.runtime.bundle import Precision
 from canthus.runtime.session import Device
 from canthus.schemes.scheme import Scheme
-from canthus.track.cuts import CutFinder
 from canthus.track.face import TrackedFace
 from canthus.track.fitter import Fit, Fitter
 from canthus.track.match import assign, cost_of, doubles
+from canthus.track.memory import RATE, Memory
 from canthus.track.smooth import Smoothing
 from canthus.track.state import Rules, State
 from canthus.track.step import Step, smooth_steps
 from canthus.types import FaceDetector, Faces, Image
 
 Smooth = Literal["off", "online", "offline"]
-RATE = 25.0
-"""Frames per second where the times of frames are not known."""
 COVERED = 0.3
 """A detection that overlaps a fitted face by more than this is that face."""
 
@@ -44,6 +42,11 @@ class Tracker:
     >>> tracker = canthus.Tracker.open()
     >>> for faces in tracker.run(frames):
     ...     faces.points, faces.identity  # (F, 68, 2), (F,)
+
+    Attributes:
+        smooth: "off", "online" or "offline".
+        smoothing: Cutoffs of the smoothing.
+        memory: What it knows of the frames so far.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class Tracker:
             raise InputError(f"a tracker needs every >= 1 and max_faces >= 1, not {every} and {max_faces}")
         self._detector, self._fitter = detector, fitter
         self.smooth, self._every, self._most = smooth, every, max_faces
-        self._rules, self._smoothing = rules or Rules(), smoothing or Smoothing()
+        self._rules, self.smoothing = rules or Rules(), smoothing or Smoothing()
         self.reset()
 
     @classmethod
@@ -120,9 +123,7 @@ class Tracker:
 
     def reset(self) -> None:
         """Forget all faces, as before another video; identities begin at 1 again."""
-        self._faces: list[TrackedFace] = []
-        self._cuts, self._size = CutFinder(), (0, 0)
-        self._frame, self._time, self._searched, self._last = -1, -1 / RATE, -self._every, 0
+        self.memory = Memory()
 
     def __call__(self, image: Picture, time: float | None = None) -> Faces:
         """The faces of the next frame.
@@ -150,7 +151,7 @@ class Tracker:
         self.reset()
         steps: Iterator[Step] = (self.step(*_taken(frame)) for frame in frames)
         if self.smooth == "offline":
-            steps = iter(smooth_steps(list(steps), self._smoothing))
+            steps = iter(smooth_steps(list(steps), self.smoothing))
         return (step.faces for step in steps)
 
     def step(self, image: Image | None, time: float | None = None) -> Step:
@@ -160,23 +161,24 @@ class Tracker:
             image: Shape (H, W, 3); None = damaged: no face is fitted in it.
             time: Time of the frame in seconds; None, or one that goes back = 1 / 25 after the frame before.
         """
-        self._frame += 1
-        self._time = time if time is not None and time > self._time else self._time + 1 / RATE
-        now = self._frame, self._time
+        self.memory.frame += 1
+        before = self.memory.time
+        self.memory.time = time if time is not None and time > before else before + 1 / RATE
+        now = self.memory.frame, self.memory.time
         if image is None:
             for face in self._visible():
                 face.step(face.fit, "a damaged frame", now)
         else:
             self._process(image, now)
-        events = tuple(event for face in self._faces for event in face.events)
-        for face in self._faces:
+        events = tuple(event for face in self.memory.faces for event in face.events)
+        for face in self.memory.faces:
             face.events.clear()
-        self._faces = [face for face in self._faces if face.state is not State.ENDED]
+        self.memory.faces = [face for face in self.memory.faces if face.state is not State.ENDED]
         shown = [] if image is None else self._visible()
-        return Step(self._reported(shown), tuple(face.state for face in shown), events, self._time)
+        return Step(self._reported(shown), tuple(face.state for face in shown), events, self.memory.time)
 
     def _visible(self) -> list[TrackedFace]:
-        return [face for face in self._faces if face.visible]
+        return [face for face in self.memory.faces if face.visible]
 
     def _process(self, image: Image, now: tuple[int, float]) -> None:
         size = image.shape[1], image.shape[0]
@@ -184,10 +186,10 @@ class Tracker:
         followed = self._visible()
         fits = self._fitter.follow(image, [face.place for face in followed], [face.steady for face in followed])
         failures = [face.failure(fit, size) for face, fit in zip(followed, fits, strict=True)]
-        missing = [face for face in self._faces if face.state is State.LOST]
+        missing = [face for face in self.memory.faces if face.state is State.LOST]
         rhythm = max(1, self._every // 3) if missing else self._every
-        if cut or any(failures) or now[0] - self._searched >= rhythm:
-            self._searched = now[0]
+        if cut or any(failures) or now[0] - self.memory.searched >= rhythm:
+            self.memory.searched = now[0]
             found = self._detector.detect(image)
             self._search(image, found, [followed, fits, failures], now)
         for face, fit, failure in zip(followed, fits, failures, strict=True):
@@ -198,15 +200,19 @@ class Tracker:
         self._part_doubles(now)
 
     def _scene(self, image: Image, size: tuple[int, int], now: tuple[int, float]) -> bool:
-        """Whether another scene begins: all faces are lost then."""
-        before, self._size = self._size, size
+        """Whether another scene, or a picture of another size, begins: all faces are lost then."""
+        before, self.memory.size = self.memory.size, size
         resized = before != size and before != (0, 0)
-        cut = self._cuts(image)
-        reason = f"the picture changed from {before[0]} x {before[1]} to {size[0]} x {size[1]}" if resized else "a cut"
-        for face in self._faces if resized else ():
+        scene = self.memory.cuts.scene
+        cut = self.memory.cuts(image)
+        for face in self.memory.faces if resized else ():
             face.move((size[0] / before[0], size[1] / before[1]))
-        for face in self._visible() if cut or resized else ():
-            face.lose(reason, now, cut)
+        if cut and scene is not None:
+            for face in self.memory.faces:
+                face.cut(scene, now)
+        reason = f"the picture changed from {before[0]} x {before[1]} to {size[0]} x {size[1]}"
+        for face in self._visible() if resized else ():
+            face.lose(reason, now)
         return cut or resized
 
     def _search(self, image: Image, found: Faces, current: list[list[Any]], now: tuple[int, float]) -> None:
@@ -235,20 +241,26 @@ class Tracker:
         for row, column in pairs:
             fits[failed[row]], failures[failed[row]] = fresh[column], ""
         fresh = _without(fresh, pairs)
-        lost = [face for face in self._faces if face.state is State.LOST]
+        lost = [face for face in self.memory.faces if face.state is State.LOST and self._may_return(face)]
         pairs = _pairs(lost, fresh, now[1])
         for row, column in pairs:
             lost[row].find(fresh[column], now)
         for fit in _without(fresh, pairs):
             if self._most is None or len(self._visible()) < self._most:
-                self._last += 1
-                self._faces.append(TrackedFace(self._last, fit, self._rules, self._smoothing, now))
+                self.memory.last += 1
+                self.memory.faces.append(TrackedFace(self.memory.last, fit, self._rules, self.smoothing, now))
+
+    def _may_return(self, face: TrackedFace) -> bool:
+        """Whether a lost face can be in this scene."""
+        return face.scene is None or self.memory.cuts.shows(face.scene)
 
     def _part_doubles(self, now: tuple[int, float]) -> None:
-        """Where two faces have the same points, the one that has come farther to them is lost."""
+        """Where two faces have the same points, the one is lost whose motion and shape led elsewhere."""
         faces = self._visible()
         for one, two in doubles([face.fit.points for face in faces], [face.place.size for face in faces]):
-            pair = sorted((faces[one], faces[two]), key=lambda face: (face.state is not State.TRACKED, face.identity))
+            pair = sorted(
+                (faces[one], faces[two]), key=lambda face: (face.state is not State.TRACKED, face.strangeness)
+            )
             if all(face.visible for face in pair):
                 pair[1].lose(f"its points are those of face {pair[0].identity}", now)
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from errno import EINVAL, ENOENT, ENOTSUP
+from errno import EDQUOT, EFBIG, EINVAL, ENOENT, ENOSPC, ENOTSUP
 from hashlib import blake2b
 from pathlib import Path
 
@@ -16,6 +16,9 @@ PART = re.compile(r"\.canthus-[0-9a-f]{16}\.part(\.\w+)?")
 """Hidden names of files and folders that are being written; nothing else is ever removed as half-written."""
 SYNCED_AT_ONCE = 8
 """Number of files that are forced to the disk at the same time; a file system commits them together."""
+
+FULL = (ENOSPC, EDQUOT, EFBIG)
+"""Errors of the system that mean that there is no space."""
 
 
 def part_of(path: Path) -> Path:
@@ -46,7 +49,8 @@ def replace_whole(path: Path, sync: bool = True) -> Iterator[Path]:
             _sync(part)
         part.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}; choose another folder") from error
+        remedy = "free some space, or choose another folder" if error.errno in FULL else "choose another folder"
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}; {remedy}") from error
     finally:
         with suppress(OSError):
             part.unlink()
