@@ -16,11 +16,14 @@ from canthus.detect.own import SHARE, SMALLEST, OwnDetector
 
 ROOT = Path(__file__).parents[2]
 DIFFERENT_HELP = {
+    "--format": "images and videos have results in different formats",
     "--out": "each verb writes another kind of file or folder",
     "--scheme": "detect converts its results into a scheme, the others read labels of one",
 }
 """Options whose help differs between verbs, with the reason."""
 DIFFERENT_DEFAULT = {
+    "--format": "images and videos have results in different formats",
+    "--threads": "the networks of one face in a video gain nothing from a second thread",
     "--count": "views and occluded copies are made in different numbers",
     "--model": "a model is in the package, but none that was trained on other labels than those to clean",
     "--out": "files have no default name, folders may",

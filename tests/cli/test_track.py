@@ -67,6 +67,7 @@ def test_a_video(video: Path, tmp_path: Path, dots: dict[str, Any], capsys: pyte
         ([ASTRONAUT], 3, "astronaut.jpg: an image, not a video; canthus detect finds its faces"),
         (["VIDEO", "--format", "xml"], 2, "choose one or several of csv"),
         (["VIDEO", "--every", "0"], 2, "--every"),
+        (["VIDEO", "--detector", "none"], 2, "a video needs a detector that finds faces"),
         (["-", "--overlay", "--smooth", "offline"], 3, "choose --smooth online, or leave --overlay out"),
         (["77"], 3, "camera 77: cannot be opened; connect it, and close other programs that use it"),
     ],

@@ -19,9 +19,14 @@ from canthus.data.packed import PackedFace, packed_arrays
 from canthus.data.sample import Sample
 from canthus.formats.record import Record
 from canthus.formats.table import dump
-from canthus.geometry.crop import Crop
+from canthus.formats.tracks.moment import Moment
+from canthus.formats.tracks.table import FORMATS
+from canthus.formats.tracks.table import dump as dump_tracks
+from canthus.geometry.crop import Crop, box_of
 from canthus.geometry.pose import rotation
 from canthus.runtime.bundle import pack_arrays, write_bundle
+from canthus.types import Faces
+from films import film, greys
 from toy_card import toy_card
 
 RNG = np.random.default_rng(3)
@@ -271,3 +276,21 @@ def _of_owners(root: Path) -> list[Path]:
 def data_sets(root: Path) -> list[Path]:
     """Files of labels in folders of data sets, all under one root."""
     return [*_views(root), *_packed(root), *_csv(root), *_of_owners(root)]
+
+
+def tracks(folder: Path) -> list[Path]:
+    """Tables of tracks of three frames, one without a face."""
+    points = np.arange(20, dtype=np.float32).reshape(2, 5, 2)
+    faces = Faces(points, box_of(points), np.full((2, 5), 0.5), scheme="5", identity=np.array([1, 4]))
+    moments = [Moment(at, at / 25, faces[:count], ("tracked", "new")[:count]) for at, count in enumerate((2, 0, 1))]
+    paths = [folder / f"tracks{ending}" for ending in FORMATS]
+    for path in paths:
+        dump_tracks(path, moments)
+    return paths
+
+
+def videos(folder: Path) -> list[Path]:
+    """Small videos in several containers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kinds = (("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4"), ("a.ts", "libx264"))
+    return [film(folder / name, greys(8), codec=codec) for name, codec in kinds]

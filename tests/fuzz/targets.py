@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -19,8 +20,10 @@ from canthus.evaluate.pairing import paired
 from canthus.evaluate.run import load_peers
 from canthus.evaluate.table import Table, load_table
 from canthus.formats import table as formats
+from canthus.formats.tracks import table as tracks
 from canthus.pipeline import Pipeline
 from canthus.reader.image import read
+from canthus.reader.stream import open_stream
 from canthus.recipes import find, names
 from canthus.schemes.definition import read_definition
 from canthus.schemes.scheme import Scheme, scheme_of
@@ -231,6 +234,14 @@ def _journal(path: Path) -> None:
     assert victim.exists() and all(picture.exists() for picture in paths), "a file outside the folder is gone"
 
 
+def _video(path: Path) -> None:
+    """Damaged parts are errors of frames; the first of them is raised, as that of a file that is no video is."""
+    with closing(open_stream(path)) as stream:
+        errors = [frame.error for frame in stream if frame.error is not None]
+    if errors:
+        raise errors[0]
+
+
 def _format(ending: str) -> Target:
     return Target(lambda folder: seeds.annotations(folder)[ending], _annotation)
 
@@ -239,6 +250,8 @@ TARGETS: dict[str, Target] = {
     "pictures": Target(seeds.pictures, read),
     **{f"points {ending}": _format(ending) for ending in (".pts", ".ljson", ".csv", ".json", ".npz", ".mat")},
     "points .mat 7.3": _format(".h5"),
+    "tracks": Target(seeds.tracks, tracks.load),
+    "videos": Target(seeds.videos, _video),
     "data sets": Target(seeds.data_sets, _data_set),
     "bundles": Target(seeds.bundles, _bundle),
     "recipes": Target(_recipes, _recipe),

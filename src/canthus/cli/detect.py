@@ -2,11 +2,24 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from canthus.cli.options import IN_PACKAGE, MODEL, Depth, ModelFile, Precision, Threads
+from canthus.cli.options import (
+    DETECTION,
+    IN_PACKAGE,
+    MODEL,
+    Depth,
+    DetectorName,
+    Device,
+    MaxFaces,
+    ModelFile,
+    Overlay,
+    Precision,
+    Resume,
+    Threads,
+)
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -18,7 +31,6 @@ if TYPE_CHECKING:
     from canthus.pipeline import Pipeline
     from canthus.writer.images import ResultFolder
 
-DETECTION = "Face detection"
 FLAGS = {"bundle": "--detector-model", "threshold": "--min-confidence"}
 """Options of detectors that have another name on the command line."""
 
@@ -31,11 +43,11 @@ def detect(
     kinds: Annotated[
         str, typer.Option("--format", help="Result files: json, csv, pts, ljson, npz, mat; several as json,csv.")
     ] = "json",
-    overlay: Annotated[bool, typer.Option(help="Also write each image with its faces drawn on it.")] = False,
+    overlay: Overlay = False,
     maps: Annotated[
         bool, typer.Option("--maps", help="Also draw the heatmaps and score maps of each face (score_guided).")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,
+    resume: Resume = False,
     boxes: Annotated[
         Path | None,
         typer.Option(help="File of face boxes (.csv or .json); skips detection.", rich_help_panel=DETECTION),
@@ -44,14 +56,7 @@ def detect(
         str,
         typer.Option(help="Prefix of the columns to use of --boxes: tight_ for tight_x0.", rich_help_panel=DETECTION),
     ] = "",
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            show_default="own",
-            help="Face detector: own, opencv, mtcnn, or none (each image is one face).",
-            rich_help_panel=DETECTION,
-        ),
-    ] = None,
+    detector: DetectorName = None,
     detector_model: Annotated[
         Path | None,
         typer.Option(
@@ -67,15 +72,7 @@ def detect(
             rich_help_panel=DETECTION,
         ),
     ] = None,
-    max_faces: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            show_default="all",
-            help="Keep at most this many faces per image, most confident first.",
-            rich_help_panel=DETECTION,
-        ),
-    ] = None,
+    max_faces: MaxFaces = None,
     min_confidence: Annotated[
         float | None,
         typer.Option(
@@ -119,10 +116,7 @@ def detect(
     batch: Annotated[int, typer.Option(min=1, help="Faces per call of the model.", rich_help_panel=MODEL)] = 32,
     depth: Depth = None,
     precision: Precision = "fp32",
-    device: Annotated[
-        Literal["cpu", "cuda", "openvino"],
-        typer.Option(help="Processor or engine that runs the model.", rich_help_panel=MODEL),
-    ] = "cpu",
+    device: Device = "cpu",
     threads: Threads = 0,
 ) -> None:
     """Find the faces in images and the landmarks of each face.

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-MODEL, RULES = "Model", "Scoring rules"
+DETECTION, MODEL, RULES = "Face detection", "Model", "Scoring rules"
 """Titles of groups of options in the help."""
 IN_PACKAGE = "the one in the package"
 ROOT = "Folder that holds the data sets, one subfolder each."
@@ -32,6 +32,29 @@ Depth = Annotated[
     int | None,
     typer.Option(
         min=1, help="Stop a model of several stages after this many.", show_default="all", rich_help_panel=MODEL
+    ),
+]
+Device = Annotated[
+    Literal["cpu", "cuda", "openvino"],
+    typer.Option(help="Processor or engine that runs the model.", rich_help_panel=MODEL),
+]
+Overlay = Annotated[bool, typer.Option(help="Also write each image, or the video, with its faces drawn on it.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")]
+DetectorName = Annotated[
+    str | None,
+    typer.Option(
+        show_default="own",
+        help="Face detector: own, opencv, mtcnn, or none (each image is one face).",
+        rich_help_panel=DETECTION,
+    ),
+]
+MaxFaces = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default="all",
+        help="Keep at most this many faces per image, most confident first.",
+        rich_help_panel=DETECTION,
     ),
 ]
 ProtocolName = Annotated[

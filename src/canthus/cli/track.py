@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from canthus.cli.options import MODEL, ModelFile, Precision
+from canthus.cli.options import MODEL, DetectorName, Device, MaxFaces, ModelFile, Overlay, Precision, Resume, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,12 +34,12 @@ def track(
     kinds: Annotated[
         str, typer.Option("--format", help="Result files: csv, jsonl, parquet, pts; several as csv,jsonl.")
     ] = "csv",
-    overlay: Annotated[bool, typer.Option(help="Also write the video with the faces drawn on it.")] = False,
+    overlay: Overlay = False,
     log: Annotated[
         bool, typer.Option("--log", help="Also write and print why faces are found, lost and found again.")
     ] = False,
     show: Annotated[bool, typer.Option("--show", help="Show the frames in a window while they are tracked.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,
+    resume: Resume = False,
     smooth: Annotated[
         Literal["off", "online", "offline"],
         typer.Option(help="Smoothing of the points; offline looks at all frames.", rich_help_panel=TRACKING),
@@ -47,14 +47,8 @@ def track(
     every: Annotated[
         int, typer.Option(min=1, help="Search for new faces every so many frames.", rich_help_panel=TRACKING)
     ] = 15,
-    max_faces: Annotated[
-        int | None,
-        typer.Option(min=1, show_default="all", help="Follow at most this many faces.", rich_help_panel=TRACKING),
-    ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(show_default="own", help="Face detector: own, opencv or mtcnn.", rich_help_panel=TRACKING),
-    ] = None,
+    max_faces: MaxFaces = None,
+    detector: DetectorName = None,
     rate: Annotated[
         float | None,
         typer.Option(
@@ -65,13 +59,8 @@ def track(
     start: Annotated[Path | None, typer.Option(help=START, show_default="none", rich_help_panel=MODEL)] = None,
     follow: Annotated[Path | None, typer.Option(help=FOLLOW, show_default="--model", rich_help_panel=MODEL)] = None,
     precision: Precision = "fp32",
-    device: Annotated[
-        Literal["cpu", "cuda", "openvino"],
-        typer.Option(help="Processor or engine that runs the models.", rich_help_panel=MODEL),
-    ] = "cpu",
-    threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads of each network; 0 = all cores.", rich_help_panel=MODEL)
-    ] = 1,
+    device: Device = "cpu",
+    threads: Threads = 1,
 ) -> None:
     """Follow the faces in a video: landmarks in every frame, and a number for each face that stays.
 
@@ -92,6 +81,8 @@ def track(
     from canthus.video.run import Request
     from canthus.video.window import LiveWindow
 
+    if detector == "none":
+        raise typer.BadParameter("a video needs a detector that finds faces", param_hint="--detector")
     wanted = Wanted(_kinds(kinds), overlay, log)
     cv2.setNumThreads(1)
     console = Console(stderr=True)

@@ -64,8 +64,8 @@ class VideoStream:
             raise ReadError(f"{source}: holds no pictures")
         self._video: Any = self._container.streams.video[0]
         self._video.thread_type = "AUTO"
-        # One converter for all frames, since each has threads of its own; and frame.side_data would refer to the frame and
-        # so keep its memory until Python searches for circles.
+        # One converter for all frames, since each has threads of its own; and not frame.side_data, which refers to the
+        # frame and so keeps its memory until Python searches for circles.
         self._converter: Any = VideoReformatter()
         self._side_data: Any = SideDataContainer
         rate = self._video.average_rate
