@@ -21,7 +21,9 @@ class LiveWindow:
         """
         try:
             import tkinter
-        except ModuleNotFoundError as error:
+
+            from PIL import Image, ImageTk
+        except ImportError as error:
             raise OutputError(
                 "no window can be shown: this Python has no tkinter; install it, or omit --show"
             ) from error
@@ -29,7 +31,7 @@ class LiveWindow:
             self._root: Any = tkinter.Tk()
         except tkinter.TclError as error:
             raise OutputError(f"no window can be shown: {error}; connect a display, or omit --show") from error
-        self._tk, self._open = tkinter, True
+        self._from_array, self._new_picture, self._open = Image.fromarray, ImageTk.PhotoImage, True
         self._root.title(title)
         self._root.protocol("WM_DELETE_WINDOW", self._close)
         for key in ("<Escape>", "q"):
@@ -37,6 +39,7 @@ class LiveWindow:
         self._label = tkinter.Label(self._root, borderwidth=0)
         self._label.pack()
         self._picture: Any = None
+        self._size = (0, 0)
 
     def __enter__(self) -> Self:
         return self
@@ -51,9 +54,12 @@ class LiveWindow:
         """Show a picture (H, W, 3); False where the window was closed, also by Escape or q."""
         if not self._open:
             return False
-        head = f"P6 {image.shape[1]} {image.shape[0]} 255 ".encode()
-        self._picture = self._tk.PhotoImage(data=head + image.tobytes(), format="PPM")  # kept, or Tk shows nothing
-        self._label.configure(image=self._picture)
+        picture = self._from_array(image)
+        if self._size == picture.size:
+            self._picture.paste(picture)
+        else:
+            self._size, self._picture = picture.size, self._new_picture(picture)
+            self._label.configure(image=self._picture)
         self._root.update()
         return self._open
 
