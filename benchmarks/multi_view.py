@@ -38,7 +38,7 @@ from canthus.drawing import draw
 from canthus.evaluate.bootstrap import bootstrap_interval
 from canthus.evaluate.metrics import distances, nme, normalisers
 from canthus.geometry.crop import box_of
-from canthus.geometry.pose import azimuth, rotation
+from canthus.geometry.pose import azimuth, rotation, turn_between
 from canthus.nets.multi_view import NETWORKS, MultiView
 from canthus.recipes import find
 from canthus.runtime.bundle import Bundle
@@ -157,6 +157,8 @@ def solid_errors(faces: Faces, truth: np.ndarray, mean: np.ndarray, true_pose: n
     table: dict[str, Any] = {"depth": bins(own, yaw), "depth of the turned mean face": bins(base, yaw)}
     for place, angle in enumerate(("yaw", "pitch", "roll")):
         table[f"{angle}, degrees"] = {key: value / 100 for key, value in bins(abs(apart[:, place]), yaw).items()}
+    turn = bins(turn_between(faces.pose, true_pose), yaw)
+    table["rotation, degrees"] = {key: value / 100 for key, value in turn.items()}
     return table | {"depth gain": (base - own).tolist()}
 
 

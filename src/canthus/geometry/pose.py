@@ -64,8 +64,8 @@ def angles(matrix: NDArray[Any]) -> Doubles:
 def turn_between(first: NDArray[Any], second: NDArray[Any]) -> Doubles:
     """Angle of the one rotation that brings one pose to another.
 
-    Unlike differences of yaw, pitch and roll it stays small between neighbouring rotations at a yaw of 90 degrees, where
-    pitch and roll are the same rotation.
+    Unlike differences of yaw, pitch and roll it stays small between neighbouring rotations at a yaw of 90 degrees,
+    where pitch and roll are the same rotation.
 
     Args:
         first: Yaw, pitch, roll in degrees. Shape (..., 3).
