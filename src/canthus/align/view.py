@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from canthus.errors import ShapeError
 from canthus.geometry.box import turned_box
-from canthus.geometry.crop import Crop, box_frames, box_of, crop_of_frame, shape_frames, warp
+from canthus.geometry.crop import Crop, box_frames, box_of, crop_of_frame, shape_frames, warp, warp_all
 from canthus.geometry.transform import Matrix, apply, compose, invert, similarity
 from canthus.types import Floats, Image
 
@@ -121,6 +121,18 @@ class View:
         return np.stack(
             [warp(picture, matrix, crop.size) for picture, matrix in zip(self.pictures, matrices, strict=True)]
         )
+
+    def patches(self, crop: Crop, group: int) -> NDArray[np.uint8]:
+        """Many small crops, as `cut`, but for rounding: the `group` patches of a face are cut together, which is fast.
+
+        Args:
+            crop: Size and margin.
+            group: Number of consecutive frames that share a picture.
+        """
+        matrices = self.matrices(crop).reshape(-1, group, 2, 3)
+        pictures = self.pictures[::group]
+        cut = [warp_all(picture, some, crop.size) for picture, some in zip(pictures, matrices, strict=True)]
+        return np.concatenate(cut)
 
     def lift(self, points: Floats, crop: Crop) -> Floats:
         """Points of crops (N, P, 2 or 3) in pixels of their pictures; a third coordinate is scaled with them."""
