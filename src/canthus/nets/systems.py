@@ -5,12 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from canthus.errors import RecipeError
-from canthus.nets import cascaded_cnn, compact, local_global, multi_view, score_guided
+from canthus.nets import cascaded_cnn, coarse_to_fine, compact, local_global, multi_view, score_guided
 from canthus.nets.network import Network, configured
 from canthus.schemes.scheme import Scheme
 
 SYSTEMS: dict[str, Mapping[str, Network]] = {
     "cascaded_cnn": cascaded_cnn.NETWORKS,
+    "coarse_to_fine": coarse_to_fine.NETWORKS,
     "compact": compact.NETWORKS,
     "local_global": local_global.NETWORKS,
     "multi_view": multi_view.NETWORKS,
