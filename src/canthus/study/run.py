@@ -45,7 +45,7 @@ def run_all(
         claim(run.folder, run.recipe.model_dump(mode="json"), RECIPE)
     check_sets([run for run in runs if not is_done(run)], root)
     threads = max(1, cores() // workers)
-    failures: list[tuple[_Unit, CanthusError]] = []
+    failures: list[tuple[_Unit, Exception]] = []
     alone = [replace(run, measures=tuple(one for one in run.measures if not one.after)) for run in runs]
     first, later = ([run for run in alone if bool(run.recipe.earlier) == follows] for follows in (False, True))
     for some in (first, later, runs):  # a network whose earlier stages are a run of the study follows it
