@@ -41,7 +41,7 @@ def stages(parts: Mapping[str, Parts]) -> tuple[Stage, ...]:
     made = {"components": _components, "points": _points}
     row += [make(parts[name]) for name, make in made.items() if name in parts]
     if "transfer" in parts:
-        source = str(parts["transfer"].arrays["transfer_from"])
+        source = str(parts["transfer"].arrays["transfer_from"][0])
         row = [*(replace(stage, scheme=source) for stage in row), _transfer(parts["transfer"])]
     return tuple(row)
 
@@ -294,7 +294,7 @@ def fit_transfer(
     placed = linear.apply(linear.mean[None])[0]
     apart = np.linalg.norm(placed[:, None] - linear.mean, axis=-1)
     return {
-        "transfer_from": np.array(source),
+        "transfer_from": np.array([source]),
         "transfer_mean": linear.mean.astype(np.float32),
         "transfer_matrix": linear.matrix.astype(np.float32),
         "transfer_error": linear.error.astype(np.float32),

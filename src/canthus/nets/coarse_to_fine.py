@@ -237,7 +237,7 @@ class Blocks(nn.Module):
         side = crops.shape[-1]
         features = pooled(self.layers(self.stem(crops)), self.side)
         hidden = functional.relu(self.hidden(features.flatten(1)))
-        places = self.points(hidden).float().reshape(len(crops), -1, 2)
+        places = self.points(hidden).float().reshape(-1, self.config.points, 2)
         points = (side - 1) / 2 + side / self.config.margin * places
         spread = self.spread(hidden.detach()).float() - 4
         return Prediction((), points, spread, self.pose(hidden).float())

@@ -100,6 +100,7 @@ class Vgg(nn.Module):
             inside = width
         self.layers = nn.Sequential(*layers)
         self.side = config.size // 2 ** (len(config.widths) - 1)
+        self.count = points
         self.hidden = nn.Linear(inside * self.side**2, config.hidden)
         self.points = nn.Linear(config.hidden, 2 * points)
         self.spread = nn.Linear(config.hidden, points)
@@ -110,7 +111,7 @@ class Vgg(nn.Module):
         """Crops (N, 3, S, S) -> offsets from the mean (N, C, 2) in component sides, log of b (N, C) over the crop."""
         features = pooled(self.layers(crops), self.side)
         hidden = functional.relu(self.hidden(features.flatten(1)))
-        return self.points(hidden).float().reshape(len(crops), -1, 2), self.spread(hidden.detach()).float() - 4
+        return self.points(hidden).float().reshape(-1, self.count, 2), self.spread(hidden.detach()).float() - 4
 
 
 def pooled(features: Tensor, side: int) -> Tensor:
@@ -167,7 +168,7 @@ class DeployedComponents(nn.Module):
         """Crops (N, S, S, 3 G) uint8 -> points (N, I, 2) in the crop of their component, scores (N, I)."""
         config = self.net.config
         side = crops.shape[1]
-        each = (crops.permute(0, 3, 1, 2).float() / 255 - 0.5).reshape(len(crops), -1, 3, side, side)
+        each = (crops.permute(0, 3, 1, 2).float() / 255 - 0.5).reshape(-1, len(self.net.groups), 3, side, side)
         points, spread = self.net.found(each)
         return points, reliability(spread + self.calibration, config.near / config.margin / self.net.share)
 
