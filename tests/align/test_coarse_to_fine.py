@@ -73,7 +73,7 @@ def true_components(faces: Floats, mean: Floats) -> Oracle:
     owner = np.repeat(np.arange(6), [len(group) for group in GROUPS])
     matrices = seen.matrices(CROP).reshape(len(faces), 6, 2, 3)[:, owner]
     points = apply(matrices, faces[:, INNER, None])[:, :, 0]
-    return Oracle(points=points.astype(np.float32), scores=np.full((len(faces), 51), 0.9, np.float32))
+    return Oracle(inner=points.astype(np.float32), scores=np.full((len(faces), 51), 0.9, np.float32))
 
 
 def test_a_component_frame_goes_there_and_back(faces: Floats, mean: Floats, rng: np.random.Generator) -> None:
@@ -172,7 +172,8 @@ def test_patches_that_are_cut_together_are_the_same(faces: Floats, mean: Floats,
     (stage,) = row_of(mean, points=Oracle()).stages
     view = View.of_points([image], faces[1:2] - np.float32([60, 0]))
     seen = stage.look(view, Estimate.of_points(faces[1:2] - np.float32([60, 0])))
-    one_by_one, together = seen.cut(CROP).astype(int), seen.patches(CROP, 153).astype(int)
+    one_by_one = seen.cut(CROP).astype(int)
+    together = np.moveaxis(seen.together(CROP, 153).reshape(32, 32, 153, 3), 2, 0).astype(int)
     coarse = scale_of(seen.matrices(CROP)) <= 0.5  # cut from an averaged picture, whose grid may start elsewhere
     assert np.abs(one_by_one - together)[~coarse].max() <= 16  # a tenth of a pixel
     assert np.abs(one_by_one - together).mean() < 3

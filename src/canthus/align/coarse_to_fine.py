@@ -18,7 +18,6 @@ from canthus.align.view import View
 from canthus.errors import ShapeError
 from canthus.geometry.box import turned_box
 from canthus.geometry.crop import box_frames, shape_frames, unit_mean
-from canthus.geometry.shape import size_of
 from canthus.geometry.transform import Matrix, apply, compose, invert
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import LinearTransfer, index_map
@@ -170,9 +169,9 @@ def _components(parts: Parts) -> Stage:
 
     def solve(view: View, estimate: Estimate | None) -> Estimate:
         known = _before(estimate, "components")
-        out = networks["components"].run(_together(view.cut(crop), len(groups)))
+        out = networks["components"].run(view.together(crop, len(groups)))
         matrices = view.matrices(crop).reshape(len(known), len(groups), 2, 3)[:, owner]
-        return _refined(known, inner, _lifted(out["points"], matrices), out["scores"])
+        return _refined(known, inner, _lifted(out["inner"], matrices), out["scores"])
 
     return Stage("components", crop, solve, look)
 
@@ -195,7 +194,7 @@ def _points(parts: Parts) -> Stage:
 
     def solve(view: View, estimate: Estimate | None) -> Estimate:
         known = _before(estimate, "points")
-        out = networks["points"].run(_together(view.patches(crop, 3 * count), 3 * count))
+        out = networks["points"].run(view.together(crop, 3 * count))
         matrices = view.matrices(crop).reshape(len(known), count, 3, 2, 3)
         answers = _lifted(out["answers"], matrices)  # (N, I, 3, 2)
         fused = (out["gates"][..., None] * answers).sum(2)
@@ -224,7 +223,7 @@ def _sound(points: Floats, mean: NDArray[Any], groups: list[list[int]]) -> Float
         mean face where it lies. Shape (N, P, 2).
     """
     found = np.asarray(points, np.float64)[..., :2].copy()
-    ratio = np.stack([size_of(found[:, group]) / size_of(mean[group]) for group in groups], 1)  # (N, G)
+    ratio = np.stack([found[:, group].std(1).sum(1) / mean[group].std(0).sum() for group in groups], 1)  # (N, G)
     usual = np.median(ratio, 1, keepdims=True)
     odd = (ratio * FURTHEST < usual) | (ratio > usual * FURTHEST)
     if not odd.any():
@@ -238,13 +237,6 @@ def _sound(points: Floats, mean: NDArray[Any], groups: list[list[int]]) -> Float
         moved = wanted - wanted.mean(1, keepdims=True) + own.mean(1, keepdims=True)
         found[:, group] = np.where(odd[:, number, None, None], moved, own)
     return found.astype(np.float32)
-
-
-def _together(crops: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
-    """The crops of each face side by side in the channels. (N * G, S, S, 3) -> (N, S, S, 3 G)."""
-    side = crops.shape[1]
-    each = crops.reshape(-1, count, side, side, 3)
-    return np.ascontiguousarray(np.moveaxis(each, 1, 3).reshape(-1, side, side, 3 * count))
 
 
 def _lifted(points: Floats, matrices: Matrix) -> Floats:

@@ -122,17 +122,21 @@ class View:
             [warp(picture, matrix, crop.size) for picture, matrix in zip(self.pictures, matrices, strict=True)]
         )
 
-    def patches(self, crop: Crop, group: int) -> NDArray[np.uint8]:
-        """Many small crops, as `cut`, but for rounding: the `group` patches of a face are cut together, which is fast.
+    def together(self, crop: Crop, count: int) -> NDArray[np.uint8]:
+        """Small crops as those of `cut`, but for rounding; those of a face are cut together, which is fast.
 
         Args:
             crop: Size and margin.
-            group: Number of consecutive frames that share a picture.
+            count: Number of consecutive frames that show the same face.
+
+        Returns:
+            The crops of each face side by side in the channels. Shape (N / count, S, S, 3 count).
         """
-        matrices = self.matrices(crop).reshape(-1, group, 2, 3)
-        pictures = self.pictures[::group]
-        cut = [warp_all(picture, some, crop.size) for picture, some in zip(pictures, matrices, strict=True)]
-        return np.concatenate(cut)
+        matrices = self.matrices(crop).reshape(-1, count, 2, 3)
+        pairs = zip(self.pictures[::count], matrices, strict=True)
+        return np.stack(
+            [warp_all(picture, some, crop.size).reshape(crop.size, crop.size, -1) for picture, some in pairs]
+        )
 
     def lift(self, points: Floats, crop: Crop) -> Floats:
         """Points of crops (N, P, 2 or 3) in pixels of their pictures; a third coordinate is scaled with them."""

@@ -1,6 +1,6 @@
 """Proof that ONNX Runtime gives what torch gives, stage by stage, on the crops that the running system makes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,8 +100,9 @@ def record(trained: Sequence[Trained], shifts: Sequence[float], faces: Faces) ->
 def run_stages(systems: Sequence[System], first: Trained, faces: Faces) -> list[list[Estimate]]:
     """Estimates of each stage of systems that differ in their engines.
 
-    Every stage starts from what the first system found before it, since a crop that is cut anew a hundredth of a pixel
-    apart has other rounded pixels. A first stage that aligns crops to a mean shape starts from the given points.
+    Every stage starts from what the first system found before it, and sees the frames that it sees there, since a crop
+    that is cut anew a hundredth of a pixel apart has other rounded pixels. A first stage that aligns crops to a mean
+    shape starts from the given points.
 
     Args:
         systems: The systems.
@@ -118,7 +119,8 @@ def run_stages(systems: Sequence[System], first: Trained, faces: Faces) -> list[
         some = slice(start, start + batch)
         estimate = Estimate.of_points(given[some]) if "mean" in first.arrays else None
         for place, same in enumerate(stages):
-            answers = [stage(view[some], estimate) for stage in same]
+            seen = same[0].look(view[some], estimate)
+            answers = [stage.solve(seen, estimate) for stage in same]
             for rows, answer in zip(found, answers, strict=True):
                 rows[place].append(replace(answer, state={}))
             estimate = answers[0]
@@ -146,6 +148,20 @@ def prove(trained: Sequence[Trained], shifts: Sequence[float], models: Mapping[s
         CanthusError: a result differs by more than `TOLERANCES` allow.
     """
     sessions: dict[str, Backend] = {name: Session(model, threads=0) for name, model in models.items()}
+    return max(_gap(some, parts, sessions, faces) for some, parts in _rows(trained, shifts))
+
+
+def _rows(trained: Sequence[Trained], shifts: Sequence[float]) -> Iterator[tuple[Sequence[Trained], Sequence[float]]]:
+    """The whole system, and alone each network without a stage of its own, as one that turns the crops of another."""
+    yield trained, shifts
+    names = {stage.name for stage in join(trained).stages}
+    for one, shift in zip(trained, shifts, strict=True):
+        if one.first not in names:
+            yield [one], [shift]
+
+
+def _gap(trained: Sequence[Trained], shifts: Sequence[float], sessions: Mapping[str, Backend], faces: Faces) -> float:
+    """As `prove`, of the engines of a system."""
     over_torch = join(trained, [one.stage_parts(calibration=shift) for one, shift in zip(trained, shifts, strict=True)])
     over_onnx = join(trained, [one.stage_parts(sessions) for one in trained])
     gaps = dict.fromkeys(TOLERANCES, 0.0)

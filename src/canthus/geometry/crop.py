@@ -137,14 +137,16 @@ def warp_all(image: Image, matrices: Matrix, size: int) -> Image:
     Args:
         image: Picture. Shape (H, W, 3).
         matrices: Maps from image pixels to the pixels of each crop. Shape (G, 2, 3).
-        size: Side of the crops in pixels.
+        size: Side of the crops in pixels, at most 180.
 
     Returns:
-        Crops; black outside the image. Shape (G, size, size, 3).
+        The pixels of all crops at each place; black outside the image. Shape (size, size, G, 3).
     """
     factors = np.maximum(1, 1 / np.maximum(scale_of(matrices), 1e-100)).astype(np.int64)
-    crops = np.zeros((len(matrices), size, size, 3), np.uint8)
-    back, line, most = invert(matrices), np.arange(size, dtype=np.float64), 32000 // size  # OpenCV counts in 16 bits
+    crops = np.zeros((size * size, len(matrices), 3), np.uint8)
+    rows, columns = np.divmod(np.arange(size * size, dtype=np.float32), size)
+    places = np.stack([columns, rows, np.ones_like(rows)], 1)  # (S * S, 3)
+    back = invert(matrices)
     corners = apply(back, np.array([[-1.0, -1], [-1, size], [size, -1], [size, size]]))  # (G, 4, 2)
     limits = np.array(image.shape[1::-1])
     for factor in np.unique(factors).tolist():
@@ -157,13 +159,12 @@ def warp_all(image: Image, matrices: Matrix, size: int) -> Image:
         if 0 in part.shape:
             continue
         part = _shrunk(part, factor) if factor > 1 else part
-        maps = compose(invert(grid((x0, y0), factor, factor)), back[chosen])[:, None, None]  # (K, 1, 1, 2, 3)
-        at = maps[..., 0] * line[:, None] + (maps[..., 1] * line[:, None, None] + maps[..., 2])  # (K, S, S, 2)
-        for start in range(0, len(chosen), most):
-            some = at[start : start + most].astype(np.float32).reshape(-1, size, 2)
-            cut = cv2.remap(part, some, np.empty(0, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-            crops[chosen[start : start + most]] = cut.reshape(-1, size, size, 3)
-    return crops
+        maps = compose(invert(grid((x0, y0), factor, factor)), back[chosen]).astype(np.float32)  # (K, 2, 3)
+        at = (places @ maps.reshape(-1, 3).T).reshape(size * size, -1, 2)  # (S * S, K, 2)
+        crops[:, chosen] = cv2.remap(
+            part, at, np.empty(0, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+        )
+    return crops.reshape(size, size, -1, 3)
 
 
 def reduction(matrix: Matrix) -> int:

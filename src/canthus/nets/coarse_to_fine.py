@@ -85,7 +85,7 @@ class Angle(nn.Module):
             inside = width
         self.layers = nn.Sequential(*layers)
         self.side = config.size // 2 ** len(config.widths)
-        self.hidden = nn.Linear(inside * self.side**2, config.hidden)
+        self.hidden = nn.Conv2d(inside, config.hidden, self.side)  # of all places: fully connected
         self.angle = nn.Linear(config.hidden, 2)
         self.shape = nn.Parameter(torch.zeros(config.points, 2))
         self.spread = nn.Parameter(torch.full((config.points,), -3.0))
@@ -94,7 +94,7 @@ class Angle(nn.Module):
         """Crops (N, 3, S, S), values in -.5 .. .5."""
         config = self.config
         features = pooled(self.layers(crops), self.side)
-        raw = self.angle(functional.relu(self.hidden(features.flatten(1)))).float()
+        raw = self.angle(functional.relu(self.hidden(features)).flatten(1)).float()
         angle = raw / (raw**2).sum(1, keepdim=True).add(1e-6).sqrt()
         sine, cosine = angle.detach()[:, :1], angle.detach()[:, 1:]  # the angle learns from its own loss alone
         x, y = self.shape[:, 0], self.shape[:, 1]
@@ -227,7 +227,7 @@ class Blocks(nn.Module):
         self.stem = nn.Sequential(ConvNorm(3, c2, stride=2), ConvNorm(c2, c4, stride=2))
         self.layers = nn.Sequential(*layers)
         self.side = config.size // 2 ** (2 + len(config.widths))
-        self.hidden = nn.Linear(inside * self.side**2, config.hidden)
+        self.hidden = nn.Conv2d(inside, config.hidden, self.side)  # of all places: fully connected
         self.points = nn.Linear(config.hidden, 2 * config.points)
         self.spread = nn.Linear(config.hidden, config.points)
         self.pose = nn.Linear(config.hidden, 3)
@@ -236,7 +236,7 @@ class Blocks(nn.Module):
         """Crops (N, 3, S, S), values in -.5 .. .5."""
         side = crops.shape[-1]
         features = pooled(self.layers(self.stem(crops)), self.side)
-        hidden = functional.relu(self.hidden(features.flatten(1)))
+        hidden = functional.relu(self.hidden(features)).flatten(1)
         places = self.points(hidden).float().reshape(-1, self.config.points, 2)
         points = (side - 1) / 2 + side / self.config.margin * places
         spread = self.spread(hidden.detach()).float() - 4

@@ -101,7 +101,7 @@ class Vgg(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.side = config.size // 2 ** (len(config.widths) - 1)
         self.count = points
-        self.hidden = nn.Linear(inside * self.side**2, config.hidden)
+        self.hidden = nn.Conv2d(inside, config.hidden, self.side)  # of all places: fully connected
         self.points = nn.Linear(config.hidden, 2 * points)
         self.spread = nn.Linear(config.hidden, points)
         for layer in (self.points, self.spread):
@@ -110,7 +110,7 @@ class Vgg(nn.Module):
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Crops (N, 3, S, S) -> offsets from the mean (N, C, 2) in component sides, log of b (N, C) over the crop."""
         features = pooled(self.layers(crops), self.side)
-        hidden = functional.relu(self.hidden(features.flatten(1)))
+        hidden = functional.relu(self.hidden(features)).flatten(1)
         return self.points(hidden).float().reshape(-1, self.count, 2), self.spread(hidden.detach()).float() - 4
 
 
@@ -175,7 +175,7 @@ class DeployedComponents(nn.Module):
 
 def component_parts(net: Components, calibration: float = 0.0) -> tuple[Part, ...]:
     """The one part of the networks of components."""
-    return (Part("components", DeployedComponents(net, calibration), ("crops",), ("points", "scores"), "components"),)
+    return (Part("components", DeployedComponents(net, calibration), ("crops",), ("inner", "scores"), "components"),)
 
 
 def component_crops(scheme: str) -> Several:
@@ -210,7 +210,7 @@ class PointConfig:
         points: Number of landmarks P of the whole face.
         scheme: Name of their scheme, which tells the inner points.
         size: Side of the crop S in pixels, a multiple of 16.
-        widths: Channels of the four convolutions, at strides 2, 2, 4 and 8.
+        widths: Channels of the three convolutions: 4x4 with stride 4, and 3x3 at strides 4 and 8.
         hidden: Features of the gate.
         near: Largest error of a point that is near its truth (`decode.py`), over the longer side of the face's box.
         margin: Crop margin: side of the crop over that of the square that spans the nearest points.
@@ -219,7 +219,7 @@ class PointConfig:
     points: int = 68
     scheme: str = "68"
     size: int = 48
-    widths: tuple[int, int, int, int] = (28, 28, 64, 64)
+    widths: tuple[int, int, int] = (64, 64, 112)
     hidden: int = 32
     near: float = 0.025
     margin: float = 1.8
@@ -227,8 +227,8 @@ class PointConfig:
 
 POINTS: Mapping[str, PointConfig] = {
     "full": PointConfig(),
-    "compact": PointConfig(size=32, widths=(8, 8, 16, 16), hidden=16),
-    "ablation": PointConfig(size=32, widths=(4, 4, 8, 8), hidden=8),
+    "compact": PointConfig(size=32, widths=(16, 16, 16), hidden=16),
+    "ablation": PointConfig(size=32, widths=(8, 8, 16), hidden=8),
 }
 
 
@@ -253,8 +253,9 @@ class PointPrediction(NamedTuple):
 
 
 def _grouped(inside: int, outside: int, groups: int, stride: int = 1) -> nn.Sequential:
-    """A 3x3 convolution, norm and ReLU in each of many networks."""
-    convolution = nn.Conv2d(groups * inside, groups * outside, 3, stride, 1, groups=groups, bias=False)
+    """A convolution, norm and ReLU in each of many networks: 3x3, or one that covers `stride` rows and columns."""
+    kernel, padding = (3, 1) if stride == 1 else (stride, 0)
+    convolution = nn.Conv2d(groups * inside, groups * outside, kernel, stride, padding, groups=groups, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(groups * outside), nn.ReLU(inplace=True))
 
 
@@ -270,14 +271,13 @@ class Points(nn.Module):
         super().__init__()
         self.config = config
         self.inner = count = int((components_of(config.scheme) >= 0).sum())
-        every, (a, b, c, d) = 3 * count, config.widths
+        every, (a, b, c) = 3 * count, config.widths
         self.layers = nn.Sequential(
-            _grouped(3, a, every, 2), _grouped(a, b, every), nn.MaxPool2d(2), _grouped(b, c, every), nn.MaxPool2d(2),
-            _grouped(c, d, every),
-        )  # fmt: skip
+            _grouped(3, a, every, 4), _grouped(a, b, every), nn.MaxPool2d(2), _grouped(b, c, every)
+        )
         self.side = config.size // 8
-        self.heads = nn.ModuleList(nn.Conv2d(d * count, 2 * k * count, self.side, groups=count) for k in SPANS)
-        self.hidden = nn.Conv2d(3 * d * count, config.hidden * count, 1, groups=count)
+        self.heads = nn.ModuleList(nn.Conv2d(c * count, 2 * k * count, self.side, groups=count) for k in SPANS)
+        self.hidden = nn.Conv2d(3 * c * count, config.hidden * count, 1, groups=count)
         self.gate = nn.Conv2d(config.hidden * count, 3 * count, 1, groups=count)
         self.spread = nn.Conv2d(config.hidden * count, count, 1, groups=count)
         for layer in (*self.heads, self.gate, self.spread):
