@@ -82,7 +82,7 @@ def test_counts_of_the_compact_size() -> None:
     for preset in ("compact", "channelwise"):
         coarse = Coarse(replace(COARSE[preset], teacher=False))
         assert million_adds(coarse, 1, 3, 96, 96) == pytest.approx(60, rel=0.15)
-    assert 8 < million_adds(Components(COMPONENTS["compact"]), 6, 3, 48, 48) / 6 < 12
+    assert 8 < million_adds(Components(COMPONENTS["compact"]), 6, 3, 64, 64) / 6 < 12
     assert million_adds(Points(POINTS["compact"]), 3 * 51, 3, 32, 32) / (3 * 51) == pytest.approx(0.3, rel=0.25)
     assert million_adds(Angle(ANGLE["compact"]), 1, 3, 64, 64) < 5
 

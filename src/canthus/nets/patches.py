@@ -51,6 +51,7 @@ class ComponentConfig:
         size: Side of the crop S in pixels, a multiple of 16.
         widths: Channels at full size and after each pooling.
         depths: Number of 3x3 convolutions there.
+        stride: Stride of the first one.
         hidden: Features before the coordinates.
         near: Largest error of a point that is near its truth (`decode.py`), over the longer side of the face's box.
         margin: Crop margin: side of the crop over the longer side of the box of the component.
@@ -61,15 +62,16 @@ class ComponentConfig:
     size: int = 64
     widths: tuple[int, ...] = (16, 52, 100, 128)
     depths: tuple[int, ...] = (2, 2, 2, 2)
+    stride: int = 1
     hidden: int = 256
     near: float = 0.025
-    margin: float = 1.8
+    margin: float = 1.5
 
 
 COMPONENTS: Mapping[str, ComponentConfig] = {
     "full": ComponentConfig(),
-    "compact": ComponentConfig(size=48, widths=(16, 24, 48, 64), depths=(1, 2, 2, 1), hidden=128),
-    "ablation": ComponentConfig(size=48, widths=(8, 16, 32, 48), depths=(1, 1, 1, 1), hidden=64),
+    "compact": ComponentConfig(widths=(16, 32, 64, 64), depths=(2, 2, 2, 1), stride=2, hidden=128),
+    "ablation": ComponentConfig(widths=(8, 16, 32, 48), depths=(1, 1, 1, 1), stride=2, hidden=64),
 }
 
 
@@ -96,10 +98,11 @@ class Vgg(nn.Module):
         inside = 3
         for place, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
             layers += [nn.MaxPool2d(2)] if place else []
-            layers += [ConvNorm(inside if first else width, width) for first in (True, *[False] * (depth - 1))]
+            layers.append(ConvNorm(inside, width, stride=1 if place else config.stride))
+            layers += [ConvNorm(width, width) for _ in range(depth - 1)]
             inside = width
         self.layers = nn.Sequential(*layers)
-        self.side = config.size // 2 ** (len(config.widths) - 1)
+        self.side = config.size // (config.stride * 2 ** (len(config.widths) - 1))
         self.count = points
         self.hidden = nn.Conv2d(inside, config.hidden, self.side)  # of all places: fully connected
         self.points = nn.Linear(config.hidden, 2 * points)
@@ -222,7 +225,7 @@ class PointConfig:
     widths: tuple[int, int, int] = (64, 64, 112)
     hidden: int = 32
     near: float = 0.025
-    margin: float = 1.8
+    margin: float = 1.25
 
 
 POINTS: Mapping[str, PointConfig] = {
