@@ -54,7 +54,7 @@ def training_step(stem: str, preset: str, batch: int) -> Callable[[], object]:
     """A function that runs one batch forward and backward in bf16."""
     recipe = load_stages(find("default" if stem == "compact" else stem), Path())[0].recipe
     assert isinstance(recipe, Recipe)
-    config = configure(stem, preset, recipe.config if preset == recipe.preset else {}, 68)
+    config = configure(stem, preset, recipe.config if preset == recipe.preset else {}, "68")
     net: Any = network_of(stem).build(config).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     crops = torch.rand(batch, 3, config.size, config.size).to(memory_format=torch.channels_last) - 0.5
     unknown, first = torch.full((batch, 68), torch.nan), torch.zeros(batch, dtype=torch.int64)
@@ -64,9 +64,11 @@ def training_step(stem: str, preset: str, batch: int) -> Callable[[], object]:
         depth=unknown,
         visible=unknown,
         pose=torch.full((batch, 3), torch.nan),
-        scheme=first,
-        group=first,
+        view=first,
+        turn=torch.zeros(batch),
         size=config.size,
+        given=torch.zeros(batch, 0, 2),
+        given_inside=torch.zeros(batch, 0),
     )
     losses = recipe.losses.model_copy(update={"heat_form": getattr(config, "maps", recipe.losses.heat_form)})
 

@@ -21,8 +21,8 @@ from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.errors import ShapeError
 from canthus.evaluate.metrics import distances, normalisers
-from canthus.export.landmarks import faces_of, prove, record
 from canthus.export.onnx import fold_norms, halve, part_to_onnx
+from canthus.export.proof import faces_of, prove, record
 from canthus.nets import systems as training
 from canthus.nets.losses import target_of
 from canthus.runtime.session import Session
@@ -57,7 +57,7 @@ class Bench:
 
     def __init__(self, recipe: Recipe, drawn: Path) -> None:
         self.recipe = recipe
-        margin = training.configure(recipe.network, recipe.preset, recipe.config, 68, recipe.stage).margin
+        margin = training.configure(recipe.network, recipe.preset, recipe.config, "68", recipe.stage).margin
         self.pool = load_pool(recipe, drawn, margin)
         stage = join([self.trained()]).stages[0]
         self.stream = Stream(self.pool, recipe, frames_of(self.pool, stage, self.pool.given), margin)
@@ -113,6 +113,8 @@ def test_every_system_has_both_files_and_a_description() -> None:
 @named
 @pytest.mark.parametrize("count", [1, 7])
 def test_shapes(stem: str, stage: str, count: int, benches: Mapping[tuple[str, str], Bench]) -> None:
+    several = training.network_of(stem, stage).several("68")
+    count *= len(several.partners) * several.together
     with torch.no_grad():
         prediction = benches[stem, stage].trained().net.eval()(torch.zeros(count, 3, 64, 64))
     assert prediction.points.shape == (count, 68, 2)
@@ -147,8 +149,8 @@ def test_determinism(stem: str, stage: str, benches: Mapping[tuple[str, str], Be
     crops = crops_of(bench.stream.batch(0))
     with torch.no_grad():
         first, second = (bench.trained(seed=3).net.eval()(crops) for _ in range(2))
-    assert torch.equal(first.points, second.points)
-    assert torch.equal(first.log_spread, second.log_spread)
+    for one, other in ((first.points, second.points), (first.log_spread, second.log_spread)):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 @named
@@ -212,7 +214,7 @@ def test_weights_that_are_saved_and_loaded(learnt: tuple[Bench, Trained], tmp_pa
     other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     crops = crops_of(bench.stream.batch(0))
     with torch.no_grad():
-        assert torch.equal(trained.net(crops).points, other(crops).points)
+        torch.testing.assert_close(trained.net(crops).points, other(crops).points, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*")

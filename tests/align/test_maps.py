@@ -29,7 +29,7 @@ def model() -> bytes:
     """A network with random weights."""
     torch.manual_seed(0)
     fields = {"size": 32, "stem": [4, 4, 4, 8], "branch": 4, "scales": 1}
-    net = ScoreGuided(configure("score_guided", "ablation", fields, 68)).eval()
+    net = ScoreGuided(configure("score_guided", "ablation", fields, "68")).eval()
     return part_to_onnx(parts(net)[0], {"crops": np.zeros((2, 32, 32, 3), np.uint8)}, ({0: torch.export.Dim("faces")},))
 
 

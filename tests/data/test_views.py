@@ -4,6 +4,7 @@ import pytest
 from canthus.data.catalogue import open_set
 from canthus.data.sample import split_by_identity
 from canthus.errors import DataError
+from canthus.schemes.scheme import Scheme
 
 
 @pytest.fixture
@@ -131,8 +132,18 @@ def test_tables_of_fits_are_data_sets(tmp_path, rng, picture):
     np.savez(tmp_path / "fitted" / "val.npz", **table, **halves, **seen, **own)
     (frontal,) = open_set("fits:fitted", tmp_path, "val", scheme="view")
     assert frontal.scheme == "68" and np.array_equal(frontal.points, own["labels"][0])
-    with pytest.raises(DataError, match="fits has no labels 'outline'; it has 2d, 3d"):
-        open_set("fits:fitted", tmp_path, "val", labels="outline")
+    (own_points,) = open_set("fits:fitted", tmp_path, "val", labels="outline")
+    assert np.array_equal(own_points.points, own["labels"][0])
+    with pytest.raises(DataError, match="fits has no labels 'wide'; it has 2d, 3d, outline"):
+        open_set("fits:fitted", tmp_path, "val", labels="wide")
+    full = {"points_81": rng.uniform(0, 40, (1, 81, 3)).astype(np.float32), "visible_81": np.ones((1, 81), bool)}
+    np.savez(tmp_path / "fitted" / "val.npz", **table, **own, **full)
+    (mixed,) = open_set("fits:fitted", tmp_path, "val", scheme="79", labels="outline")
+    names, frontal, inner = (Scheme.open(name).names for name in ("79", "68", "81"))
+    for point, name in zip(mixed.points, names, strict=True):
+        of_contour = name.startswith("jaw") or name == "chin"
+        own_point = own["labels"][0][frontal.index(name)] if of_contour else full["points_81"][0, inner.index(name), :2]
+        assert np.array_equal(point, own_point)
     del table["folder"]
     np.savez(tmp_path / "fitted" / "val.npz", **table)
     with pytest.raises(DataError, match="lacks folder; make it again"):

@@ -10,9 +10,11 @@ from canthus.align.aligner import Aligner
 from canthus.align.calibration import Curve
 from canthus.data.catalogue import open_set
 from canthus.errors import CanthusError, InputError
-from canthus.export.landmarks import Faces, calibrate, export, faces_of, prove, record
+from canthus.export.landmarks import export
 from canthus.export.onnx import fold_norms, halve, part_to_onnx
+from canthus.export.proof import Faces, faces_of, prove, record
 from canthus.export.quantise import quantise
+from canthus.export.scores import calibrate
 from canthus.geometry.crop import Crop, box_of
 from canthus.nets.compact import Compact, CompactConfig, Deployed, parts
 from canthus.reader.image import read

@@ -39,7 +39,7 @@ def target_at(points: Tensor, view: int = 0, **known: Tensor) -> Target:
         "visible": torch.full((count, per_face), torch.nan),
         "pose": torch.zeros(count, 3),
         "view": torch.full((count,), view),
-        "group": torch.zeros(count),
+        "turn": torch.zeros(count),
         "given": points[:, :0],
     }
     return target_of(batch | known)

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from canthus.align.stage import System
 from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.errors import DataError, ShapeError
@@ -138,3 +139,31 @@ def test_disturbed_boxes(checkpoint: Path, drawn: Path) -> None:
     assert (
         measure(checkpoint, wanted, drawn) == measure(checkpoint, wanted, drawn) != measure(checkpoint, STILLS, drawn)
     )
+
+
+def test_points_of_a_group(checkpoint: Path, drawn: Path) -> None:
+    """The mean over both groups, weighted by their points, is the mean over all."""
+    every = measure(checkpoint, STILLS, drawn)["nme"]
+    inner, contour = (
+        measure(checkpoint, STILLS.model_copy(update={"points": name}), drawn)["nme"] for name in ("inner", "contour")
+    )
+    assert (51 * inner + 17 * contour) / 68 == pytest.approx(every)
+    with pytest.raises(
+        DataError, match="scheme 68 has no points 'beard', but all, visible, hidden, contour, brow_right"
+    ):
+        measure(checkpoint, STILLS.model_copy(update={"points": "beard"}), drawn)
+
+
+def test_after_another_row(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    """A stage that sees crops by found points is measured from what the other run finds, not from the labels."""
+    short = tiny.model_copy(update={"steps": 2, "validate_every": 2})
+    fit(short, drawn, tmp_path / "first" / "1")
+    fit(short.model_copy(update={"crop": "shape"}), drawn, tmp_path / "second" / "1")
+    last = tmp_path / "second/1/last.ckpt"
+    from_truth = measure(last, STILLS, drawn)["nme"]
+    after = measure(last, STILLS.model_copy(update={"after": ["first"]}), drawn)["nme"]
+    first, second = (load_trained(tmp_path / f"{name}/1/last.ckpt")[0] for name in ("first", "second"))
+    whole = System("both", "68", [*join([first]).stages, *join([second]).stages])
+    samples = list(open_set("wild68", drawn, "val"))
+    assert after == pytest.approx(validate(whole, samples, "inter-ocular", given=False))
+    assert after != pytest.approx(from_truth)

@@ -93,7 +93,7 @@ def test_what_does_not_hold_is_named(tmp_path: Path, override: str, message: str
         load(tmp_path, override)
 
 
-@pytest.mark.parametrize("name", ["ablation_local_global", "ablation_cascaded_cnn"])
+@pytest.mark.parametrize("name", ["ablation_local_global", "ablation_cascaded_cnn", "ablation_coarse_to_fine"])
 def test_the_ablations_of_canthus_hold(name: str, tmp_path: Path) -> None:
     study = load_ablation(find(name))
     assert len(study.seeds) >= 2
@@ -114,7 +114,7 @@ def test_a_network_for_the_stages_before(tmp_path: Path) -> None:
     assert (late.recipe.losses.heat, late.recipe.batch) == (0.5, 8)
     assert late.recipe.earlier == [first.folder / "last.ckpt"] and first.recipe.seed == late.recipe.seed == 3
     assert first.measures == () and len(late.measures) == 2
-    with pytest.raises(RecipeError, match="goes without `set` and `earlier`"):
+    with pytest.raises(RecipeError, match="goes without `set`, `earlier` and `recipe`"):
         load(tmp_path, rows=[{"name": "a"}, {"name": "b", "of": "a", "earlier": before}])
 
 
@@ -122,3 +122,36 @@ def test_a_video_is_not_disturbed(tmp_path: Path) -> None:
     measure = {"name": "video", "set": "300vw:clips", "follow": True, "disturbed": True}
     with pytest.raises(RecipeError, match="leave out `disturbed`"):
         load(tmp_path, measures=[measure])
+
+
+def test_rows_after_other_rows(tmp_path: Path) -> None:
+    """One that is trained learns from their checkpoints; one that measures another run starts from them as well."""
+    rows = [
+        {"name": "First one"},
+        {"name": "second", "after": ["First one"], "set": {"real": 0.5}},
+        {"name": "first after the default", "of": "First one", "after": ["default"]},
+    ]
+    study = load(tmp_path, rows=rows, seeds=[3])
+    first, second = trials_of(study, tmp_path / "out")
+    assert first.recipe.earlier == []
+    assert second.recipe.earlier == [tmp_path / "out/first_one/3/last.ckpt"]
+    assert [measure.after for measure in first.measures] == [[], [], ["default"], ["default"]]
+    assert [measure.after for measure in second.measures] == [["first_one"]] * 2
+    chain = [*rows[:2], {"name": "third", "after": ["second"]}]
+    with pytest.raises(RecipeError, match=r"rows\.2\.after: names rows that are trained without `after`"):
+        load(tmp_path, rows=chain)
+
+
+def test_a_row_from_a_recipe(tmp_path: Path) -> None:
+    """Common fields and those of the row lie above it."""
+    rows = [{"name": "one", "recipe": "multi_view", "set": {"batch": 8}}, {"name": "two"}]
+    study = load(tmp_path, rows=rows)
+    one, two = (run.recipe for run in trials_of(study, tmp_path)[:2])
+    assert (one.network, one.name, one.batch, one.steps, one.augment.rotation) == (
+        "multi_view",
+        "multi_view",
+        8,
+        40,
+        20,
+    )
+    assert (two.network, two.batch, two.steps) == ("compact", 48, 40)

@@ -66,6 +66,7 @@ class Stage:
             by the same function.
         scheme: Name of the scheme of its points; empty = that of the system.
         dims: 2, or 3 where its points have depth.
+        boxed: Whether `look` also takes faces of which the box alone is known.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Stage:
     look: Look = as_given
     scheme: str = ""
     dims: int = 2
+    boxed: bool = False
 
     def __call__(self, view: View, estimate: Estimate | None = None) -> Estimate:
         """Estimate the faces of a view."""
@@ -101,7 +103,7 @@ class System:
     @property
     def starts_from_points(self) -> bool:
         """Whether the crops of the first stage follow from points, as those that are cut by a mean shape."""
-        return bool(self.stages) and self.stages[0].look is not as_given
+        return bool(self.stages) and not (self.stages[0].boxed or self.stages[0].look is as_given)
 
     def prefix(self, depth: int | None) -> "System":
         """The system stopped after some stages.

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-from canthus.align import cascaded_cnn, compact, local_global, multi_view, score_guided
+from canthus.align import cascaded_cnn, coarse_to_fine, compact, local_global, multi_view, score_guided
 from canthus.align.calibration import Curve
 from canthus.align.stage import Parts, Stage, System
 from canthus.errors import BundleError
 
 SYSTEMS: dict[str, Callable[[Mapping[str, Parts]], tuple[Stage, ...]]] = {
     "cascaded_cnn": cascaded_cnn.stages,
+    "coarse_to_fine": coarse_to_fine.stages,
     "compact": compact.stages,
     "local_global": local_global.stages,
     "multi_view": multi_view.stages,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from canthus.errors import ShapeError
 from canthus.geometry.box import turned_box
-from canthus.geometry.crop import Crop, box_frames, box_of, crop_of_frame, shape_frames, warp
+from canthus.geometry.crop import Crop, box_frames, box_of, crop_of_frame, shape_frames, warp, warp_all
 from canthus.geometry.transform import Matrix, apply, compose, invert, similarity
 from canthus.types import Floats, Image
 
@@ -120,6 +120,22 @@ class View:
         matrices = self.matrices(crop)
         return np.stack(
             [warp(picture, matrix, crop.size) for picture, matrix in zip(self.pictures, matrices, strict=True)]
+        )
+
+    def together(self, crop: Crop, count: int) -> NDArray[np.uint8]:
+        """Small crops as those of `cut`, but for rounding; those of a face are cut together, which is fast.
+
+        Args:
+            crop: Size and margin.
+            count: Number of consecutive frames that show the same face.
+
+        Returns:
+            The crops of each face side by side in the channels. Shape (N / count, S, S, 3 count).
+        """
+        matrices = self.matrices(crop).reshape(-1, count, 2, 3)
+        pairs = zip(self.pictures[::count], matrices, strict=True)
+        return np.stack(
+            [warp_all(picture, some, crop.size).reshape(crop.size, crop.size, -1) for picture, some in pairs]
         )
 
     def lift(self, points: Floats, crop: Crop) -> Floats:

@@ -28,6 +28,12 @@ def export(
         bool, typer.Option("--average", help="Average the weights of the checkpoints, which are runs of one network.")
     ] = False,
     override: Override = None,
+    transfer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SET", help="Set in whose landmark scheme results shall be: a linear map of what the model finds."
+        ),
+    ] = None,
     measured: Annotated[
         Path | None, typer.Option(help="JSON file with a list of measured errors for the model card.")
     ] = None,
@@ -39,6 +45,7 @@ def export(
     detector gets an int8 variant where its data sets are given.
 
     --set changes the recipe for the export alone, as `val`, the sets on which scores are calibrated.
+    --transfer wild68 adds a last stage, fitted to the training faces of that set.
 
     Example: canthus export runs/default/4/last.ckpt --root data -o default.canthus
     """
@@ -48,6 +55,7 @@ def export(
     try:
         from canthus.export.detection import export_faces, kind_of
         from canthus.export.landmarks import export as make
+        from canthus.export.transfer import add_transfer
         from canthus.nets.detection.networks import DETECTION
     except ModuleNotFoundError as error:
         raise need("export") from error
@@ -64,6 +72,7 @@ def export(
         card = make(
             checkpoints, root, out, int8=int8, margin=margin, measured=figures, changes=changes, average=average
         )
+        card = card if transfer is None else add_transfer(out, transfer, root)
         key, unit = "parity_px", "px "
     gap = next(iter(card.checkpoints.values())).training[key]
     print(f"{out}: {card.name}, {out.stat().st_size / 2**20:.2f} MB, at most {gap} {unit}from torch")

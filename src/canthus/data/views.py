@@ -10,6 +10,7 @@ from canthus.data.sample import Sample
 from canthus.errors import DataError
 from canthus.formats.record import floats
 from canthus.geometry.pose import azimuth
+from canthus.schemes.scheme import Scheme
 from canthus.types import Floats
 from canthus.work.archive import read_arrays
 
@@ -29,6 +30,10 @@ BANDS = {"front": (0, 30), "half": (30, 60), "profile": (60, 181)}
 """Groups of samples, and their range of azimuth in degrees."""
 VIEW = "view"
 """Scheme that stands for that of the view of each face: 68 up to 60 degrees of azimuth, 39_left or 39_right beyond."""
+FITTED = {"2d": "points_", "3d": "points_", "outline": "outline_"}
+"""Kinds of labels of tables of fits, and the prefix of their arrays."""
+MIXED = ("81", "79")
+"""Scheme of inner points, and the scheme that has these beside the contour of 68."""
 LABELS = {"2d": "points_", "3d": "points_", "outline": "outline_", "wide": "outline_"}
 """Kinds of labels, and the prefix of their arrays."""
 
@@ -74,7 +79,9 @@ def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") 
         split: Name of the table, as "train" for train.npz.
         scheme: A landmark scheme of the table, as "68", "84", "39_left"; or "view", as of `read_views`, where the 68
             points are those of the photograph's own annotation.
-        labels: "3d" = with depth in pixels, jaw points on the 3D jaw line; "2d" = the same without depth.
+        labels: "3d" = with depth in pixels, jaw points on the 3D jaw line; "2d" = the same without depth; "outline" =
+            without depth, contour points as the photograph is annotated: for the schemes 68 (with all its own points)
+            and 79, whose inner points are those of 81 and of the fit.
 
     Returns:
         Samples as of `read_views`, without occluders.
@@ -87,17 +94,30 @@ def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") 
     with understood(path):
         index["azimuth"] = azimuth(index["rotation"])
         index["kind"] = np.full(len(index["azimuth"]), "")
-    prefix, pictures = (
-        choose({"2d": "points_", "3d": "points_"}, labels, "fits", "labels"),
-        folder / str(index["folder"]),
-    )
-    if scheme != VIEW:
+    prefix, pictures = choose(FITTED, labels, "fits", "labels"), folder / str(index["folder"])
+    if scheme != VIEW and labels != "outline":
         return _samples(path, index, pictures, scheme, prefix, labels == "3d")
     if "labels" not in index or index["labels"].shape != (len(index["images"]), 68, 2):
         raise DataError(f"{path}: lacks the labels (F, 68, 2) of the photographs; {REMEDY}")
-    frontal = np.abs(index["azimuth"]) < BANDS["profile"][0]
     outline = np.pad(index["labels"], [(0, 0), (0, 0), (0, 1)])
-    return _of_views(path, index | {"outline_68": np.where(frontal[:, None, None], outline, np.nan)}, pictures)
+    if scheme == VIEW:
+        frontal = np.abs(index["azimuth"]) < BANDS["profile"][0]
+        return _of_views(path, index | {"outline_68": np.where(frontal[:, None, None], outline, np.nan)}, pictures)
+    known = {"outline_68": outline}
+    if f"points_{MIXED[0]}" in index:
+        known |= _mixed(path, index, outline)
+    return _samples(path, index | known, pictures, scheme, prefix, False)
+
+
+def _mixed(path: Path, index: dict[str, Any], outline: Floats) -> dict[str, Any]:
+    """Points and visibility of the scheme of coarse_to_fine: inner points of the fit, contour of the annotation."""
+    (source, target), frontal = MIXED, Scheme.open("68")
+    inner, contour = list(Scheme.open(source).groups["inner"]), list(frontal.contour)
+    points = np.concatenate([outline[:, contour], _points(index, f"points_{source}", path)[:, inner]], 1)
+    if f"visible_{frontal.name}" not in index or index[f"visible_{frontal.name}"].shape != outline.shape[:2]:
+        raise DataError(f"{path}: lacks 'visible_{frontal.name}'; {REMEDY}")
+    seen = np.concatenate([index["visible_68"][:, contour], index[f"visible_{source}"][:, inner]], 1)
+    return {f"outline_{target}": points, f"visible_{target}": seen}
 
 
 def _read(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def _source(folder: str) -> str:
 def limits_of(cards: Sequence[RunCard]) -> list[str]:
     """Statements of what a model of landmarks is not good at, from the facts about its training faces."""
     limits = []
-    for facts in (card.faces for card in cards if card.faces):
+    for place, facts in enumerate(card.faces for card in cards if card.faces):
         turned = facts["yaw over 60"]
         if facts["yaw known"] == 0:
             limits.append("the head poses of the training faces are not known")
@@ -45,5 +45,6 @@ def limits_of(cards: Sequence[RunCard]) -> list[str]:
         if facts["hidden points labelled"] == 0:
             limits.append("no hidden point is labelled in the training data")
         most = facts["rotation, degrees"]
-        limits.append(f"heads rotated in the plane by more than {most:.0f} degrees need their roll")
+        if place == 0 and most < 180:  # later networks see crops that the points before have turned upright
+            limits.append(f"heads rotated in the plane by more than {most:.0f} degrees need their roll")
     return list(dict.fromkeys(limits))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from canthus.errors import ShapeError
 from canthus.geometry.shape import align, mean_shape
-from canthus.geometry.transform import Matrix, compose, invert, scale_of, similarity
+from canthus.geometry.transform import Matrix, apply, compose, invert, scale_of, similarity
 from canthus.types import Image
 
 
@@ -127,6 +127,44 @@ def warp(image: Image, matrix: Matrix, size: int) -> Image:
         borderMode=cv2.BORDER_CONSTANT,
     )
     return crop.astype(np.uint8, copy=False)
+
+
+def warp_all(image: Image, matrices: Matrix, size: int) -> Image:
+    """Cut many small crops of one image together: `warp`, but for rounding, in a fraction of its time.
+
+    Crops that need the same reduction share one reduced part of the image.
+
+    Args:
+        image: Picture. Shape (H, W, 3).
+        matrices: Maps from image pixels to the pixels of each crop. Shape (G, 2, 3).
+        size: Side of the crops in pixels, at most 180.
+
+    Returns:
+        The pixels of all crops at each place; black outside the image. Shape (size, size, G, 3).
+    """
+    factors = np.maximum(1, 1 / np.maximum(scale_of(matrices), 1e-100)).astype(np.int64)
+    crops = np.zeros((size * size, len(matrices), 3), np.uint8)
+    rows, columns = np.divmod(np.arange(size * size, dtype=np.float32), size)
+    places = np.stack([columns, rows, np.ones_like(rows)], 1)  # (S * S, 3)
+    back = invert(matrices)
+    corners = apply(back, np.array([[-1.0, -1], [-1, size], [size, -1], [size, size]]))  # (G, 4, 2)
+    limits = np.array(image.shape[1::-1])
+    for factor in np.unique(factors).tolist():
+        chosen = np.flatnonzero(factors == factor)
+        first = np.clip(np.floor(corners[chosen].min((0, 1))), 0, limits).astype(int)
+        last = np.clip(np.ceil(corners[chosen].max((0, 1)) + 1), 0, limits).astype(int)
+        x1, y1 = np.minimum(first - (first - last) // factor * factor, limits).tolist()
+        x0, y0 = first.tolist()
+        part = image[y0:y1, x0:x1]
+        if 0 in part.shape:
+            continue
+        part = _shrunk(part, factor) if factor > 1 else part
+        maps = compose(invert(grid((x0, y0), factor, factor)), back[chosen]).astype(np.float32)  # (K, 2, 3)
+        at = (places @ maps.reshape(-1, 3).T).reshape(size * size, -1, 2)  # (S * S, K, 2)
+        crops[:, chosen] = cv2.remap(
+            part, at, np.empty(0, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+        )
+    return crops.reshape(size, size, -1, 3)
 
 
 def reduction(matrix: Matrix) -> int:

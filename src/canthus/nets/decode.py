@@ -56,7 +56,7 @@ class Spread(nn.Module):
         return self.offset + self.power * 0.5 * torch.log(variance.detach() + 0.25) - math.log(size)
 
 
-def reliability(log_spread: Tensor, near: float) -> Tensor:
+def reliability(log_spread: Tensor, near: float | Tensor) -> Tensor:
     """Probability that the error is below `near`: 1 - (1 + q) exp(-q) with q = near / b, both over the crop side."""
     q = near * torch.exp(-log_spread)
     return 1 - (1 + q) * torch.exp(-q)

@@ -50,7 +50,7 @@ class Target(NamedTuple):
         visible: 1 where a point can be seen, 0 where it is hidden; NaN = not known. Shape (N, P).
         pose: Yaw, pitch, roll over 90 degrees; NaN = not known. Shape (N, 3).
         view: View that the annotation shows: 0 frontal, 1 left profile, 2 right profile. Shape (N,).
-        group: Number of the crop among the crops of its face. Shape (N,).
+        turn: In-plane rotation of the face by its points, degrees clockwise on the screen; NaN = not known. Shape (N,).
         size: Side of the crop in pixels.
         given: The points from which the stage of the network starts, where these are others (`Network.given`), like
             `points`; Q is 0 where they are not. Shape (N, Q, 2).
@@ -63,7 +63,7 @@ class Target(NamedTuple):
     visible: Tensor
     pose: Tensor
     view: Tensor
-    group: Tensor
+    turn: Tensor
     size: int
     given: Tensor
     given_inside: Tensor
@@ -86,7 +86,7 @@ def target_of(batch: Mapping[str, Tensor]) -> Target:
         batch["visible"],
         batch["pose"] / 90,
         batch["view"],
-        batch["group"],
+        batch["turn"],
         size,
         given,
         given_inside,

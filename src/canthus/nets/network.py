@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -37,16 +38,38 @@ def no_arrays(labels: Labels, config: Any) -> dict[str, NDArray[Any]]:
     return {}
 
 
+class Several(NamedTuple):
+    """The crops of a face that a stage sees, where there are several: some for each of its U units, as components.
+
+    Attributes:
+        partners: Unit that the mirror image of each unit shows. Shape (U,).
+        together: Number of consecutive crops of a unit, which training cuts from the same face with the same jitter.
+    """
+
+    partners: NDArray[np.int64]
+    together: int = 1
+
+
+def one_crop(scheme: str) -> Several:
+    """One crop a face."""
+    return Several(np.zeros(1, np.int64))
+
+
+def nothing_to_fill(net: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Leave a new network as it is."""
+
+
 @dataclass(frozen=True)
 class Network:
     """How a network is made, trained and exported.
 
     Attributes:
         presets: Configs by name: "full" as in the paper, "compact" for two cores, "ablation" for short trials. Every
-            config has `points`, `size`, `margin` and `near`; the network keeps its own as `config`.
+            config has `points`, `size`, `margin` and `near`, and `scheme` where it depends on more than the number of
+            points; the network keeps its own as `config`.
         build: Config -> network: crops (N, 3, S, S) in -.5 .. .5 -> a prediction that has at least `points`
-            (N, P, 2) in crop pixels and `log_spread` (N, P). Where a stage sees several crops of a face, the network
-            also takes the number of each crop among those of its face (N,).
+            (N, P, 2) in crop pixels, NaN where a crop does not show the point, and `log_spread` (N, P). Where a stage
+            sees several crops of a face, they come in the order of `View.around`.
         parts: Network and shift of its log b -> the parts that are exported; the first one belongs to its first stage.
         loss: Prediction, truth and the recipe's settings -> weighted losses by name, each (N,).
         paper: Publication that it implements.
@@ -55,6 +78,8 @@ class Network:
         given: Scheme of the points from which its first stage starts, which the loader also gives; the points of a
             profile take their slots in it. Empty = that of its own points.
         mean: Those points of the training faces (L, Q, 2) -> the mean shape to which `crop: shape` aligns crops.
+        several: Name of the scheme -> the crops of a face.
+        fill: Writes what the arrays say into the buffers of a new network.
     """
 
     presets: Mapping[str, Any]
@@ -66,6 +91,8 @@ class Network:
     arrays: Callable[[Labels, Any], dict[str, NDArray[Any]]] = no_arrays
     given: str = ""
     mean: Callable[[NDArray[Any]], NDArray[Any]] = unit_mean
+    several: Callable[[str], Several] = one_crop
+    fill: Callable[[Any, Mapping[str, NDArray[Any]]], None] = nothing_to_fill
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from canthus.evaluate.metrics import nme, normalisers
 from canthus.geometry.transform import compose, similarity
 from canthus.schemes.scheme import Scheme
 from canthus.study.plan import Measure
+from canthus.train.landmarks.job import earlier_of
 from canthus.train.landmarks.pool import labels_in
 from canthus.train.landmarks.system import join, load_trained
 from canthus.types import Floats
@@ -41,24 +42,24 @@ def measure(checkpoint: Path, wanted: Measure, root: Path) -> dict[str, Any]:
         DataError: the set is missing or empty, or has no labels of visibility where they are wanted.
         ShapeError: the system has no such depth.
     """
-    system = _system(checkpoint, wanted.depth)
+    system = _system(checkpoint, wanted)
     scheme = Scheme.open(system.scheme)
     samples = open_set(wanted.set, root, wanted.split, **wanted.options)
     if not len(samples):
         raise DataError(f"{wanted.set} {wanted.split} has no face to measure")
     with torch.autocast("cpu", enabled=False):
         if not wanted.follow:
-            pairs = _alone(system, _chosen(samples, wanted), wanted.disturbed)
+            pairs = _alone(system, _chosen(samples, wanted), wanted)
         elif wanted.starter is None:
             pairs = _followed(system, samples, wanted)
         else:  # runs lie as row/seed
             other = checkpoint.parent.parent.parent / wanted.starter / checkpoint.parent.name / checkpoint.name
             given = open_set(wanted.set, root, wanted.split, **(wanted.options | wanted.given))
-            pairs = _followed(system, samples, wanted, _system(other, wanted.depth), given)
+            pairs = _followed(system, samples, wanted, _system(other, wanted), given)
     predicted, truth = (np.concatenate(column) for column in zip(*pairs, strict=True))
     scale = normalisers(truth, wanted.normaliser, scheme)
     if wanted.points != "all":
-        truth = np.where(_wanted(_chosen(samples, wanted), wanted, len(truth[0]))[..., None], truth, np.nan)
+        truth = np.where(_wanted(_chosen(samples, wanted), wanted, scheme)[..., None], truth, np.nan)
         some = np.isfinite(truth).any((1, 2))
         predicted, truth, scale = predicted[some], truth[some], scale[some]
     errors = nme(predicted, truth, scale)
@@ -78,13 +79,18 @@ def _chosen(samples: Sequence[Sample], wanted: Measure) -> list[Sample]:
     return [samples[int(place)] for place in np.linspace(0, len(samples) - 1, count).round()]
 
 
-def _wanted(samples: Sequence[Sample], wanted: Measure, count: int) -> NDArray[np.bool_]:
-    """Which points of faces are measured, where visible and hidden ones are told apart. Shape (F, count).
+def _wanted(samples: Sequence[Sample], wanted: Measure, scheme: Scheme) -> NDArray[np.bool_]:
+    """Which points of faces are measured: those of a group, or visible or hidden ones. Shape (F, P).
 
     Raises:
-        DataError: a face has no such labels for its points.
+        DataError: there is no such group, or a face has no labels of visibility for its points.
     """
-    rows = []
+    count, rows = scheme.count, []
+    if wanted.points in scheme.groups:
+        return np.tile(np.isin(np.arange(count), scheme.groups[wanted.points]), (len(samples), 1))
+    if wanted.points not in ("visible", "hidden"):
+        known = ", ".join(("all", "visible", "hidden", *scheme.groups))
+        raise DataError(f"{wanted.name}: scheme {scheme.name} has no points {wanted.points!r}, but {known}")
     for sample in samples:
         if sample.visible is None or sample.visible.shape != (count,):
             raise DataError(
@@ -109,22 +115,27 @@ def disturbed(view: View, rng: np.random.Generator) -> View:
     return View(view.pictures, compose(np.stack(changes), view.frames))
 
 
-def _alone(system: System, samples: Sequence[Sample], disturb: bool) -> list[Pair]:
-    """Points of single faces, each from its true box and points, or from a disturbed box."""
+def _alone(system: System, samples: Sequence[Sample], wanted: Measure) -> list[Pair]:
+    """Points of single faces, each from its true box and points, from the box alone, or from a disturbed box."""
     pairs, rng = [], np.random.default_rng(0)
     for start in range(0, len(samples), system.batch):
         some = [_in_scheme(sample, system.scheme) for sample in samples[start : start + system.batch]]
         truth = np.stack([sample.points for sample in some])
         view = View.of_points([sample.picture() for sample in some], truth)
-        found = system.run(disturbed(view, rng) if disturb else view, Estimate.of_points(truth))
+        view, known = disturbed(view, rng) if wanted.disturbed else view, Estimate.of_points(truth)
+        found = system.run(view, None if wanted.after else known)
         pairs.append((found.points[..., :2], truth))
     return pairs
 
 
-def _system(checkpoint: Path, depth: int | None) -> System:
-    """The system of a checkpoint and of the earlier stages that its recipe names, stopped after some stages."""
-    trained = load_trained(checkpoint)[0]
-    return join([*(load_trained(path)[0] for path in trained.recipe.earlier), trained]).prefix(depth)
+def _system(checkpoint: Path, wanted: Measure) -> System:
+    """The system of a checkpoint and of the stages before, of its recipe or of a measure, stopped after some stages."""
+    trained, study = load_trained(checkpoint)[0], checkpoint.parent.parent.parent  # runs lie as row/seed
+    rows = [study / name / checkpoint.parent.name / checkpoint.name for name in wanted.after]
+    given = [row if row.is_file() else Path(name) for row, name in zip(rows, wanted.after, strict=True)]
+    before, system = earlier_of(given or trained.recipe.earlier), join([trained])
+    stages = [*(before.stages if before else ()), *system.stages]
+    return System(system.name, system.scheme, stages).prefix(wanted.depth)
 
 
 def _followed(

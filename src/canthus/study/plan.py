@@ -11,7 +11,9 @@ from pydantic import Field, model_validator
 
 from canthus.errors import RecipeError
 from canthus.nets.settings import Number, Strict
+from canthus.recipes import find
 from canthus.train.recipe import Recipe, check_recipe
+from canthus.train.stages import merged
 from canthus.train.tree import check, override, read_tree
 
 
@@ -27,7 +29,10 @@ class Measure(Strict):
         depth: Stage after which the system stops; None = all stages.
         follow: Follow each video frame by frame from the box of its first face; missing labels are interpolated.
         limit: Largest number of faces, evenly spread over the set, or of first frames of each video; None = all.
-        points: Points that are measured: "all", or those labelled as "visible" or as "hidden".
+        points: Points that are measured: "all", those labelled as "visible" or as "hidden", or those of a group of the
+            scheme, as "inner" or "mouth".
+        after: Folders of the rows, or bundles, whose networks find the points that the network starts from, in order,
+            beginning with the box; none = it starts from the true box and points.
         given: Options that read the points by which a `starter` finds the first face.
         starter: Folder of the row whose run starts each video; None = the same run.
         disturbed: Whether the boxes are turned by up to 45 degrees, scaled by .75 to 1.25 and shifted by up to 8 % of
@@ -42,15 +47,18 @@ class Measure(Strict):
     depth: int | None = Field(None, ge=1)
     follow: bool = False
     limit: int | None = Field(None, ge=1)
-    points: Literal["all", "visible", "hidden"] = "all"
+    points: str = "all"
+    after: list[str] = Field([])
     given: dict[str, str] = Field({})
     starter: str | None = None
     disturbed: bool = False
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.follow and self.points != "all":
-            raise ValueError("visible and hidden points are measured in single pictures; leave out `follow`")
+        if self.follow and (self.points != "all" or self.after):
+            raise ValueError(
+                "some points, and stages after others, are measured in single pictures; leave out `follow`"
+            )
         if self.follow and self.disturbed:
             raise ValueError("a video starts from one box, which is not disturbed; leave out `disturbed`")
         return self
@@ -68,6 +76,9 @@ class Row(Strict):
         starter: Earlier row whose run finds the first face of each video that this one follows (element D6).
         earlier: Fields of the recipe, of which those in `set` are not changed, for a network that is trained first and
             runs the stages before those of this row.
+        after: Rows without `after`, or bundles of one network, whose networks run the stages before those of this row,
+            in order; it is measured from what they find, and a row that is trained may learn from it (`real`).
+        recipe: Recipe of which a row is made, a name or a file, below the common fields and those of `set`.
         paper: Figure of the paper for the first measure, or by the name of the measure; per cent.
     """
 
@@ -78,6 +89,8 @@ class Row(Strict):
     against: str | None = None
     starter: str | None = None
     earlier: dict[str, Any] = Field({})
+    after: list[str] = Field([])
+    recipe: str | None = None
     paper: Number | dict[str, Number] | None = None
 
 
@@ -95,7 +108,7 @@ class Ablation(Strict):
 
     name: str
     paper: str = ""
-    recipe: dict[str, Any]
+    recipe: dict[str, Any] = Field({})
     seeds: list[int] = Field([1, 2], min_length=1)
     rows: list[Row] = Field(min_length=1)
     measures: list[Measure] = Field(min_length=1)
@@ -151,7 +164,7 @@ def load_ablation(path: Path, overrides: Sequence[str] = ()) -> Ablation:
     """
     ablation = check(Ablation, read_tree(path, overrides), str(path))
     _check_names(ablation, path)
-    for row in ablation.rows:
+    for row in (row for row in ablation.rows if row.of is None):
         recipe_of(ablation, row, ablation.seeds[0], str(path))
         if row.earlier:
             recipe_of(ablation, first_of(row), ablation.seeds[0], str(path))
@@ -174,9 +187,15 @@ def _check_names(ablation: Ablation, path: Path) -> None:
             other = getattr(row, field)
             if other is not None and (other not in names or other == row.name):
                 raise RecipeError(f"{path}: rows.{place}.{field}: no other row is called {other!r}")
-        if row.of is not None and (row.set or row.earlier or ablation.row(row.of).of is not None):
+        if row.of is not None and (row.set or row.earlier or row.recipe or ablation.row(row.of).of is not None):
             raise RecipeError(
-                f"{path}: rows.{place}: `of` must name a row that is trained, and goes without `set` and `earlier`"
+                f"{path}: rows.{place}: `of` must name a row that is trained, and goes without `set`, `earlier` and"
+                " `recipe`"
+            )
+        others = [ablation.row(other) for other in row.after if other in names]
+        if row.after and (row.earlier or any(other.of or other.after for other in others)):
+            raise RecipeError(
+                f"{path}: rows.{place}.after: names rows that are trained without `after`, and goes without `earlier`"
             )
         if row.depth is not None and any(measure.depth is not None for measure in ablation.measures):
             raise RecipeError(f"{path}: rows.{place}.depth: a measure has a depth as well; give it in one of the two")
@@ -190,7 +209,8 @@ def recipe_of(ablation: Ablation, row: Row, seed: int, source: str) -> Recipe:
     Raises:
         RecipeError: a field is wrong; the message names the row.
     """
-    tree = json.loads(json.dumps(ablation.recipe))
+    tree = {} if row.recipe is None else read_tree(find(row.recipe))
+    tree = merged(tree, json.loads(json.dumps(ablation.recipe)))
     for field, value in _leaves(row.set):
         override(tree, f"{field}={json.dumps(value)}")  # JSON is YAML
     name = f"{ablation.name}_{slug(row.name)}"
@@ -225,7 +245,17 @@ def measures_of(ablation: Ablation, row: Row) -> list[Measure]:
     """The measures of a row, each with the depth at which its system stops and the row that starts its videos."""
     depth = {} if row.depth is None else {"depth": row.depth}
     starter = {} if row.starter is None else {"starter": slug(row.starter)}
-    return [measure.model_copy(update=depth | (starter if measure.follow else {})) for measure in ablation.measures]
+    names = [one.name for one in ablation.rows]
+    after = {"after": [slug(name) if name in names else name for name in row.after]} if row.after else {}
+    return [
+        measure.model_copy(update=depth | after | (starter if measure.follow else {})) for measure in ablation.measures
+    ]
+
+
+def _before(out: Path, ablation: Ablation, name: str, seed: int) -> Path:
+    """Checkpoint of a row, or the bundle of this name."""
+    rows = [row for row in ablation.rows if row.name == name]
+    return folder_of(out, ablation, rows[0], seed) / CHECKPOINT if rows else Path(name)
 
 
 def folder_of(out: Path, ablation: Ablation, row: Row, seed: int) -> Path:
@@ -262,5 +292,9 @@ def trials_of(ablation: Ablation, out: Path, only: Sequence[str] = ()) -> list[T
                 folder = folder_of(out, ablation, first, seed)
                 runs.append(Trial(first.name, recipe_of(ablation, first, seed, ablation.name), folder, ()))
                 recipe = recipe.model_copy(update={"earlier": [folder / CHECKPOINT]})
+            elif row.after:
+                recipe = recipe.model_copy(
+                    update={"earlier": [_before(out, ablation, name, seed) for name in row.after]}
+                )
             runs.append(Trial(name, recipe, folder_of(out, ablation, row, seed), distinct))
     return runs

@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,11 @@ def run_all(
         claim(run.folder, run.recipe.model_dump(mode="json"), RECIPE)
     check_sets([run for run in runs if not is_done(run)], root)
     threads = max(1, cores() // workers)
-    failures = []
-    for later in (False, True):  # a network whose earlier stages are a run of the study follows it
-        units = [_Unit(run, root, threads) for run in runs if bool(run.recipe.earlier) == later]
+    failures: list[tuple[_Unit, Exception]] = []
+    alone = [replace(run, measures=tuple(one for one in run.measures if not one.after)) for run in runs]
+    first, later = ([run for run in alone if bool(run.recipe.earlier) == follows] for follows in (False, True))
+    for some in (first, later, runs):  # a network whose earlier stages are a run of the study follows it
+        units = [_Unit(run, root, threads) for run in some if run.folder not in {one.run.folder for one, _ in failures}]
         failures += attempt(units, workers, threads, watch)
     return {unit.run.folder: f"{error}; see {_log(unit.run)}" for unit, error in failures}
 

@@ -58,7 +58,10 @@ def pack(stages: Sequence[Stage], root: Path, out: Path, watch: Callable[[int, i
     """
     recipes = [_landmarks(stage.recipe) for stage in stages]
     shares = {_key(share): share for recipe in recipes for share in (*recipe.sets, *recipe.val)}
-    sides = (recipe.memory_for(configure(recipe.network, recipe.preset, recipe.config, 1).margin) for recipe in recipes)
+    sides = (
+        recipe.memory_for(configure(recipe.network, recipe.preset, recipe.config, "68", recipe.stage).margin)
+        for recipe in recipes
+    )
     side = max(sides)
     parts = {key: open_set(one.name, root, one.split, **one.options) for key, one in shares.items()}
     total, done = sum(map(len, parts.values())), 0

@@ -173,7 +173,7 @@ class Run(Strict):
         optimiser: Optimiser and learning rates.
         phases: Sizes of the pictures over the run; their shares add up to 1.
         steps: Number of optimiser steps.
-        batch: Number of samples per step and process.
+        batch: Number of samples per step and process; where a network sees several crops of a face, of each of them.
         processes: Number of processes that train together (one thread each on a CPU).
         workers: Number of further processes that prepare the batches of each process; 0 = none: then a GPU holds the
             pictures of a network of landmarks and prepares its batches by itself, several times as fast.
@@ -252,8 +252,10 @@ class Recipe(Run):
             the YAML file of an own scheme; None = the scheme that all sets share.
         schemes: Definitions of own schemes by name; those of the files that `scheme` and the options of sets name are
             filled in.
-        earlier: Checkpoints of the earlier stages, in order, for a network that begins with a later stage.
+        earlier: Checkpoints of the earlier stages, in order, for a network that begins with a later stage; or a bundle
+            of one network, as "default".
         real: Share of the crops that are cut by the points that the earlier stages find; the others are cut by labels.
+        real_augment: Rotation, scale, shift and stretch of those crops; none = as all others.
         teacher: Trained network from whose answers this one learns, also on pictures without landmarks; None = labels
             alone.
         measure: Normaliser of the errors in validation: "inter-ocular", or "box" = sqrt(w h) of the labels.
@@ -273,6 +275,7 @@ class Recipe(Run):
     schemes: dict[str, Definition] = Field(default_factory=dict, max_length=20)
     earlier: list[Path] = Field(default_factory=list)
     real: Number = Field(0.0, ge=0, le=1)
+    real_augment: Augment | None = None
     teacher: Distillation | None = None
     measure: Literal["inter-ocular", "box"] = "inter-ocular"
     crop: Literal["box", "shape"] = "box"

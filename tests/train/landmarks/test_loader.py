@@ -13,6 +13,8 @@ from canthus.data.sample import Sample
 from canthus.errors import DataError
 from canthus.geometry.crop import Crop, box_frames, box_of, unit_mean
 from canthus.geometry.transform import apply
+from canthus.nets.network import Several
+from canthus.nets.systems import network_of
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import union_slots
 from canthus.train.landmarks.loader import Stream
@@ -49,7 +51,7 @@ def test_shapes_and_where_points_lie(drawn: Path, tiny: Recipe) -> None:
     assert ((batch["points"] > 0) & (batch["points"] < 31)).float().mean() > 0.95
     for name in ("pose", "depth", "visible"):
         assert batch[name].isnan().all()
-    assert batch["view"].tolist() == batch["group"].tolist() == [0] * 8
+    assert batch["view"].tolist() == [0] * 8
     assert batch["given"].shape == (8, 0, 2)
 
 
@@ -250,13 +252,73 @@ def test_crops_by_what_earlier_stages_find(drawn: Path, tiny: Recipe) -> None:
     assert shares[1] == pytest.approx(0.25, abs=0.07)
 
 
-def test_several_crops_a_face(drawn: Path, tiny: Recipe) -> None:
-    """Every crop of a face is drawn, with its number."""
+def several(monkeypatch: pytest.MonkeyPatch, partners: list[int], together: int) -> None:
+    """Let the network of the recipe `tiny` see several crops of a face."""
+    network = replace(network_of("compact"), several=lambda scheme: Several(np.array(partners), together))
+    monkeypatch.setattr("canthus.train.landmarks.loader.network_of", lambda *names: network)
+
+
+def test_several_crops_a_face(drawn: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch has as many crops of each unit, in turn."""
+    several(monkeypatch, [0, 1], 1)
     pool = load_pool(tiny, drawn, 1.3)
     frames = np.stack([box_frames(box_of(pool.points)), box_frames(box_of(pool.points[:, 36:48]))], 1)
-    batch = Stream(pool, tiny.model_copy(update={"batch": 64}), frames, 1.3).batch(0)
+    batch = Stream(pool, tiny.model_copy(update={"batch": 32}), frames, 1.3).batch(0)
+    assert len(batch["crops"]) == 64
     width = (batch["points"].amax(1) - batch["points"].amin(1)).amax(1)
-    assert set(batch["group"].tolist()) == {0, 1}
-    groups = [width[batch["group"] == group].mean() for group in (0, 1)]
     sides = [(box_of(some)[:, 2:] - box_of(some)[:, :2]).max() for some in (pool.points, pool.points[:, 36:48])]
-    assert float(groups[1] / groups[0]) == pytest.approx(float(sides[0] / sides[1]), rel=0.15)
+    assert float(width[1::2].mean() / width[::2].mean()) == pytest.approx(float(sides[0] / sides[1]), rel=0.15)
+
+
+def test_a_mirrored_crop_is_cut_at_the_other_side(drawn: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The crop of the right eye shows the right eye, also of mirrored faces."""
+    several(monkeypatch, [1, 0], 1)
+    pool = load_pool(tiny, drawn, 1.3)
+    eyes = [list(range(36, 42)), list(range(42, 48))]
+    frames = np.stack([box_frames(box_of(pool.points[:, eye])) for eye in eyes], 1)
+    augment = tiny.augment.model_copy(update={"flip": 0.5, "scale": 1.0, "shift": 0.0, "stretch": 1.0})
+    batch = Stream(pool, tiny.model_copy(update={"batch": 32, "augment": augment}), frames, 1.3).batch(0)
+    middles = batch["points"].reshape(32, 2, 68, 2)
+    for unit, eye in enumerate(eyes):
+        found = middles[:, unit, eye]
+        centre = (found.amax(1) + found.amin(1)) / 2
+        torch.testing.assert_close(centre, torch.full_like(centre, 15.5), atol=0.01, rtol=0)
+
+
+def test_crops_of_a_unit_share_face_and_jitter(drawn: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three concentric crops, each twice as wide: a point is half as far from the centre of the next one."""
+    several(monkeypatch, [0], 3)
+    pool = load_pool(tiny, drawn, 1.3)
+    frames = box_frames(box_of(pool.points))[:, None] / np.array([1, 2, 4])[:, None, None]
+    augment = tiny.augment.model_copy(update={"flip": 0.5, "rotation": 20.0, "shift": 0.05})
+    batch = Stream(pool, tiny.model_copy(update={"augment": augment}), frames, 1.3).batch(0)
+    away = batch["points"].reshape(8, 3, 68, 2) - 15.5
+    assert away[:, 0].std(0).mean() > 0.5, "the faces are jittered"
+    for place, factor in ((1, 2), (2, 4)):
+        torch.testing.assert_close(away[:, 0], factor * away[:, place], atol=0.01, rtol=0)
+
+
+def test_crops_by_found_points_have_an_augmentation_of_their_own(drawn: Path, tiny: Recipe) -> None:
+    """coarse_to_fine, figure 5, second form: only the true crops are varied."""
+    pool = load_pool(tiny, drawn, 1.3)
+    frames = box_frames(box_of(pool.points))[:, None]
+    still = tiny.augment.model_copy(update={"scale": 1.0, "shift": 0.0, "stretch": 1.0})
+    varied = tiny.augment.model_copy(update={"shift": 0.2, "stretch": 1.0})
+    fields = {"real": 0.5, "augment": varied, "real_augment": still, "batch": 200}
+    batch = Stream(pool, tiny.model_copy(update=fields), frames, 1.3, real=frames).batch(0)
+    middle = (batch["points"].amax(1) + batch["points"].amin(1)) / 2 - 15.5
+    assert float((middle.abs().amax(1) < 0.01).float().mean()) == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_turn_of_a_face_follows_its_crop(drawn: Path, tiny: Recipe) -> None:
+    """Drawn faces are upright, so that the turn is the angle of augmentation; a mirrored crop turns the other way."""
+    pool = load_pool(tiny, drawn, 1.3)
+    augment = tiny.augment.model_copy(
+        update={"rotation": 180.0, "rotation_law": "uniform", "flip": 0.5, "stretch": 1.0}
+    )
+    batch = stream(pool, tiny.model_copy(update={"augment": augment, "batch": 64})).batch(0)
+    eyes = batch["points"][:, 36] - batch["points"][:, 45]
+    measured = torch.rad2deg(torch.atan2(eyes[:, 1], eyes[:, 0]))
+    apart = (batch["turn"] - measured + 180) % 360 - 180
+    assert apart.abs().max() < 1
+    assert batch["turn"].abs().max() > 100

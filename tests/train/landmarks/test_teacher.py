@@ -95,7 +95,7 @@ def batch_of(points: torch.Tensor, taught: torch.Tensor, spread: float, weight: 
         "taught_spread": torch.full((count, 68), spread),
         "teaching": torch.full((count,), weight),
     }
-    return {"crops": crops, "points": points, "view": zeros, "group": zeros, "given": points[:, :0], **rest, **answers}
+    return {"crops": crops, "points": points, "view": zeros, "turn": zeros, "given": points[:, :0], **rest, **answers}
 
 
 @pytest.mark.parametrize("weight", [0.3, 1.0])

@@ -1,6 +1,5 @@
 """The pictures of a pool in the memory of a GPU, which cuts and varies whole batches of crops there."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,9 @@ from canthus.train.augment_tensors import vary
 from canthus.train.landmarks.loader import Drawn
 from canthus.train.recipe import Augment
 from canthus.types import Image
+
+FINEST = 8
+"""Largest number of positions, across and down, that a pixel of a crop is the mean of."""
 
 
 class Canvas:
@@ -46,8 +48,17 @@ class Canvas:
         Returns:
             Shape (N, 3, S, S), values 0..255.
         """
+        fineness = np.clip(np.floor(1 / scale_of(drawn.matrices)), 1, FINEST).astype(np.int64)
+        crops = torch.empty((len(fineness), 3, drawn.size, drawn.size), device=self.device)
+        for fine in np.unique(fineness).tolist():
+            rows = np.flatnonzero(fineness == fine)
+            some = Drawn(drawn.chosen[rows], drawn.matrices[rows], drawn.flip[rows], drawn.size)
+            crops[torch.from_numpy(rows).to(self.device, non_blocking=True)] = self._averaged(some, fine)
+        return crops
+
+    def _averaged(self, drawn: Drawn, fine: int) -> Tensor:
+        """Crops, each pixel the mean of `fine` rows and columns of positions. Shape (N, 3, S, S)."""
         size = drawn.size
-        fine = max(1, math.floor(float(np.median(1 / scale_of(drawn.matrices)))))
         place = (torch.arange(size * fine, device=self.device) + 0.5) / fine - 0.5
         columns = torch.where(torch.from_numpy(drawn.flip).to(self.device)[:, None], size - 1 - place, place)
         inverse = torch.from_numpy(invert(drawn.matrices).astype(np.float32)).to(self.device, non_blocking=True)

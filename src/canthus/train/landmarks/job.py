@@ -16,7 +16,7 @@ from canthus.train.job import Job, Post
 from canthus.train.landmarks.canvas import Canvas
 from canthus.train.landmarks.loader import Pictures, Stream
 from canthus.train.landmarks.pool import Pool, frames_of, load_pool, measured_faces, real_points
-from canthus.train.landmarks.system import Trained, join, load_trained, open_trained
+from canthus.train.landmarks.system import Trained, join, open_trained
 from canthus.train.landmarks.task import Task
 from canthus.train.recipe import Recipe
 from canthus.train.start import begin
@@ -31,7 +31,7 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
         InputError: a checkpoint that the recipe names cannot be used.
         RecipeError: the network has no such config, its teacher does not fit it, or its scheme has no such `measure`.
     """
-    margin = configure(recipe.network, recipe.preset, recipe.config, 1, recipe.stage).margin
+    margin = configure(recipe.network, recipe.preset, recipe.config, "68", recipe.stage).margin
     pool = load_pool(recipe, post.root, margin, teacher_of(recipe))
     _check_measure(recipe, Scheme.open(pool.scheme))
     trained = build(recipe, pool.scheme, arrays_of(recipe, pool))
@@ -46,7 +46,7 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
     val = {share.name: measured_faces(share, post.root, pool.scheme, trained.network.given) for share in recipe.val}
     samples = {name: faces for name, (faces, _) in val.items()}
     given = {name: points for name, (_, points) in val.items()}
-    task = Task(trained, samples, earlier, frames.shape[1], given)
+    task = Task(trained, samples, earlier, given)
     return Job(task, stream, "val/nme", "min", trained.scheme, trained.arrays, facts_of(pool, recipe))
 
 
@@ -70,8 +70,11 @@ def build(recipe: Recipe, scheme: str, arrays: dict[str, NDArray[Any]]) -> Train
     Raises:
         RecipeError: the network has no such config.
     """
-    config = configure(recipe.network, recipe.preset, recipe.config, Scheme.open(scheme).count, recipe.stage)
-    return Trained(network_of(recipe.network, recipe.stage).build(config), recipe, scheme, arrays)
+    config = configure(recipe.network, recipe.preset, recipe.config, scheme, recipe.stage)
+    network = network_of(recipe.network, recipe.stage)
+    net = network.build(config)
+    network.fill(net, arrays)
+    return Trained(net, recipe, scheme, arrays)
 
 
 def teacher_of(recipe: Recipe) -> Trained | None:
@@ -94,7 +97,7 @@ def teacher_of(recipe: Recipe) -> Trained | None:
 
 def arrays_of(recipe: Recipe, pool: Pool) -> dict[str, NDArray[Any]]:
     """Constant arrays of the network by name, computed from the labels of the training faces."""
-    config = configure(recipe.network, recipe.preset, recipe.config, pool.points.shape[1], recipe.stage)
+    config = configure(recipe.network, recipe.preset, recipe.config, pool.scheme, recipe.stage)
     network = network_of(recipe.network, recipe.stage)
     arrays = network.arrays(Labels(pool.points, pool.depth, pool.pose, pool.scheme), config)
     if recipe.crop == "shape" and "mean" not in arrays:
@@ -103,12 +106,13 @@ def arrays_of(recipe: Recipe, pool: Pool) -> dict[str, NDArray[Any]]:
 
 
 def earlier_of(checkpoints: list[Path]) -> System | None:
-    """The stages before those of the trained network; None = there are none.
+    """The stages before those of the trained network, of the same system or another; None = there are none.
 
     Raises:
+        BundleError: a bundle cannot be used.
         InputError: a checkpoint cannot be used.
     """
-    return join([load_trained(path)[0] for path in checkpoints]) if checkpoints else None
+    return join([open_trained(path) for path in checkpoints]) if checkpoints else None
 
 
 def facts_of(pool: Pool, recipe: Recipe) -> dict[str, float]:

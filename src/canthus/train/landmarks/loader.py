@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from canthus.geometry.transform import Matrix, apply, scale_of
+from canthus.geometry.crop import crop_of_frame
+from canthus.geometry.transform import Matrix, apply, compose, invert, scale_of
 from canthus.nets.systems import network_of
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import VIEWS
 from canthus.train.augment import Random, cut, jitter_matrices, vary
-from canthus.train.landmarks.pool import Pool
+from canthus.train.landmarks.pool import Pool, turns_of
 from canthus.train.recipe import Augment, Recipe
 from canthus.types import Floats, Image
 
@@ -71,9 +72,12 @@ class Stream(IterableDataset[dict[str, Tensor]]):
     `crops` (N, S, S, 3) uint8; `points` (N, P, 2) and `depth` (N, P) in pixels of the crops; `visible` (N, P); `pose`
     (N, 3) in degrees; `trust` (N,), the weight of each face in the losses, and `teaching` (N,), that
     of the teacher's answers against the labels; `view` (N,), the number of the view that its annotation shows
-    (`transfer.VIEWS`; 0 for all other schemes); `group` (N,), the number of the crop among the crops of its face;
+    (`transfer.VIEWS`; 0 for all other schemes); `turn` (N,), the rotation of the face by its points in degrees;
     `given` (N, Q, 2), the points from which its stage starts where these are of another scheme, else Q is 0; with a
     teacher its points `taught` (N, P, 2) and their spread `taught_spread` (N, P) in pixels of the crops.
+
+    Where a stage sees several crops of a face, they are in the order of `View.around`; each unit (`network.Several`) of
+    each round has a face of its own.
     """
 
     def __init__(
@@ -106,7 +110,9 @@ class Stream(IterableDataset[dict[str, Tensor]]):
         self.real, self.rank, self.first = real, rank, first
         self.cutter = Pictures(pool) if cutter is None else cutter
         self.mirror = Scheme.open(pool.scheme).mirror
-        self.given = network_of(recipe.network, recipe.stage).given
+        network = network_of(recipe.network, recipe.stage)
+        self.given, self.several = network.given, network.several(pool.scheme)
+        self.turn = turns_of(pool.points, pool.scheme)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         worker = get_worker_info()  # the loader takes one batch from each worker in turn
@@ -118,24 +124,49 @@ class Stream(IterableDataset[dict[str, Tensor]]):
         """The batch of one step; the same for the same seed, step and process."""
         recipe, size = self.recipe, self.recipe.size_at(step)
         rng = np.random.default_rng((recipe.seed, step, self.rank))
-        chosen = rng.choice(len(self.pool.images), recipe.batch, p=self.pool.chance)
-        frames, group = self._frames(chosen, rng)
-        matrices, angles = jitter_matrices(frames, size, self.margin, recipe.augment, rng)
-        drawn = Drawn(chosen, matrices, rng.random(len(chosen)) < recipe.augment.flip, size)
+        partners, together = self.several
+        chosen = rng.choice(len(self.pool.images), recipe.batch * len(partners), p=self.pool.chance)
+        flip = rng.random(len(chosen)) < recipe.augment.flip
+        matrices, angles = self._matrices(chosen, flip, size, rng)
+        drawn = Drawn(np.repeat(chosen, together), matrices, np.repeat(flip, together), size)
         crops = self.cutter.cut(drawn, recipe.augment, rng)
-        columns = self._labels(drawn, angles) | {"group": group}
+        columns = self._labels(drawn, angles)
         return {"crops": crops} | {
             name: torch.from_numpy(column).to(crops.device, non_blocking=True) for name, column in columns.items()
         }
 
-    def _frames(self, chosen: NDArray[np.int64], rng: Random) -> tuple[Matrix, NDArray[np.int64]]:
-        """One of the frames of each face (N, 2, 3), and its number among them (N,)."""
-        group = rng.integers(self.frames.shape[1], size=len(chosen))
-        frames = self.frames[chosen, group]
+    def _matrices(
+        self, chosen: NDArray[np.int64], flip: NDArray[np.bool_], size: int, rng: Random
+    ) -> tuple[Matrix, NDArray[np.float64]]:
+        """Maps to the crops of a batch and the angles by which they rotate the faces.
+
+        Args:
+            chosen: A face for each unit of each round. Shape (M,).
+            flip: Whether its crops are mirrored then: they are cut where the partner of the unit lies. Shape (M,).
+            size: Side of the crops.
+            rng: Randomness.
+
+        Returns:
+            Shapes (M * K, 2, 3) and (M * K,) for units of K crops.
+        """
+        partners, together = self.several
+        unit = np.tile(np.arange(len(partners)), len(chosen) // len(partners))
+        unit = np.where(flip, partners[unit], unit)
+        frames = self.frames.reshape(len(self.frames), len(partners), together, 2, 3)[chosen, unit]
+        augment, real = self.recipe.augment, None
         if self.real is not None:
             real = rng.random(len(chosen)) < self.recipe.real
-            frames = np.where(real[:, None, None], self.real[chosen, group], frames)
-        return frames, group
+            other = self.real.reshape(len(self.real), len(partners), together, 2, 3)[chosen, unit]
+            frames = np.where(real[:, None, None, None], other, frames)
+        first, angles = jitter_matrices(frames[:, 0], size, self.margin, augment, rng)
+        if real is not None and self.recipe.real_augment is not None:
+            own, turns = jitter_matrices(frames[:, 0], size, self.margin, self.recipe.real_augment, rng)
+            first, angles = np.where(real[:, None, None], own, first), np.where(real, turns, angles)
+        if together == 1:
+            return first, angles
+        plain = crop_of_frame(frames, size, self.margin)  # (M, K, 2, 3)
+        every = compose(compose(plain, invert(plain[:, :1])), first[:, None])
+        return every.reshape(-1, 2, 3), np.repeat(angles, together)
 
     def _labels(self, drawn: Drawn, angles: NDArray[np.float64]) -> Columns:
         """Labels of the faces of a batch in their crops; `angles` (N,) are those by which the faces are rotated."""
@@ -153,6 +184,7 @@ class Stream(IterableDataset[dict[str, Tensor]]):
             "given": np.zeros((len(chosen), 0, 2), np.float32),
             "trust": pool.trust[chosen],
             "teaching": pool.teaching[chosen],
+            "turn": ((self.turn[chosen] + turn[:, 2]) * np.where(flip, -1, 1)).astype(np.float32),
         }
         if self.given:
             columns["given"] = self._points(pool.given, drawn, Scheme.open(self.given).mirror)

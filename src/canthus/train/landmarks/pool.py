@@ -223,8 +223,7 @@ def shape_distance(points: Floats) -> Doubles:
         Root mean square distance of the known points after the best similarity, over the median one; 1 for a face
         without labels. Shape (L,).
     """
-    finite = np.isfinite(points).all(-1)
-    faces, known = finite.sum(1) > 1, finite.any(0)  # without faces and points of which nothing is known
+    faces, known = _known(points)
     if not faces.any():
         return np.ones(len(points))
     some = points[faces][:, known]
@@ -234,6 +233,36 @@ def shape_distance(points: Floats) -> Doubles:
     rarity = np.ones(len(points))
     rarity[faces] = np.clip(distance / np.median(distance), 0.5, 3.0)
     return rarity
+
+
+def turns_of(points: Floats, scheme: str) -> Doubles:
+    """In-plane rotation of faces: that of the similarity from the mirror symmetric mean face of all.
+
+    Args:
+        points: Labels; NaN = not known. Shape (L, P, 2).
+        scheme: Name of their scheme; half a face has a mean face of its own.
+
+    Returns:
+        Degrees, clockwise on the screen; NaN for a face without labels. Shape (L,).
+    """
+    faces, known = _known(points)
+    turns = np.full(len(points), np.nan)
+    if not faces.any():
+        return turns
+    described = Scheme.open(scheme)
+    every, some = points[faces], known
+    if described.mirror_scheme == scheme:
+        every = np.concatenate([every, every[:, described.mirror] * np.array([-1, 1], np.float32)])
+        some = known | known[described.mirror]
+    _, frames = align(points[faces][:, some], mean_shape(every[:, some]))
+    turns[faces] = -np.degrees(np.arctan2(frames[:, 1, 0], frames[:, 0, 0]))
+    return turns
+
+
+def _known(points: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Faces (L,) with two known points or more, and points (P,) that are known somewhere."""
+    finite = np.isfinite(points).all(-1)
+    return np.asarray(finite.sum(1) > 1), np.asarray(finite.any(0))
 
 
 def _known_boxes(box: Floats, points: Floats) -> Floats:

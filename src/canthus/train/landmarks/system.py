@@ -16,7 +16,6 @@ from canthus.nets.network import Network
 from canthus.nets.part import Part
 from canthus.nets.systems import configure, network_of
 from canthus.runtime.bundle import Bundle, named_bundle
-from canthus.schemes.scheme import Scheme
 from canthus.train.checkpoint import TorchBackend, weights_of
 from canthus.train.recipe import Recipe, check_recipe
 from canthus.train.run_card import RunCard
@@ -104,7 +103,7 @@ def load_trained(checkpoint: Path) -> tuple[Trained, RunCard]:
     """
     card = RunCard.beside(checkpoint)
     recipe = check_recipe(card.recipe, str(checkpoint.parent / "card.json"))
-    config = configure(recipe.network, recipe.preset, recipe.config, Scheme.open(card.scheme).count, recipe.stage)
+    config = configure(recipe.network, recipe.preset, recipe.config, card.scheme, recipe.stage)
     net = network_of(recipe.network, recipe.stage).build(config)
     try:
         net.load_state_dict(weights_of(checkpoint))
@@ -156,7 +155,7 @@ def open_trained(source: Path) -> Trained:
         raise BundleError(f"{path}: has the networks {', '.join(bundle.card.parts)}; a teacher has one")
     stage = bundle.card.stages[0]
     recipe = check_recipe(bundle.card.checkpoints[stage.checkpoint].recipe, str(path))
-    config = configure(recipe.network, recipe.preset, recipe.config, stage.points, recipe.stage)
+    config = configure(recipe.network, recipe.preset, recipe.config, stage.scheme, recipe.stage)
     net = network_of(recipe.network, recipe.stage).build(config)
     unfold(net, bundle.network(next(iter(bundle.card.parts))))
     return Trained(net.eval(), recipe, stage.scheme, {})

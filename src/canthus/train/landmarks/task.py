@@ -32,7 +32,6 @@ class Task(lightning.LightningModule):
         trained: Trained,
         val: Mapping[str, Sequence[Sample]],
         earlier: System | None = None,
-        groups: int = 1,
         given: Mapping[str, Floats] | None = None,
     ) -> None:
         """Set up a run.
@@ -41,19 +40,17 @@ class Task(lightning.LightningModule):
             trained: The network, its recipe and its arrays.
             val: Validation faces by the name of their set.
             earlier: The stages before those of the network; None = there are none, or labels are used in their place.
-            groups: Number of crops of a face; if there are several, the network also takes the number of each.
             given: Points of validation faces from which the stage of the network starts, each (F, Q, 2), by the name of
                 the set; the labels of sets that are not there.
         """
         super().__init__()
-        self.trained, self.val, self.earlier, self.groups = trained, val, earlier, groups
-        self.given = given or {}
+        self.trained, self.val, self.earlier, self.given = trained, val, earlier, given or {}
         self.net = trained.net.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
         """Loss of one batch of `loader.Stream`: mean over its faces, weighted by `trust`."""
         crops = batch["crops"].permute(0, 3, 1, 2).float() / 255 - 0.5  # channels last in memory
-        prediction = self.net(crops, batch["group"]) if self.groups > 1 else self.net(crops)
+        prediction = self.net(crops)
         network, settings, target = self.trained.network, self.trained.recipe.losses, target_of(batch)
         losses = network.loss(prediction, target, settings)
         if self.trained.recipe.teacher is not None:
