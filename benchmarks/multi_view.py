@@ -183,7 +183,7 @@ def profile_errors(faces: Faces, where: Where, name: str) -> dict[str, float | N
 def bundle(where: Where, model: Path, others: Mapping[str, str]) -> dict[str, Any]:
     """All figures of a bundle and those of other models on the same faces."""
     aligner = Aligner.open(model)
-    systems = {"multi_view": aligner.system} | {name: Aligner.open(path).system for name, path in others.items()}
+    systems = {"multi_view": aligner.system} | {name: opened(path).system for name, path in others.items()}
     solid = load_solid(model)
     result: dict[str, Any] = {}
     for name in SETS if where.split == "test" else SETS[:1]:
@@ -209,6 +209,11 @@ def bundle(where: Where, model: Path, others: Mapping[str, str]) -> dict[str, An
                 extra["view right, %"] = float(100 * (ours.view == wanted)[clear].mean())
                 result[f"{name}, 3D"] = extra | {"39 points": profile_errors(ours, where, name)}
     return result | {"wild68, outline": outline_errors(where, systems)}
+
+
+def opened(model: str) -> Aligner:
+    """A bundle; "default" = the one in the package."""
+    return Aligner.open(None if model == "default" else model)
 
 
 def load_solid(model: Path) -> np.ndarray:
@@ -326,7 +331,7 @@ def main() -> None:
         result = bundle(where, Path(given.models[0]), others)
         if given.sheet:
             first = {"multi_view": given.models[0]} | dict(list(others.items())[:1])
-            result["most turned"] = sheet(where, {k: Aligner.open(v).system for k, v in first.items()}, given.sheet)
+            result["most turned"] = sheet(where, {k: opened(v).system for k, v in first.items()}, given.sheet)
     else:
         result = blocks()
     text = json.dumps(result, indent=1)

@@ -1,11 +1,12 @@
 """Models on faces with occlusions: errors of all, visible and hidden points, and who finds the hidden ones.
 
-    CANTHUS_DATA=... python benchmarks/occlusion.py NAME=MODEL[,MODEL...][@DEPTH] ... [--split val] [--rebuild R]
+    python benchmarks/occlusion.py NAME=MODEL[,MODEL...][@DEPTH] ... [--split val] [--kind K] [--rebuild R] [--json F]
 
-A model is a bundle, or a checkpoint of a run; several behind one name are seeds of one row, whose errors are averaged
-face by face. DEPTH is the stage after which it stops. A rebuild is KIND:ATOMS:SPARSITY:NEAREST:LEAST, as
+CANTHUS_DATA holds the sets. A model is a bundle, or a checkpoint of a run; several behind one name are seeds of one
+row, whose errors are averaged face by face. DEPTH is the stage after which it stops. A rebuild is KIND:ATOMS:SPARSITY:NEAREST:LEAST, as
 exemplars:400:1:50:0.4 or posterior:0:1:1:0.4 (`align/rebuild.py`); its shapes are the labels of wild68 and ytf68 train,
-its weights those of the model, or else its scores. Each adds a row to each name. --json writes the tables.
+its weights those of the model, or else its scores. Each adds a row to each name. --kind measures one kind of
+occluder alone, as hand, which needs occluded copies. --json writes the tables.
 
 Crops are cut around true boxes, one pass. Errors are in percent of the inter-ocular distance: `nme` is the mean over
 the faces that have such points, `by_point` that over the points; success is the share of faces whose mean error lies
@@ -197,6 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--split", default="val")
+    parser.add_argument("--kind")
     parser.add_argument("--rebuild", action="append", default=[])
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -211,9 +213,10 @@ def main() -> None:
     for name, (source, options) in SETS.items():
         if not (root / source.rpartition(":")[2] / given.split).exists() and source.startswith("views:"):
             continue
-        if source == "aflw68" and given.split != "val":
+        if (source == "aflw68" and given.split != "val") or (given.kind and not source.startswith("views:")):
             continue
-        tables[name] = rows_of(models, rebuilds, list(open_set(source, root, given.split, **options)))
+        split = f"{given.split}/{given.kind}" if given.kind else given.split
+        tables[name] = rows_of(models, rebuilds, list(open_set(source, root, split, **options)))
         print(f"\n{name} {given.split}")
         for row, found in tables[name].items():
             print(f"  {row}: {json.dumps(found)}")
