@@ -4,9 +4,9 @@
 
 CANTHUS_DATA holds the sets. A model is a bundle, or a checkpoint of a run; several behind one name are seeds of one
 row, whose errors are averaged face by face. DEPTH is the stage after which it stops. A rebuild is
-KIND:ATOMS:SPARSITY:NEAREST:LEAST, as exemplars:400:1:50:0.4 or posterior:0:1:1:0.4 (`align/rebuild.py`); its shapes are the labels of wild68 and ytf68 train,
-its weights those of the model, or else its scores. Each adds a row to each name. --kind measures one kind of
-occluder alone, as hand, which needs occluded copies. --json writes the tables.
+KIND:ATOMS:SPARSITY:NEAREST:LEAST, as exemplars:400:1:50:0.4 or posterior:0:1:1:0.4 (`align/rebuild.py`); its shapes
+are the labels of wild68 and ytf68 train, its weights those of the model, or else its scores. Each adds a row to each
+name. --kind measures one kind of occluder alone, as hand, which needs occluded copies. --json writes the tables.
 
 Crops are cut around true boxes, one pass. Errors are in percent of the inter-ocular distance: `nme` is the mean over
 the faces that have such points, `by_point` that over the points; success is the share of faces whose mean error lies
