@@ -19,8 +19,10 @@ from canthus.nets.losses import Target, map_loss, target_of
 from canthus.nets.multi_view import NETWORKS, Deployed, MultiView, MultiViewLosses, depth_loss, loss, parts, view_loss
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import VIEWS, union_slots
+from canthus.train.landmarks.job import build
 from canthus.train.landmarks.loader import Stream
-from canthus.train.landmarks.pool import frames_of, load_pool
+from canthus.train.landmarks.pool import frames_of, load_pool, real_points
+from canthus.train.landmarks.system import join
 from canthus.train.recipe import Recipe, check_recipe
 
 SIZE = 32
@@ -209,3 +211,26 @@ def test_the_solid_network_needs_the_points_that_it_starts_from(drawn: Path, tin
     stage = Stage("solid", Crop(32, 1.3), lambda view, estimate: pytest.fail("not run"))
     batch = Stream(pool, recipe, frames_of(pool, stage, pool.given), 1.3).batch(0)
     torch.testing.assert_close(batch["given"], batch["points"])
+
+
+def test_no_gradient_passes_the_second_crop(drawn: Path, tiny: Recipe) -> None:
+    """Crops follow the points of the plane network, and the loss of the second network does not reach its weights."""
+    tree = tiny.model_dump(mode="json") | {"network": "multi_view", "preset": "ablation", "config": {"size": 32}}
+    plane = build(check_recipe(tree | {"stage": "plane"}, "plane"), "68", {})
+    recipe = check_recipe(tree | {"stage": "solid", "real": 1.0}, "solid")
+    pool, stage = load_pool(recipe, drawn, 1.3), Stage("solid", Crop(32, 1.3), lambda view, estimate: view)
+
+    def crops() -> Tensor:
+        real = frames_of(pool, stage, real_points(pool, join([plane])))
+        batch: Tensor = Stream(pool, recipe, frames_of(pool, stage, pool.given), 1.3, real=real).batch(0)["crops"]
+        return batch
+
+    first = crops()
+    solid = build(recipe, "68", {}).net
+    solid(first.permute(0, 3, 1, 2).float() / 255 - 0.5).points.sum().backward()
+    assert any(weight.grad is not None for weight in solid.parameters())
+    assert all(weight.requires_grad and weight.grad is None for weight in plane.net.parameters())
+    with torch.no_grad():
+        for weight in plane.net.parameters():
+            weight.add_(torch.randn_like(weight))
+    assert not torch.equal(crops(), first)
