@@ -100,7 +100,9 @@ def test_the_licence_of_the_weights_says_what_the_card_says(path):
     text = (ROOT / "LICENSE-WEIGHTS.md").read_text(encoding="utf-8")
     folders = [part.split(" ")[0].rpartition(":")[2].rpartition("/")[2] for part in card.data]
     folders = [folder for folder in folders if folder != "occluded_views"]  # copies of the rotated views
-    made = {f"{kind}_{name}": name for kind in ("views", "occluded") for name in LICENCES}  # by the data factory
+    made = {
+        f"{kind}_{name}": name for kind in ("views", "occluded", "fits") for name in LICENCES
+    }  # of the data factory
     sets = list(dict.fromkeys(made.get(folder, folder) for folder in folders))
     (row,) = re.findall(rf"^\| `{path.relative_to(ROOT)}`[^|]*\|[^|]*\| (.*) \|$", text, re.MULTILINE)
     assert row.split(", ") == sets
