@@ -247,12 +247,8 @@ def _show_skipped(counts: "Counter[str]", console: "Console") -> None:
 
 def _show(summary: "Summary", console: "Console", out: Path) -> None:
     """Print the counts of a run and every failure."""
-    from rich.table import Table
-    from rich.text import Text
+    from canthus.cli.counts import show_counts
 
-    from canthus.work.names import printable
-
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     rows = {
         "images": f"{summary.images}" + f", {summary.skipped} more were finished before" * bool(summary.skipped),
         "faces": f"{summary.faces}" + f"; no face in {summary.faceless} images" * bool(summary.faceless),
@@ -260,9 +256,4 @@ def _show(summary: "Summary", console: "Console", out: Path) -> None:
         "results": str(out),
         "failed": f"{len(summary.failures)} images" if summary.failures else "",
     }
-    for name, value in rows.items():
-        if value:
-            table.add_row(Text(name, "bold"), Text(value, "red" if name == "failed" else ""))
-    console.print(table)
-    for failure in summary.failures:
-        console.print(f"  {printable(failure)}", markup=False, highlight=False, soft_wrap=True)
+    show_counts(rows, summary.failures, console)

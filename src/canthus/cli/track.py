@@ -135,12 +135,8 @@ def _run(tracker: Any, request: "Request", console: "Console", window: "LiveWind
 
 def _show(summary: "Summary", console: "Console", out: Path) -> None:
     """Print the counts of a run and every fault."""
-    from rich.table import Table
-    from rich.text import Text
+    from canthus.cli.counts import show_counts
 
-    from canthus.work.names import printable
-
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     before = f", {summary.resumed} of them by an earlier run" * bool(summary.resumed)
     rows = {
         "frames": f"{summary.frames}, {summary.length:.1f} s of video{before}",
@@ -149,9 +145,4 @@ def _show(summary: "Summary", console: "Console", out: Path) -> None:
         "results": str(out),
         "failed": f"{len(summary.faults)}" if summary.faults else "",
     }
-    for name, value in rows.items():
-        if value:
-            table.add_row(Text(name, "bold"), Text(value, "red" if name == "failed" else ""))
-    console.print(table)
-    for fault in summary.faults:
-        console.print(f"  {printable(fault)}", markup=False, highlight=False, soft_wrap=True)
+    show_counts(rows, summary.faults, console)

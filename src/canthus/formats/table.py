@@ -11,6 +11,7 @@ from pathlib import Path
 
 from canthus.errors import FormatError, InputError, OutputError, ShapeError
 from canthus.formats import csv, json, ljson, mat, npz, pts
+from canthus.formats.extension import format_of
 from canthus.formats.record import Record
 from canthus.work.files import replace_whole
 from canthus.work.journal import JOURNAL
@@ -47,7 +48,7 @@ def load(path: Path) -> list[Record]:
     """
     if path.is_dir():
         return _load_folder(path)
-    handler = _format_of(path, FormatError)
+    handler = format_of(path, FORMATS, "points", FormatError)
     try:
         return handler.load(path)
     except UnicodeDecodeError as error:
@@ -63,21 +64,12 @@ def dump(path: Path, records: Sequence[Record]) -> None:
         OutputError: the format cannot hold these records, or the file cannot be written.
         ExtraMissingError: a .mat file, and SciPy or h5py is not installed.
     """
-    handler = _format_of(path, OutputError)
+    handler = format_of(path, FORMATS, "points", OutputError)
     with replace_whole(path) as part:
         try:
             handler.dump(part, records)
         except ShapeError as error:
             raise OutputError(f"{path}: {error}") from error
-
-
-def _format_of(path: Path, error: type[FormatError] | type[OutputError]) -> Format:
-    known = FORMATS.get(path.suffix.lower())
-    if known is None:
-        raise error(
-            f"{path}: points are stored in {', '.join(FORMATS)} files, not in {path.suffix or 'no extension'!r}"
-        )
-    return known
 
 
 def _load_folder(folder: Path) -> list[Record]:

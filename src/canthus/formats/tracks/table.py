@@ -10,6 +10,7 @@ from math import isfinite
 from pathlib import Path
 
 from canthus.errors import FormatError, InputError, OutputError, ShapeError
+from canthus.formats.extension import format_of
 from canthus.formats.tracks import csv, jsonl, parquet
 from canthus.formats.tracks.moment import Layout, Moment, in_order
 from canthus.work.files import replace_whole
@@ -52,7 +53,7 @@ def load(path: Path) -> list[Moment]:
             )
         path = found[0]
     try:
-        moments = list(in_order(_format_of(path, FormatError).load(path)))
+        moments = list(in_order(format_of(path, FORMATS, "tracks", FormatError).load(path)))
         layout = Layout.of(moments)
     except ShapeError as error:
         raise FormatError(f"{path}: {error}") from error
@@ -82,18 +83,9 @@ def dump(path: Path, moments: Sequence[Moment]) -> None:
 
 def dump_stream(path: Path, layout: Layout, moments: Iterable[Moment]) -> None:
     """As `dump`, for frames that are not all in memory."""
-    handler = _format_of(path, OutputError)
+    handler = format_of(path, FORMATS, "tracks", OutputError)
     with replace_whole(path) as part:
         try:
             handler.dump(part, layout, in_order(moments))
         except ShapeError as error:
             raise OutputError(f"{path}: {error}") from error
-
-
-def _format_of(path: Path, error: type[FormatError] | type[OutputError]) -> Format:
-    known = FORMATS.get(path.suffix.lower())
-    if known is None:
-        raise error(
-            f"{path}: tracks are stored in {', '.join(FORMATS)} files, not in {path.suffix or 'no extension'!r}"
-        )
-    return known
