@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from contextlib import nullcontext
@@ -121,3 +122,19 @@ def test_a_command_without_signals_keeps_its_code() -> None:
     codes = [run_until_signal([sys.executable, "-c", f"raise SystemExit({code})"]) for code in (0, 3)]
     assert codes == [0, 3]
     assert run_until_signal([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]) == 137
+
+
+def test_a_process_that_trains_with_others_does_not_wait_for_them_at_its_end() -> None:
+    """An exit handler that waits for ever stands for the connection to another process, which waits for this one."""
+    program = (
+        "import atexit, threading\n"
+        "import torch.distributed as d\n"
+        "from canthus import cli\n"
+        "d.init_process_group('gloo', store=d.HashStore(), rank=0, world_size=1)\n"
+        "atexit.register(threading.Event().wait)\n"
+        "def app(): raise SystemExit(143)\n"
+        "cli.app = app\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (143, "canthus: terminated\n")

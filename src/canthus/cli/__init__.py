@@ -17,7 +17,7 @@ from canthus.cli.evaluate import evaluate
 from canthus.cli.export import export
 from canthus.cli.info import info
 from canthus.cli.recipes import recipes
-from canthus.cli.stop import CODES, leave_signals_to_first, signals_end
+from canthus.cli.stop import CODES, end_process, leave_signals_to_first, signals_end
 from canthus.cli.synth import app as synth
 from canthus.cli.track import track
 from canthus.cli.train import train
@@ -67,4 +67,5 @@ def main() -> None:
     except SystemExit as leave:
         if leave.code in CODES:
             print(f"canthus: {CODES[leave.code]}", file=sys.stderr)
+            end_process(leave.code)
         raise

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -61,6 +62,19 @@ def leave_signals_to_first() -> None:
     if os.environ.get("LOCAL_RANK", "0") != "0" and PARENT in os.environ:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+
+
+def end_process(code: int) -> None:
+    """End a process that trains together with others at once, with this exit code; return in every other process.
+
+    Python would close the connection to the other processes at its end, which can wait for them for ever: they end only
+    when the first one has ended. All files are written by now.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
 
 
 def run_until_signal(command: Sequence[str]) -> int:
