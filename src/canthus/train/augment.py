@@ -1,5 +1,6 @@
 """Augmentation: one warp and a few cheap changes of the picture (.3 ms for a crop of 96 px)."""
 
+from functools import cache
 from typing import Any
 
 import cv2
@@ -7,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canthus.geometry.crop import warp
-from canthus.geometry.transform import Matrix, compose, similarity
+from canthus.geometry.transform import Matrix, compose
 from canthus.train.recipe import Augment
 from canthus.types import Floats, Image
 
 Random = np.random.Generator
+
+SPARE = 64
+"""Number of rows and columns by which the field that noise is cut from is larger than a crop."""
 
 
 def jitter_matrices(
@@ -70,8 +74,7 @@ def vary(crop: Image, settings: Augment, rng: Random, other: Image) -> Image:
     if chance[3] < settings.blur:
         crop = blur(crop, rng)
     if chance[4] < settings.noise:
-        noise = rng.normal(0, rng.uniform(2, 14), crop.shape).astype(np.float32)
-        crop = np.clip(crop + noise, 0, 255).astype(np.uint8)
+        crop = noisy(crop, float(rng.uniform(2, 14)), rng)
     if chance[5] < settings.jpeg:
         quality = int(rng.integers(8, 50))
         packed = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
@@ -100,18 +103,48 @@ def shrink(crop: Image, rng: Random) -> Image:
     return cv2.resize(little, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 
 
-def blur(crop: Image, rng: Random) -> Image:
-    """Gaussian blur, or motion blur along a random line. (S, S, 3) -> (S, S, 3)."""
-    size = crop.shape[0]
+def blur(crop: Image, rng: Random, size: int | None = None) -> Image:
+    """Gaussian blur, or motion blur along a random line.
+
+    Args:
+        crop: Shape (H, W, 3).
+        rng: Randomness.
+        size: Side that decides how strong the blur is, in pixels; None = that of a square crop.
+
+    Returns:
+        Shape (H, W, 3).
+    """
+    size = size or crop.shape[0]
     if rng.random() < 0.5:
         return cv2.GaussianBlur(crop, (0, 0), float(rng.uniform(0.5, 0.025 * size))).astype(np.uint8, copy=False)
-    length = 2 * int(rng.integers(1, max(2, size // 24))) + 1
-    line = np.zeros((length, length), np.float32)
-    line[length // 2] = 1
-    middle = (length - 1) / 2
-    turn = compose(similarity(1, float(rng.uniform(0, 180)), (middle, middle)), similarity(shift=(-middle, -middle)))
-    kernel = cv2.warpAffine(line, turn, (length, length))
-    return cv2.filter2D(crop, -1, kernel / kernel.sum()).astype(np.uint8, copy=False)
+    return streak(crop, int(rng.integers(1, max(2, size // 24))), float(rng.uniform(0, 180)))
+
+
+def streak(crop: Image, reach: int, angle: float) -> Image:
+    """Mean over a line of 2 `reach` + 1 pixels at an angle in degrees: motion blur. (H, W, 3) -> (H, W, 3)."""
+    height, width = crop.shape[:2]
+    way = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    line = reach + np.outer(np.arange(-reach, reach + 1), way).round().astype(int)
+    wide = cv2.copyMakeBorder(crop, reach, reach, reach, reach, cv2.BORDER_REFLECT_101)
+    total = np.zeros(crop.shape, np.float32)
+    for x, y in line.tolist():
+        cv2.accumulate(wide[y : y + height, x : x + width], total)
+    return cv2.convertScaleAbs(total, alpha=1 / len(line)).astype(np.uint8, copy=False)
+
+
+def noisy(crop: Image, deviation: float, rng: Random) -> Image:
+    """Add normal noise: a random window of a fixed field of it, of random sign. (S, S, 3) -> (S, S, 3)."""
+    field = _grain(crop.shape[0])
+    x, y = rng.integers(0, SPARE + 1, 2).tolist()
+    window = field[y : y + crop.shape[0], x : x + crop.shape[1]]
+    sign = 1 if rng.random() < 0.5 else -1
+    return cv2.addWeighted(crop, 1, window, sign * deviation, 0, dtype=cv2.CV_8U).astype(np.uint8, copy=False)
+
+
+@cache
+def _grain(size: int) -> Floats:
+    """Normal noise of deviation 1, from which noise for crops of one size is cut. (size + 64, size + 64, 3)."""
+    return np.random.default_rng(size).standard_normal((size + SPARE, size + SPARE, 3), np.float32)
 
 
 def occlude(crop: Image, rng: Random, other: Image) -> Image:

@@ -131,12 +131,16 @@ def vary_backdrop(backdrops: Sequence[Image], size: int, rng: Random) -> Image:
     picture = backdrops[int(rng.integers(len(backdrops)))]
     room = picture.shape[0] - size
     x, y = rng.integers(0, room + 1, 2)
-    window = np.rot90(picture[y : y + size, x : x + size], int(rng.integers(4)))
-    if rng.random() < 0.5:
-        window = window[:, ::-1]
     ramp = np.arange(256, dtype=np.float32)[:, None]
     table = np.clip(ramp * rng.uniform(0.6, 1.3, 3) + rng.uniform(-25, 25, 3), 0, 255).astype(np.uint8)
-    return cv2.LUT(np.ascontiguousarray(window), table[None]).astype(np.uint8, copy=False)
+    window = turned(cv2.LUT(picture[y : y + size, x : x + size], table[None]).astype(np.uint8, copy=False), rng)
+    return cv2.flip(window, 1).astype(np.uint8, copy=False) if rng.random() < 0.5 else window
+
+
+def turned(picture: Image, rng: Random) -> Image:
+    """A picture rotated by a random number of right angles."""
+    quarters = int(rng.integers(4))
+    return cv2.rotate(picture, quarters - 1).astype(np.uint8, copy=False) if quarters else picture
 
 
 def load_faceless(shares: Sequence[SetShare], root: Path) -> list[Image]:
@@ -169,9 +173,7 @@ def scenery(photograph: Image, size: int, rng: Random) -> Image:
     to_origin = similarity(shift=tuple((-middle).tolist()))
     matrix = compose(similarity(scale, angle, (size / 2, size / 2)), to_origin)
     part = cv2.warpAffine(photograph, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    if rng.random() < 0.5:
-        part = part[:, ::-1]
-    return np.ascontiguousarray(part.astype(np.uint8, copy=False))
+    return (cv2.flip(part, 1) if rng.random() < 0.5 else part).astype(np.uint8, copy=False)
 
 
 @cache

@@ -91,7 +91,7 @@ class CropMaker:
 
     def _drawn(self, rng: Random, settings: Augment) -> tuple[Matrix, int]:
         """A random face: the map from its picture to a crop around it, and its number in the pool."""
-        index = int(rng.choice(len(self.pool.images), p=self.pool.chance))
+        index = self.pool.draw(rng)
         frames = self.frames[index][None]
         matrices, _ = jitter_matrices(frames, self.config.size, self.config.margin, settings, rng)
         return matrices[0], index

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -48,6 +49,15 @@ class FacePool:
     five: Floats
     rolls: Floats
     chance: NDArray[np.float64]
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """Number of a random face."""
+        return min(int(self._sums.searchsorted(rng.random(), "right")), len(self.images) - 1)
+
+    @cached_property
+    def _sums(self) -> NDArray[np.float64]:
+        """Probability that a face up to each is drawn. Shape (L,)."""
+        return np.cumsum(self.chance)
 
     @property
     def boxes(self) -> Floats:
