@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from canthus.data.catalogue import open_set
 from canthus.data.packed import PackedFace, packed_arrays, read_packed
@@ -15,7 +14,7 @@ from canthus.data.sample import NO_POINTS, Sample
 from canthus.errors import DataError, RecipeError
 from canthus.geometry.transform import apply, fit_similarity
 from canthus.runtime.bundle import pack_arrays
-from canthus.train.detection.recipe import DetectorRecipe
+from canthus.train.detection.recipe import FaceScoreRecipe
 from canthus.train.fit import fit
 from canthus.train.pack import AROUND, pack
 from canthus.train.recipe import Recipe
@@ -120,8 +119,7 @@ def test_what_cannot_be_packed_is_refused(drawn: Path, tiny: Recipe, tmp_path: P
     tree = {**tiny.model_dump(), "sets": [{"name": "wild68", "given": {"labels": "3d"}}]}
     with pytest.raises(RecipeError, match="`given` points are not packed"):
         pack(stages_of(Recipe.model_validate(tree)), drawn, tmp_path, unseen)
-    detector = yaml.safe_load("name: d\nnetwork: detector\n") | {
-        name: tiny.model_dump()[name] for name in ("sets", "val", "phases", "steps")
-    }
-    with pytest.raises(RecipeError, match="only recipes of networks of landmarks"):
-        pack([Stage(DetectorRecipe.model_validate(detector), Path("run"))], drawn, tmp_path, unseen)
+    score = {name: tiny.model_dump()[name] for name in ("sets", "val", "phases", "steps")}
+    with pytest.raises(RecipeError, match="only recipes of networks of landmarks and of detectors"):
+        recipe = FaceScoreRecipe.model_validate({"name": "s", "network": "face_score", **score})
+        pack([Stage(recipe, Path("run"))], drawn, tmp_path, unseen)

@@ -1,9 +1,7 @@
 """Outlines and five points of faces, from labels of any kind."""
 
 from pathlib import Path
-from shutil import copytree
 
-import cv2
 import numpy as np
 import pytest
 
@@ -26,29 +24,6 @@ PICTURE = Path("a.png")
 @pytest.fixture(scope="module")
 def solid(data_root: Path) -> RigidFace:
     return RigidFace.open(data_root / "ict_facekit" / "ict_facekit.npz")
-
-
-@pytest.fixture(scope="module")
-def mixed(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn faces, two of which are also in a set with five points and in one with boxes alone."""
-    root = tmp_path_factory.mktemp("mixed")
-    copytree(drawn / "wild68", root / "wild68")
-    samples = list(open_set("wild68", drawn, "train"))[:2]
-    (root / "five").mkdir()
-    lines = ["image,identity," + ",".join(f"x{i},y{i}" for i in range(5))]
-    for sample in samples:
-        five = convert(sample.points, "68", "5")
-        lines.append(f"../../wild68/images/train/{sample.image.name},a," + ",".join(f"{v:.2f}" for v in five.ravel()))
-    (root / "five" / "train.csv").write_text("\n".join(lines) + "\n")
-    for name in ("fairface", "backdrops"):
-        (root / name / "images").mkdir(parents=True)
-        for index in range(20):
-            noise = np.random.default_rng(index).integers(0, 256, (80, 100, 3), np.uint8)
-            cv2.imwrite(str(root / name / "images" / f"{index}.png"), noise)
-    rows = "".join(f"{index}.png,20-29,Male,White\n" for index in range(20))
-    (root / "fairface" / "list.csv").write_text(f"image,age,gender,race\n{rows}")
-    (root / "backdrops" / "train.csv").write_text("image\n" + "".join(f"{index}.png\n" for index in range(20)))
-    return root
 
 
 @pytest.mark.data

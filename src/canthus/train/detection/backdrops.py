@@ -150,14 +150,18 @@ def load_faceless(shares: Sequence[SetShare], root: Path) -> list[Image]:
         DataError: a set is missing or incomplete.
         ReadError: a picture cannot be read.
     """
-    pictures = []
-    for share in shares:
-        for sample in open_set(share.name, root, share.split, **share.options):
-            picture = sample.picture()
-            factor = min(1.0, LONGEST / max(picture.shape[:2]))
-            size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
-            pictures.append(cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False))
-    return pictures
+    return [
+        lessened(sample.picture())
+        for share in shares
+        for sample in open_set(share.name, root, share.split, **share.options)
+    ]
+
+
+def lessened(picture: Image) -> Image:
+    """A photograph whose longer side has at most `LONGEST` pixels. (H, W, 3) -> (h, w, 3)."""
+    factor = min(1.0, LONGEST / max(picture.shape[:2]))
+    size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def scenery(photograph: Image, size: int, rng: Random) -> Image:

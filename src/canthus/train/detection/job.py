@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from canthus.errors import RecipeError
-from canthus.face3d.rigid import RigidFace
 from canthus.nets.detection.networks import configure
 from canthus.train.detection.backdrops import load_faceless, make_backdrops
 from canthus.train.detection.crops import CropMaker
 from canthus.train.detection.loader import CropBatches, Endless, SceneBatches
 from canthus.train.detection.mining import Bank, Miner
 from canthus.train.detection.pool import load_faces
-from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
+from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe, solid_of
 from canthus.train.detection.scenes import Scene, SceneMaker
 from canthus.train.detection.task import ANGLES, DetectorTask, FaceScoreTask
 from canthus.train.job import Job, Post
@@ -37,7 +36,7 @@ def detector(recipe: DetectorRecipe, post: Post) -> Job:
     """
     side = max(phase.size for phase in recipe.phases)
     config = configure(recipe.network, recipe.preset, recipe.config)
-    pool = load_faces(recipe.sets, post.root, recipe.scenes.memory, recipe.hide, _solid(recipe, post))
+    pool = load_faces(recipe.sets, post.root, recipe.scenes.memory, recipe.hide, solid_of(recipe, post.root))
     rng = np.random.default_rng((recipe.seed, BUILD, post.process))
     backdrops = make_backdrops(pool, recipe.scenes.backdrops, side + side // 8, rng)
     maker = SceneMaker(pool, backdrops, recipe.scenes, recipe.augment, load_faceless(recipe.faceless, post.root))
@@ -56,7 +55,7 @@ def validation(recipe: DetectorRecipe, post: Post) -> tuple[Mapping[int, list[Sc
     The latter are the photographs of `val_faceless` as they are, or else backdrops of the photographs of faces.
     """
     side = recipe.phases[-1].size
-    pool = load_faces(recipe.val, post.root, recipe.scenes.memory, recipe.hide, _solid(recipe, post))
+    pool = load_faces(recipe.val, post.root, recipe.scenes.memory, recipe.hide, solid_of(recipe, post.root))
     count = recipe.val_pictures
     backdrops = make_backdrops(pool, max(count, 8), side + side // 8, np.random.default_rng((recipe.seed, VALIDATION)))
     photographs = load_faceless(recipe.val_faceless, post.root)
@@ -67,10 +66,6 @@ def validation(recipe: DetectorRecipe, post: Post) -> tuple[Mapping[int, list[Sc
         scenes[angle] = [maker.scene(side, rng, angle) for _ in range(count)]
     rng = np.random.default_rng((recipe.seed, VALIDATION, 2))
     return scenes, photographs or [maker.empty(side, rng) for _ in range(count)]
-
-
-def _solid(recipe: DetectorRecipe, post: Post) -> RigidFace | None:
-    return RigidFace.open(post.root / recipe.face_model) if recipe.face_model else None
 
 
 def face_score(recipe: FaceScoreRecipe, post: Post) -> Job:

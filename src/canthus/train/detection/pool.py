@@ -1,6 +1,6 @@
 """Labelled faces in memory, from which the training pictures of detector and face score are made."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,7 +85,7 @@ def load_faces(
     """
     outliner = Outliner(solid)
     samples, weights = _drawn_from(shares, root)
-    detector = open_own(bundle=named_bundle(hide)) if hide else None
+    hidden = hider(hide)
 
     def read(sample: Sample) -> tuple[Image, Floats, Floats, Floats]:
         sample = outliner.boxed(sample)
@@ -93,7 +93,7 @@ def load_faces(
         points, five = (scaled(one, scale) for one in outliner.labels(sample))
         assert sample.box is not None
         box = scaled(sample.box.reshape(2, 2), scale).reshape(4)
-        return (without_others(image, box, detector.detect(image).boxes) if detector else image), points, five, box
+        return (hidden(image, box) if hidden else image), points, five, box
 
     with ThreadPoolExecutor(4) as threads:
         images, *labels = zip(*threads.map(read, samples), strict=True)
@@ -107,6 +107,21 @@ def load_faces(
     for face in np.flatnonzero(~outlined):
         points[face] = shape_in(boxes[face], mean)
     return FacePool(list(images), points, five, rolls, weights / weights.sum())
+
+
+def hider(hide: Path | None) -> Callable[[Image, Floats], Image] | None:
+    """What blurs out the faces of a picture but the labelled one, given its box; None = nothing.
+
+    Args:
+        hide: Bundle of the detector that finds them, or None.
+
+    Raises:
+        BundleError: it is no bundle of a detector.
+    """
+    if hide is None:
+        return None
+    detector = open_own(bundle=named_bundle(hide))
+    return lambda image, box: without_others(image, box, detector.detect(image).boxes)
 
 
 def _drawn_from(shares: Sequence[SetShare], root: Path) -> tuple[list[Sample], NDArray[np.float64]]:

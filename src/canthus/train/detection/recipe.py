@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from canthus.face3d.rigid import RigidFace
 from canthus.nets.detection.detector import DetectorLosses
 from canthus.nets.detection.face_score import FaceScoreLosses
 from canthus.nets.settings import Number, Strict
@@ -97,6 +98,15 @@ class DetectorRecipe(Run):
         if any(phase.size % 32 for phase in phases):
             raise ValueError("the sides of the detector's pictures are multiples of 32")
         return phases
+
+
+def solid_of(recipe: DetectorRecipe, root: Path) -> RigidFace | None:
+    """The mean 3D face of a recipe, which lies under the folder of the data sets; None = it has none.
+
+    Raises:
+        DataError: its file is missing or damaged.
+    """
+    return RigidFace.open(root / recipe.face_model) if recipe.face_model else None
 
 
 class FaceScoreRecipe(Run):
