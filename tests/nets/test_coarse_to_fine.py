@@ -9,21 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from canthus.align.coarse_to_fine import components_of, mean_face, patches_of, unit_groups
-from canthus.nets.coarse_to_fine import ANGLE, COARSE, NETWORKS, Angle, Coarse, angle_loss, coarse_loss
-from canthus.nets.losses import Target, square_loss, target_of
-from canthus.nets.patches import (
+from canthus.nets.coarse_to_fine import NETWORKS
+from canthus.nets.coarse_to_fine.angle import ANGLE, Angle, angle_loss
+from canthus.nets.coarse_to_fine.coarse import COARSE, Coarse, coarse_loss
+from canthus.nets.coarse_to_fine.components import (
     COMPONENTS,
-    POINTS,
-    CoarseToFineLosses,
     Components,
-    Points,
     component_crops,
     component_loss,
     fill_components,
-    fill_points,
-    point_crops,
-    points_loss,
 )
+from canthus.nets.coarse_to_fine.losses import CoarseToFineLosses
+from canthus.nets.coarse_to_fine.points import POINTS, Points, fill_points, point_crops, points_loss
+from canthus.nets.losses import Target, square_loss, target_of
 from canthus.schemes.scheme import Scheme
 from canthus.study.figure import multiply_adds
 
@@ -82,7 +80,8 @@ def test_counts_of_the_compact_size() -> None:
     for preset in ("compact", "channelwise"):
         coarse = Coarse(replace(COARSE[preset], teacher=False))
         assert million_adds(coarse, 1, 3, 96, 96) == pytest.approx(60, rel=0.15)
-    assert 8 < million_adds(Components(COMPONENTS["compact"]), 6, 3, 64, 64) / 6 < 12
+    for preset in ("compact", "maps"):
+        assert 8 < million_adds(Components(COMPONENTS[preset]), 6, 3, 64, 64) / 6 < 12
     assert million_adds(Points(POINTS["compact"]), 3 * 51, 3, 32, 32) / (3 * 51) == pytest.approx(0.3, rel=0.25)
     assert million_adds(Angle(ANGLE["compact"]), 1, 3, 64, 64) < 5
 
@@ -157,8 +156,9 @@ def test_components_are_those_of_the_scheme() -> None:
             assert names[partner] == swapped
 
 
-def test_a_component_has_losses_of_its_own_points_alone(face: dict[str, np.ndarray]) -> None:
-    net = Components(replace(COMPONENTS["ablation"], size=32))
+@pytest.mark.parametrize("preset", ["ablation", "maps"])
+def test_a_component_has_losses_of_its_own_points_alone(preset: str, face: dict[str, np.ndarray]) -> None:
+    net = Components(replace(COMPONENTS[preset], size=32))
     fill_components(net, face)
     found = net(torch.rand(12, 3, 32, 32) - 0.5)
     groups = net.groups
@@ -169,6 +169,27 @@ def test_a_component_has_losses_of_its_own_points_alone(face: dict[str, np.ndarr
     mine = groups[3]
     by_hand = ((found.points[9, mine] - points[9, mine]) ** 2).sum(-1).mean() / 2 / 3.2**2
     torch.testing.assert_close(terms["point"][9], by_hand)
+    assert ("heat" in terms) == (preset == "maps")
+
+
+def test_maps_of_a_component_are_those_of_its_own_network(face: dict[str, np.ndarray]) -> None:
+    """A point is the mean place under its map, in the crop; the loss of the maps sees no other component."""
+    net = Components(replace(COMPONENTS["maps"], size=32)).eval()
+    fill_components(net, face)
+    crops = torch.rand(6, 3, 32, 32) - 0.5
+    with torch.no_grad():
+        found, alone = net(crops), net.nets[3](crops[3:4]).heatmaps[0]
+    mine = net.groups[3]
+    torch.testing.assert_close(found.heatmaps[0][3, mine], alone[0])
+    cells = torch.arange(8) * 4 + 1.5
+    share = alone[0].flatten(1).softmax(1).reshape(-1, 8, 8)
+    by_hand = torch.stack([(share.sum(1) * cells).sum(1), (share.sum(2) * cells).sum(1)], 1)
+    torch.testing.assert_close(found.points[3, mine], by_hand)
+    points = torch.rand(6, 68, 2) * 20 + 5
+    other = points.clone()
+    other[3, [point for point in range(68) if point not in mine]] = 0
+    heats = [component_loss(found, truth_of(one, 32), L2)["heat"][3] for one in (points, other)]
+    torch.testing.assert_close(*heats)
 
 
 def test_a_new_network_of_components_gives_the_mean_component(face: dict[str, np.ndarray]) -> None:

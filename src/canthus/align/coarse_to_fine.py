@@ -1,6 +1,6 @@
 """coarse_to_fine at run time: the upright face, its coarse points, then each component and each point from the picture.
 
-The row has the stages whose networks there are (`nets/coarse_to_fine.py`): "coarse", which the angle network turns
+The row has the stages whose networks there are (`nets/coarse_to_fine/`): "coarse", which the angle network turns
 upright, "components", "points" and "transfer". Later stages cut their crops by the points found before. Groups of
 points, neighbours and frames follow from the mean face alone, for training as well.
 """

@@ -1,7 +1,7 @@
-"""coarse_to_fine, sections 3.2 and 3.3: networks that see several crops of a face, of its components and of its points.
+"""coarse_to_fine, section 3.3: three networks and a gate for each inner point, which see patches around it.
 
-Crops come in the order of `View.around`: all of the first face, then all of the second one. Each goes through a network
-of its own; those of the points run together as grouped convolutions.
+Crops come in the order of `View.around`: all of the first face, then all of the second one. The networks of all points
+run together as grouped convolutions.
 """
 
 from collections.abc import Mapping
@@ -11,198 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from canthus.align.coarse_to_fine import SPANS, components_of, groups_of, patches_of, unit_groups
-from canthus.nets.blocks import ConvNorm
+from canthus.align.coarse_to_fine import SPANS, components_of, patches_of
+from canthus.nets.coarse_to_fine.losses import CoarseToFineLosses, pooled
 from canthus.nets.decode import reliability
-from canthus.nets.losses import Losses, Target, point_term, spread_term
+from canthus.nets.losses import Target, point_term, spread_term
 from canthus.nets.network import Several
 from canthus.nets.part import Part
-from canthus.nets.settings import Number
 from canthus.schemes.scheme import Scheme
 
 Arrays = Mapping[str, NDArray[Any]]
-
-
-class CoarseToFineLosses(Losses):
-    """Losses of the angle, of student and teacher, and of single patches.
-
-    Attributes:
-        angle: Weight of the squared distance of sine and cosine.
-        taught: Weight of the loss of the student against the teacher.
-        patch: Weight of the losses of the patches of a point, before they are weighed by the gate.
-    """
-
-    angle: Number = Field(4.0, ge=0)
-    taught: Number = Field(1.0, ge=0)
-    patch: Number = Field(1.0, ge=0)
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentConfig:
-    """Sizes of the networks of components; the defaults have about the paper's 100 million multiply-adds each.
-
-    Attributes:
-        points: Number of landmarks P of the whole face.
-        scheme: Name of their scheme, which tells the components.
-        size: Side of the crop S in pixels, a multiple of 16.
-        widths: Channels at full size and after each pooling.
-        depths: Number of 3x3 convolutions there.
-        stride: Stride of the first one.
-        hidden: Features before the coordinates.
-        near: Largest error of a point that is near its truth (`decode.py`), over the longer side of the face's box.
-        margin: Crop margin: side of the crop over the longer side of the box of the component.
-    """
-
-    points: int = 68
-    scheme: str = "68"
-    size: int = 64
-    widths: tuple[int, ...] = (16, 52, 100, 128)
-    depths: tuple[int, ...] = (2, 2, 2, 2)
-    stride: int = 1
-    hidden: int = 256
-    near: float = 0.025
-    margin: float = 1.5
-
-
-COMPONENTS: Mapping[str, ComponentConfig] = {
-    "full": ComponentConfig(),
-    "compact": ComponentConfig(widths=(16, 32, 64, 64), depths=(2, 2, 2, 1), stride=2, hidden=128),
-    "ablation": ComponentConfig(widths=(8, 16, 32, 48), depths=(1, 1, 1, 1), stride=2, hidden=64),
-}
-
-
-class ComponentPrediction(NamedTuple):
-    """What the networks of components predict, for the loss.
-
-    Attributes:
-        points: Crop pixels; NaN for points of other components than that of the crop. Shape (N, P, 2).
-        log_spread: Log of b over the crop side. Shape (N, P).
-        own: Whether a point belongs to the component of the crop. Shape (N, P).
-    """
-
-    points: Tensor
-    log_spread: Tensor
-    own: Tensor
-
-
-class Vgg(nn.Module):
-    """Plain 3x3 convolutions with pooling, then two fully connected layers: points and the spread of their errors."""
-
-    def __init__(self, config: ComponentConfig, points: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        inside = 3
-        for place, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
-            layers += [nn.MaxPool2d(2)] if place else []
-            layers.append(ConvNorm(inside, width, stride=1 if place else config.stride))
-            layers += [ConvNorm(width, width) for _ in range(depth - 1)]
-            inside = width
-        self.layers = nn.Sequential(*layers)
-        self.side = config.size // (config.stride * 2 ** (len(config.widths) - 1))
-        self.count = points
-        self.hidden = nn.Conv2d(inside, config.hidden, self.side)  # of all places: fully connected
-        self.points = nn.Linear(config.hidden, 2 * points)
-        self.spread = nn.Linear(config.hidden, points)
-        for layer in (self.points, self.spread):
-            nn.init.zeros_(layer.weight)
-
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops (N, 3, S, S) -> offsets from the mean (N, C, 2) in component sides, log of b (N, C) over the crop."""
-        features = pooled(self.layers(crops), self.side)
-        hidden = functional.relu(self.hidden(features)).flatten(1)
-        return self.points(hidden).float().reshape(-1, self.count, 2), self.spread(hidden.detach()).float() - 4
-
-
-def pooled(features: Tensor, side: int) -> Tensor:
-    """Features (N, C, H, W), averaged to `side` rows and columns where the crops have another size than the config."""
-    return features if features.shape[-1] == side else functional.adaptive_avg_pool2d(features, side)
-
-
-class Components(nn.Module):
-    """A network for each component of the face."""
-
-    mean: Tensor
-    share: Tensor
-
-    def __init__(self, config: ComponentConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.groups = groups_of(components_of(config.scheme))
-        self.nets = nn.ModuleList(Vgg(config, len(group)) for group in self.groups)
-        inner = sum(len(group) for group in self.groups)
-        self.register_buffer("mean", torch.zeros(inner, 2))
-        self.register_buffer("share", torch.ones(inner))
-
-    def found(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops (N, G, 3, S, S) -> points (N, I, 2) in their crops and log of b (N, I), component after component."""
-        parts = [net(crops[:, number]) for number, net in enumerate(self.nets)]
-        offsets, spread = (torch.cat(column, 1) for column in zip(*parts, strict=True))
-        side = crops.shape[-1]
-        return (side - 1) / 2 + side / self.config.margin * (self.mean + offsets), spread
-
-    def forward(self, crops: Tensor) -> ComponentPrediction:
-        """Crops (N * G, 3, S, S), values in -.5 .. .5."""
-        count = len(self.groups)
-        places, spreads = self.found(crops.reshape(-1, count, *crops.shape[1:]))
-        shape = (len(places), count, self.config.points)
-        points = places.new_full((*shape, 2), torch.nan)
-        log_spread, own = places.new_zeros(shape), torch.zeros(shape, dtype=torch.bool, device=crops.device)
-        first = 0
-        for number, group in enumerate(self.groups):
-            some = slice(first, first := first + len(group))
-            points[:, number, group], log_spread[:, number, group] = places[:, some], spreads[:, some]
-            own[:, number, group] = True
-        return ComponentPrediction(points.flatten(0, 1), log_spread.flatten(0, 1), own.flatten(0, 1))
-
-
-class DeployedComponents(nn.Module):
-    """The networks of components as they are exported, in one graph."""
-
-    def __init__(self, net: Components, calibration: float = 0.0) -> None:
-        """Wrap the networks; `calibration` is added to their log b."""
-        super().__init__()
-        self.net, self.calibration = net, calibration
-
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops (N, S, S, 3 G) uint8 -> points (N, I, 2) in the crop of their component, scores (N, I)."""
-        config = self.net.config
-        side = crops.shape[1]
-        each = (crops.permute(0, 3, 1, 2).float() / 255 - 0.5).reshape(-1, len(self.net.groups), 3, side, side)
-        points, spread = self.net.found(each)
-        return points, reliability(spread + self.calibration, config.near / config.margin / self.net.share)
-
-
-def component_parts(net: Components, calibration: float = 0.0) -> tuple[Part, ...]:
-    """The one part of the networks of components."""
-    return (Part("components", DeployedComponents(net, calibration), ("crops",), ("inner", "scores"), "components"),)
-
-
-def component_crops(scheme: str) -> Several:
-    """A crop for each component; a mirrored crop shows the component of the other side."""
-    component, mirror = components_of(scheme), Scheme.open(scheme).mirror
-    return Several(np.array([component[mirror[group[0]]] for group in groups_of(component)]))
-
-
-def fill_components(net: Components, arrays: Arrays) -> None:
-    """Write the mean shapes of the components, and their sizes against the face, into new networks."""
-    means, sides = unit_groups(arrays["mean"], net.groups)
-    lengths = torch.tensor([len(group) for group in net.groups])
-    net.mean.copy_(torch.from_numpy(np.concatenate(means)))
-    net.share.copy_(torch.from_numpy(sides).repeat_interleave(lengths))
-
-
-def component_loss(prediction: ComponentPrediction, target: Target, losses: CoarseToFineLosses) -> dict[str, Tensor]:
-    """Losses of the points of the component that each crop shows."""
-    own = target._replace(inside=target.inside * prediction.own)
-    points = torch.where(prediction.own[..., None], prediction.points, target.points)
-    return {
-        "point": losses.point * point_term(points, own, losses),
-        "spread": losses.spread * spread_term(points, prediction.log_spread, own),
-    }
 
 
 @dataclass(frozen=True, slots=True)
