@@ -10,7 +10,8 @@ All take --json F. Errors are means over the faces of --set (wild68) --split, % 
 points, inner points, each component, tangent and normal parts of the contour. `stages`: v_gt starts from true points,
 v_real from the stages before, which begin with true boxes or with boxes of `study.measure.disturbed`; gains over the
 stage before, paired by face, with an interval (95 %) that draws whole identities; also those of the tenth of the faces
-whose inner points are furthest from the mean face. --before puts another bundle, as the default, in place of the coarse
+with the strongest expression, and of the tenth with the least symmetric one, by the weights of expressions that the
+face model fits to the labels. --before puts another bundle, as the default, in place of the coarse
 stage. `angle`: share of faces within 5 degrees after a random turn over the full circle, of wild68 and ytf68, and the
 curve. `curve`: inner points moved by a random similarity of 0 to 10 % of the inter-ocular distance, and the error that
 each stage leaves. `transfer`: least squares fitted to what the model finds in wild68 train, to true points, and a small
@@ -39,6 +40,8 @@ from canthus.data.sample import Sample
 from canthus.evaluate.bootstrap import bootstrap_interval
 from canthus.evaluate.metrics import normalisers
 from canthus.export.transfer import RIDGES, seen
+from canthus.face3d.fit import Fitter
+from canthus.face3d.morphable import MorphableModel
 from canthus.geometry.crop import box_of
 from canthus.geometry.shape import align, mean_shape
 from canthus.geometry.transform import apply, compose, similarity
@@ -121,19 +124,27 @@ def rows_of(model: Path, before: Path | None) -> tuple[list[Stage], list[Stage]]
     return first, later
 
 
+def expressive(faces: Faces) -> dict[str, np.ndarray]:
+    """The tenth of the faces with the largest weights of expressions, and with the largest differences of the sides."""
+    if faces.scheme.name != "68":
+        return {}  # the labels are fits themselves
+    model = MorphableModel.open(Path(os.environ.get("CANTHUS_DATA", "data")) / "ict_facekit" / "ict_facekit.npz")
+    weights, names = Fitter(model, "68").fit(faces.truth).expression, list(model.expression_names)
+    pairs = [(names.index(name), names.index(f"{name[:-1]}R")) for name in names if name.endswith("_L")]
+    left, right = (weights[:, list(side)] for side in zip(*pairs, strict=True))
+    sums = {"strong expression": weights.sum(1), "one-sided expression": np.abs(left - right).sum(1)}
+    return {name: total >= np.nanquantile(total, 0.9) for name, total in sums.items()}
+
+
 def stages_table(faces: Faces, model: Path, before: Path | None) -> dict[str, Any]:
     first, later = rows_of(model, before)
-    shapes = align(
-        faces.truth[:, list(faces.scheme.groups["inner"])],
-        mean_shape(faces.truth[:, list(faces.scheme.groups["inner"])]),
-    )[0]
-    far = ((shapes - shapes.mean(0)) ** 2).sum((1, 2))
-    extreme = far >= np.quantile(far, 0.9)
-    result: dict[str, Any] = {"faces": len(faces.truth), "extreme faces": int(extreme.sum())}
+    chosen = expressive(faces)
+    result: dict[str, Any] = {"faces": len(faces.truth)} | {name: int(some.sum()) for name, some in chosen.items()}
     for kind in ("true boxes", "disturbed boxes"):
         points = faces.run(first, disturb=kind != "true boxes")
         known = faces.errors(points)
-        table: dict[str, Any] = {"coarse": {"v_real": means(known), "extreme": means(known, extreme)}}
+        table: dict[str, Any] = {"coarse": {"v_real": means(known)}}
+        table["coarse"] |= {name: means(known, some) for name, some in chosen.items()}
         if before is None and kind == "true boxes":
             table["coarse"]["v_gt"] = means(faces.errors(faces.run(first, faces.truth)))
         for stage in later:
@@ -141,11 +152,12 @@ def stages_table(faces: Faces, model: Path, before: Path | None) -> dict[str, An
             found = faces.errors(points)
             table[stage.name] = {
                 "v_real": means(found),
-                "extreme": means(found, extreme),
                 "v_gt": means(faces.errors(faces.run([stage], faces.truth))),
                 "gain": gains(known, found, faces.people),
-                "gain, extreme": gains(known, found, faces.people, extreme),
-            }  # fmt: skip
+            }
+            for name, some in chosen.items():
+                table[stage.name][name] = means(found, some)
+                table[stage.name][f"gain, {name}"] = gains(known, found, faces.people, some)
             known = found
         result[kind] = table
     return result
