@@ -3,7 +3,8 @@
     CANTHUS_DATA=... python benchmarks/end_to_end.py [--detector own] [--split test] [--turn 90]
 
 The NME is over the inter-ocular distance and over the faces that are found. The model gets the roll of the detector;
-for the true box it gets the angle of `--turn`.
+for the true box it gets the angle of `--turn`. With `--no-roll` it gets neither, as a model with an angle network of its own
+can do without.
 """
 
 import argparse
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--detector")
     parser.add_argument("--detector-model")
     parser.add_argument("--turn", type=float, default=0.0, help="degrees clockwise by which pictures are rotated")
+    parser.add_argument("--no-roll", action="store_true", help="do not tell the model any roll")
     parser.add_argument("--data", default="wild68")
     parser.add_argument("--split", default="val")
     options = parser.parse_args()
@@ -48,14 +50,15 @@ def main() -> None:
             continue
         truth.append(labels)
         best = int(shared.argmax())
-        roll = faces.pose[best : best + 1, 2]
+        roll = None if options.no_roll else faces.pose[best : best + 1, 2]
+        turn = None if options.no_roll else [options.turn]
         first = aligner.align(image, faces.boxes[best : best + 1], roll)
         points["detector, one pass"].append(first.points[0])
         points["detector, two passes"].append(aligner.align(image, box_of(first.points), roll).points[0])
-        points["true box"].append(aligner.align(image, box[None], [options.turn]).points[0])
+        points["true box"].append(aligner.align(image, box[None], turn).points[0])
     true = np.stack(truth)
     scale = normalisers(true, "inter-ocular", aligner.scheme)
-    what = f"{options.data} {options.split}, rotated by {options.turn:g}"
+    what = f"{options.data} {options.split}, rotated by {options.turn:g}{', no roll told' if options.no_roll else ''}"
     print(f"{what}: {len(true)} of {len(samples)} faces found; NME over these, %")
     for name, found in points.items():
         error = distances(np.stack(found), true).mean(1) / scale
