@@ -3,8 +3,8 @@
     CANTHUS_DATA=... python benchmarks/end_to_end.py [--detector own] [--split test] [--turn 90]
 
 The NME is over the inter-ocular distance and over the faces that are found. The model gets the roll of the detector;
-for the true box it gets the angle of `--turn`. With `--no-roll` it gets neither: a model with an angle network of its own
-can do without.
+for the true box it gets the angle of `--turn`. With `--no-roll` it gets neither, which a model with an angle network of
+its own can do without.
 """
 
 import argparse
