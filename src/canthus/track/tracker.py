@@ -69,7 +69,7 @@ class Tracker:
             every: Number of frames from one search for new faces to the next; a third of it while a face is lost.
             max_faces: Largest number of faces that are followed at a time, most confident first; None = all.
             rules: When a fit counts as failed and a face as lost; None = the usual ones.
-            smoothing: Cutoffs of the smoothing; None = the usual ones.
+            smoothing: Cutoffs of the smoothing; None = the usual ones of the scheme.
 
         Raises:
             InputError: an option is out of its range.
@@ -78,7 +78,7 @@ class Tracker:
             raise InputError(f"a tracker needs every >= 1 and max_faces >= 1, not {every} and {max_faces}")
         self._detector, self._fitter = detector, fitter
         self.smooth, self._every, self._most = smooth, every, max_faces
-        self._rules, self.smoothing = rules or Rules(), smoothing or Smoothing()
+        self._rules, self.smoothing = rules or Rules(), smoothing or Smoothing.of(fitter.scheme)
         self.reset()
 
     @classmethod
