@@ -24,7 +24,7 @@ from canthus.runtime.session import Device
 from canthus.schemes.scheme import Scheme
 from canthus.track.face import TrackedFace
 from canthus.track.fitter import Fit, Fitter
-from canthus.track.match import assign, cost_of, doubles
+from canthus.track.match import assign, costs_of, doubles
 from canthus.track.memory import RATE, Memory
 from canthus.track.smooth import Smoothing
 from canthus.track.state import Rules, State
@@ -274,8 +274,8 @@ class Tracker:
 
 def _pairs(faces: list[TrackedFace], fits: list[Fit], time: float) -> list[tuple[int, int]]:
     """Faces that are seen again in fits, as pairs of their indices."""
-    costs = [[cost_of(face.known(time), fit.placement, fit.points) for fit in fits] for face in faces]
-    return assign(np.array(costs).reshape(len(faces), len(fits)))
+    known = [face.known(time) for face in faces]
+    return assign(costs_of(known, [fit.placement for fit in fits], [fit.points for fit in fits]))
 
 
 def _without(fits: list[Fit], pairs: list[tuple[int, int]]) -> list[Fit]:
