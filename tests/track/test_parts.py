@@ -11,7 +11,7 @@ from canthus.track.filters import Cutoff, OneEuro
 from canthus.track.match import OTHER_SCENE, SAME_SCENE, Known, assign, cost_of, doubles, strangeness
 from canthus.track.motion import Placement, shape_distance
 from canthus.track.past import AHEAD, NEWEST, Past
-from canthus.track.smooth import PointSmoother, smooth_both_ways
+from canthus.track.smooth import PointSmoother, Smoothing, smooth_both_ways
 from canthus.track.state import SEEN, Rules, State, advance
 
 SHAPE = np.random.default_rng(4).uniform(-1, 1, (20, 2)).astype(np.float32)
@@ -54,9 +54,9 @@ def test_every_state_can_be_left_and_only_seen_faces_are_reported() -> None:
 
 
 def test_a_filter_is_still_at_rest_open_in_motion_and_off_without_limit() -> None:
-    steady = OneEuro(Cutoff(1, 10))
+    steady = OneEuro(Cutoff(1, 10, 1))
     assert all((steady(np.array([[3.0, 4.0]]), 0.04) == (3, 4)).all() for _ in range(5))
-    free = OneEuro(Cutoff(1e12, 0))
+    free = OneEuro(Cutoff(1e12, 0, 1))
     assert [round(float(free(np.array([[value]]), 0.04)[0, 0]), 6) for value in (0.0, 5.0, -2.0)] == [0, 5, -2]
     noise = np.random.default_rng(1).normal(0, 0.01, 200)
     slow, quick = OneEuro(Cutoff(1, 0)), OneEuro(Cutoff(1, 10))
@@ -66,6 +66,18 @@ def test_a_filter_is_still_at_rest_open_in_motion_and_off_without_limit() -> Non
     late = [float(slow(np.array([[value]]), 0.04)[0, 0]) for value in jump]
     soon = [float(quick(np.array([[value]]), 0.04)[0, 0]) for value in jump]
     assert soon[20] > 2 * late[20]
+
+
+@given(st.floats(-50, 50), st.floats(0.5, 5), st.sampled_from([0.0, 0.5, 1.0]), st.floats(0.02, 0.1))
+def test_a_trend_takes_its_share_of_the_lag_behind_uniform_motion(
+    pace: float, rest: float, trend: float, step: float
+) -> None:
+    smooth = OneEuro(Cutoff(rest, 0, trend))
+    for at in range(400):
+        value = float(smooth(np.array([[pace * at * step]]), step)[0, 0])
+    share = 1 / (1 + 1 / (2 * np.pi * rest * step))
+    lag = (1 - share) / share * step  # of an exponential average
+    assert pace * at * step - value == pytest.approx((1 - trend) * lag * pace, rel=1e-3, abs=1e-6)
 
 
 @given(similarities)
@@ -178,14 +190,15 @@ def test_smoothing_keeps_what_stands_still_and_halves_noise(rng: np.random.Gener
     assert shaken[1] < 0.6 * shaken[0] and shaken[2] < shaken[1]
 
 
-def test_smoothing_both_ways_has_no_lag() -> None:
+def test_smoothing_hardly_lags_and_both_ways_not_at_all() -> None:
     course = np.sin(np.arange(100) / 6)[:, None, None] * np.float32([30, 0])
     track = list((80 * SHAPE + 200 + course).astype(np.float32))
-    times = [at / 25 for at in range(100)]
-    smooth = np.stack(smooth_both_ways(track, [np.ones(20, np.float32)] * 100, times))
-    middle = smooth.mean(1)[10:-10, 0] - np.stack(track).mean(1)[10:-10, 0]
-    velocity = np.gradient(np.stack(track).mean(1)[:, 0])[10:-10]
-    assert abs(float((middle * velocity).sum() / (velocity**2).sum())) < 0.05, "frames"
+    times, scores = [at / 25 for at in range(100)], [np.ones(20, np.float32)] * 100
+    smoother, velocity = PointSmoother(), np.gradient(np.stack(track).mean(1)[:, 0])[10:-10]
+    online = [smoother(*row) for row in zip(track, scores, times, strict=True)]
+    for smooth, most in ((online, 0.35), (smooth_both_ways(track, scores, times), 0.05)):
+        behind = (np.stack(track) - np.stack(smooth)).mean(1)[10:-10, 0]
+        assert abs(float((behind * velocity).sum() / (velocity**2).sum())) < most, "frames"
 
 
 def test_a_turn_through_half_a_circle_and_a_gap() -> None:
@@ -196,3 +209,14 @@ def test_a_turn_through_half_a_circle_and_a_gap() -> None:
         assert np.abs(smoother(turned, scores, frame / 25) - turned).max() < 12
     moved = points + 900
     np.testing.assert_allclose(smoother(moved, scores, 60.0), moved, atol=1e-2, err_msg="after a gap it starts anew")
+
+
+def test_eyelids_and_lips_are_smoothed_less_than_the_nose(rng: np.random.Generator) -> None:
+    smoothing = Smoothing.of("68")
+    assert len(smoothing.factors) == 68 and Smoothing.of("5").factors[2] < 1 < Smoothing.of("5").factors[0]
+    points = rng.uniform(100, 200, (68, 2))
+    noisy = points + rng.normal(0, 0.3, (200, 68, 2))
+    smoother, scores = PointSmoother(smoothing), np.ones(68, np.float32)
+    steady = np.stack([smoother(row.astype(np.float32), scores, at / 25) for at, row in enumerate(noisy)])
+    left = np.diff(steady, axis=0).std((0, 2)) / np.diff(noisy, axis=0).std((0, 2))
+    assert left[:36].mean() < 0.7 * left[36:].mean()

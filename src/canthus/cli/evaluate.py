@@ -1,5 +1,6 @@
 """`canthus evaluate`: the error of landmarks by a stated protocol."""
 
+import json
 import shlex
 import sys
 from dataclasses import replace
@@ -27,7 +28,7 @@ from canthus.cli.options import (
 
 if TYPE_CHECKING:
     from canthus.align.aligner import Aligner
-    from canthus.evaluate.measure import LabelledSet
+    from canthus.evaluate.measure import Changes, LabelledSet
     from canthus.evaluate.report.study import Study
 
 DATA = "Faces to score"
@@ -42,6 +43,13 @@ def evaluate(
         Path | None,
         typer.Option(
             help="File or folder of points to score, as for --truth; without it the model runs.", rich_help_panel=DATA
+        ),
+    ] = None,
+    tracks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table or folder of canthus track, to score against the labels of its video in --truth.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     origin: Annotated[
@@ -112,11 +120,20 @@ def evaluate(
 
     Example: canthus evaluate --truth truth.npz --predictions mine.npz --normaliser box --json out.json
 
+    Example: canthus evaluate --tracks out --truth videos/001/annot
+
     The first runs a model on a data set, the second scores your points on a data set, the third
-    scores one file against another. Every figure is printed with its protocol.
+    scores one file against another, the fourth a tracked video against labels of its frames. Every
+    figure is printed with its protocol.
     """
     if protocols:
         _list_protocols()
+        return
+    changes = {"scheme": scheme, "normaliser": normaliser, "threshold": threshold, "mask": mask}
+    if tracks is not None:
+        if truth is None or any(other is not None for other in (data, predictions, report, scheme)):
+            raise typer.BadParameter("--tracks needs --truth; it excludes --data, --predictions, --report, --scheme")
+        _show_tracks(tracks, truth, protocol, changes, as_json)
         return
     if truth is None and data is None and protocol is None:
         raise typer.BadParameter("say what to score against: --data, --protocol, or --truth")
@@ -130,7 +147,6 @@ def evaluate(
 
     if report is not None:
         check_extra()
-    changes = {"scheme": scheme, "normaliser": normaliser, "threshold": threshold, "mask": mask}
     if truth is not None:
         faces = labelled_files(truth, protocol, changes)
     else:
@@ -144,6 +160,21 @@ def evaluate(
         aligner = Aligner.open(model, threads=threads, precision=precision, depth=depth)
         study = _run(aligner, faces, box_source, peers)
     _show(replace(study, command=shlex.join(["canthus", *sys.argv[1:]])), as_json, report)
+
+
+def _show_tracks(tracks: Path, truth: Path, protocol: str | None, changes: "Changes", as_json: Path | None) -> None:
+    """Score a table of tracks, print its figures, and write them."""
+    from rich.console import Console
+
+    from canthus.evaluate.report.video import show_video
+    from canthus.evaluate.video.files import score_files
+
+    found = score_files(tracks, truth, protocol, changes)
+    console = Console(stderr=str(as_json) == "-")
+    show_video(found, console)
+    if as_json is not None:
+        write_json(json.dumps(found.as_dict(), indent=1), as_json)
+        console.print(f"figures: {as_json}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _list_protocols() -> None:

@@ -44,8 +44,11 @@ def overlaps(boxes: NDArray[Any], others: NDArray[Any]) -> Doubles:
         Shape (M, N), 0..1.
     """
     boxes, others = np.asarray(boxes, np.float64)[:, None], np.asarray(others, np.float64)[None]
-    common = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(boxes[..., :2], others[..., :2])
-    shared = common.clip(0).prod(-1)
+    wide, high = (
+        (np.minimum(boxes[..., end], others[..., end]) - np.maximum(boxes[..., start], others[..., start])).clip(0)
+        for start, end in ((0, 2), (1, 3))
+    )
+    shared = wide * high
     union = (boxes[..., 2:] - boxes[..., :2]).prod(-1) + (others[..., 2:] - others[..., :2]).prod(-1) - shared
     ratio: Doubles = shared / np.maximum(union, 1e-12)
     return ratio

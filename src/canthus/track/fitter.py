@@ -83,8 +83,13 @@ class Fitter:
 
     def begin(self, image: Image, boxes: Floats, rolls: Floats) -> list[Fit]:
         """Fit faces in boxes (F, 4) with rotations (F,) in degrees; NaN = not known."""
-        if not len(boxes):
-            return []
+        size, fits = self._first.batch, list[Fit]()
+        for start in range(0, len(boxes), size):
+            fits += self._begun(image, boxes[start : start + size], rolls[start : start + size])
+        return fits
+
+    def _begun(self, image: Image, boxes: Floats, rolls: Floats) -> list[Fit]:
+        """Fit the faces of one batch in their boxes."""
         view = View.of_boxes([image] * len(boxes), boxes, rolls)
         found = self._first.run(view)
         turns = np.where(np.isfinite(found.pose[:, 2]), found.pose[:, 2], np.nan_to_num(rolls))

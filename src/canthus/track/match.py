@@ -68,6 +68,31 @@ def cost_of(known: Known, placement: Placement, points: Floats) -> float:
     return sum(parts) if max(parts) <= 1 else float("inf")
 
 
+def costs_of(faces: Sequence[Known], placements: Sequence[Placement], points: Sequence[Floats]) -> Doubles:
+    """`cost_of` of every face (M) and fit (N); shapes are compared only where place and size are within the limits.
+
+    Args:
+        faces: The known faces.
+        placements: Place, size and rotation of each fit.
+        points: Points of each fit, each (P, 2 or 3), pixels.
+
+    Returns:
+        Shape (M, N).
+    """
+    costs = np.full((len(faces), len(placements)), np.inf)
+    if not costs.size:
+        return costs
+    centres, sizes = np.stack([place.centre for place in placements]), np.array([place.size for place in placements])
+    for row, known in enumerate(faces):
+        limits, size = known.limits, known.placement.size
+        apart = np.minimum(*(np.hypot(*(centres - centre).T) for centre in (known.placement.centre, known.ahead)))
+        near = apart / np.maximum(size, sizes) <= limits.place + limits.drift * known.away
+        alike = np.abs(np.log(sizes / size)) <= np.log(limits.size)
+        for column in np.flatnonzero(near & alike).tolist():
+            costs[row, column] = cost_of(known, placements[column], points[column])
+    return costs
+
+
 def strangeness(known: Known, placement: Placement, points: Floats) -> float:
     """How far a fitted face is from what a known one would be now, without a limit: motion, size and shape together."""
     place = _apart(placement, known.ahead) / max(known.placement.size, placement.size)
@@ -87,20 +112,27 @@ def _looks(known: Known, placement: Placement, points: Floats) -> tuple[float, f
 
 def assign(costs: NDArray[Any]) -> list[tuple[int, int]]:
     """Pairs of rows and columns, each once, the cheapest first, none of infinite cost. (M, N) -> at most min(M, N)."""
-    left = np.array(costs, np.float64)
-    pairs = []
-    while left.size and np.isfinite(least := left.min()):
-        row, column = (int(at) for at in np.argwhere(left == least)[0])
-        pairs.append((row, column))
-        left[row], left[:, column] = np.inf, np.inf
+    rows, columns = np.nonzero(np.isfinite(costs))
+    order = np.argsort(costs[rows, columns], kind="stable")
+    pairs, taken = [], (set[int](), set[int]())
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+        if row not in taken[0] and column not in taken[1]:
+            pairs.append((row, column))
+            taken[0].add(row)
+            taken[1].add(column)
     return pairs
 
 
 def doubles(points: Sequence[Floats], sizes: Sequence[float], near: float = 0.12) -> list[tuple[int, int]]:
-    """Pairs of faces whose points are the same: their mean distance is under `near` of the smaller size."""
+    """Pairs of faces whose points are the same: their mean distance is under `near` of the smaller size.
+
+    The middles of such faces are no farther apart than their points are on average, so all other pairs are left out.
+    """
     found = []
-    for one in range(len(points)):
-        for two in range(one + 1, len(points)):
+    middles, wide = np.array([one[:, :2].mean(0) for one in points]).reshape(-1, 2), np.array(sizes)
+    for one in range(len(points) - 1):
+        far = np.hypot(*(middles[one + 1 :] - middles[one]).T)
+        for two in (one + 1 + np.flatnonzero(far < near * np.minimum(wide[one], wide[one + 1 :]))).tolist():
             apart = np.linalg.norm(points[one][:, :2] - points[two][:, :2], axis=-1).mean()
             if apart < near * min(sizes[one], sizes[two]):
                 found.append((one, two))

@@ -27,12 +27,19 @@ class Step(NamedTuple):
 
 
 def smooth_steps(steps: Sequence[Step], smoothing: Smoothing | None = None) -> list[Step]:
-    """The steps of a whole video, not smoothed so far, with points smoothed both ways; uncertain ones stay."""
+    """The steps of a whole video, not smoothed so far, with points smoothed both ways; uncertain ones stay.
+
+    Args:
+        steps: The steps in order.
+        smoothing: Cutoffs; None = the usual ones of the scheme of the points.
+    """
     rows: dict[float, list[tuple[int, int]]] = {}
     for at, step in enumerate(steps):
         for row, state in enumerate(step.states):
             if state is not State.UNCERTAIN:
                 rows.setdefault(float(step.faces.identity[row]), []).append((at, row))
+    scheme = next((step.faces.scheme for step in steps if len(step.faces)), "")
+    smoothing = smoothing or (Smoothing.of(scheme) if scheme else None)
     points: list[Floats] = [step.faces.points.copy() for step in steps]
     for places in rows.values():
         smooth = smooth_both_ways(

@@ -24,7 +24,7 @@ from canthus.runtime.session import Device
 from canthus.schemes.scheme import Scheme
 from canthus.track.face import TrackedFace
 from canthus.track.fitter import Fit, Fitter
-from canthus.track.match import assign, cost_of, doubles
+from canthus.track.match import assign, costs_of, doubles
 from canthus.track.memory import RATE, Memory
 from canthus.track.smooth import Smoothing
 from canthus.track.state import Rules, State
@@ -69,7 +69,7 @@ class Tracker:
             every: Number of frames from one search for new faces to the next; a third of it while a face is lost.
             max_faces: Largest number of faces that are followed at a time, most confident first; None = all.
             rules: When a fit counts as failed and a face as lost; None = the usual ones.
-            smoothing: Cutoffs of the smoothing; None = the usual ones.
+            smoothing: Cutoffs of the smoothing; None = the usual ones of the scheme.
 
         Raises:
             InputError: an option is out of its range.
@@ -78,7 +78,7 @@ class Tracker:
             raise InputError(f"a tracker needs every >= 1 and max_faces >= 1, not {every} and {max_faces}")
         self._detector, self._fitter = detector, fitter
         self.smooth, self._every, self._most = smooth, every, max_faces
-        self._rules, self.smoothing = rules or Rules(), smoothing or Smoothing()
+        self._rules, self.smoothing = rules or Rules(), smoothing or Smoothing.of(fitter.scheme)
         self.reset()
 
     @classmethod
@@ -274,8 +274,8 @@ class Tracker:
 
 def _pairs(faces: list[TrackedFace], fits: list[Fit], time: float) -> list[tuple[int, int]]:
     """Faces that are seen again in fits, as pairs of their indices."""
-    costs = [[cost_of(face.known(time), fit.placement, fit.points) for fit in fits] for face in faces]
-    return assign(np.array(costs).reshape(len(faces), len(fits)))
+    known = [face.known(time) for face in faces]
+    return assign(costs_of(known, [fit.placement for fit in fits], [fit.points for fit in fits]))
 
 
 def _without(fits: list[Fit], pairs: list[tuple[int, int]]) -> list[Fit]:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
 from canthus.errors import RecipeError
 from canthus.nets.losses import Losses
@@ -242,6 +242,34 @@ class Distillation(Strict):
     weight: Number = Field(0.5, gt=0, le=1)
 
 
+class Agreement(Strict):
+    """Agreement of a network with itself on a second crop of each face that differs little: points jitter less.
+
+    Attributes:
+        weight: Weight of the loss: the distance of the two answers.
+        unit: Unit of that loss, and the distance at which it turns linear, over the crop side.
+        least: Smallest shift of the second crop over the crop side; the default is a third of a pixel of 96.
+        most: Largest shift; shifts are drawn log-uniformly between the two.
+        rotation: Largest rotation of the second crop against the first, degrees.
+        scale: Largest factor by which it is larger or smaller.
+        noise: Standard deviation of the noise that the second crop has and the first has not, in grey levels of 255.
+    """
+
+    weight: Number = Field(0.5, gt=0)
+    unit: Number = Field(0.006, gt=0)
+    least: Number = Field(0.0035, gt=0)
+    most: Number = Field(0.05, gt=0, le=0.5)
+    rotation: Number = Field(2.0, ge=0)
+    scale: Number = Field(1.03, ge=1)
+    noise: Number = Field(3.0, ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Agreement":
+        if self.least > self.most:
+            raise ValueError(f"least {self.least:g} is larger than most {self.most:g}")
+        return self
+
+
 class Recipe(Run):
     """Recipe of a network of landmarks; the sizes of its phases are those of its crops.
 
@@ -258,6 +286,7 @@ class Recipe(Run):
         real_augment: Rotation, scale, shift and stretch of those crops; none = as all others.
         teacher: Trained network from whose answers this one learns, also on pictures without landmarks; None = labels
             alone.
+        agreement: How the network agrees with itself on two crops of a face; None = it sees one.
         measure: Normaliser of the errors in validation: "inter-ocular", or "box" = sqrt(w h) of the labels.
         crop: How crops are cut where the stage leaves it open: around the "box" of the points, or by the similarity
             that brings the points nearest to their mean "shape" (local_global, section 3.4).
@@ -277,6 +306,7 @@ class Recipe(Run):
     real: Number = Field(0.0, ge=0, le=1)
     real_augment: Augment | None = None
     teacher: Distillation | None = None
+    agreement: Agreement | None = None
     measure: Literal["inter-ocular", "box"] = "inter-ocular"
     crop: Literal["box", "shape"] = "box"
     emphasis: Number = Field(0.0, ge=0)

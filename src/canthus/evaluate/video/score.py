@@ -98,7 +98,8 @@ class VideoScore:
         error: Mean error of the tracked frames.
         auc: Area under the cumulative error distribution up to the threshold, 0..1.
         failure_rate: Share of frames over the threshold or not tracked, 0..1.
-        jitter: Jitter of the offset from the truth, over sqrt(w h) of the true box.
+        jitter: Jitter of the offset from the truth, over sqrt(w h) of the true box; as the lag, of the points that the
+            protocol scores.
         jitter_still: The same of faces that stand still.
         jitter_moving: The same of faces that move.
         lag: Mean lag behind the truth, frames; of videos in which the face moves.
@@ -150,8 +151,10 @@ def score_tracks(tracks: Sequence[Track], protocol: Protocol | str = PROTOCOL, s
     found = np.concatenate([track.found[track.labelled] for track in tracks])
     names = tuple(f"{track.name} {at}" for track in tracks for at in np.flatnonzero(track.labelled).tolist())
     result = evaluate_points(truth, found, rules, Labels(images=names), missing="failure")
+    scored = list(Scheme.open(scheme).groups[rules.part]) if rules.part else slice(None)
     offsets, sizes, still, moving = _motion(tracks, scheme)
-    late = [lag(_plane(track.found), _plane(track.truth)) for track in tracks]
+    offsets = offsets[:, scored]
+    late = [lag(_plane(track.found[:, scored]), _plane(track.truth[:, scored])) for track in tracks]
     missing = [gap for track in tracks for gap in gaps(track.identity[:, None], track.labelled[:, None], track.times)]
     return VideoScore(
         protocol=rules,

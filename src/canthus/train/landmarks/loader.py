@@ -1,6 +1,7 @@
 """A mixture of data sets as an endless stream of batches: batch k depends on seed, process and k alone."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from canthus.nets.systems import network_of
 from canthus.schemes.scheme import Scheme
 from canthus.schemes.transfer import VIEWS
 from canthus.train.augment import Random, cut, jitter_matrices, vary
+from canthus.train.landmarks.agreement import seen_moves, small_moves, with_noise
 from canthus.train.landmarks.pool import Pool, turns_of
 from canthus.train.recipe import Augment, Recipe
 from canthus.types import Floats, Image
@@ -74,7 +76,9 @@ class Stream(IterableDataset[dict[str, Tensor]]):
     of the teacher's answers against the labels; `view` (N,), the number of the view that its annotation shows
     (`transfer.VIEWS`; 0 for all other schemes); `turn` (N,), the rotation of the face by its points in degrees;
     `given` (N, Q, 2), the points from which its stage starts where these are of another scheme, else Q is 0; with a
-    teacher its points `taught` (N, P, 2) and their spread `taught_spread` (N, P) in pixels of the crops.
+    teacher its points `taught` (N, P, 2) and their spread `taught_spread` (N, P) in pixels of the crops; where the
+    network is to agree with itself, `twins` (N, S, S, 3), second crops, and `moves` (N, 2, 3), the maps from the pixels
+    of the crops to those of the second ones.
 
     Where a stage sees several crops of a face, they are in the order of `View.around`; each unit (`network.Several`) of
     each round has a face of its own.
@@ -129,9 +133,15 @@ class Stream(IterableDataset[dict[str, Tensor]]):
         flip = rng.random(len(chosen)) < recipe.augment.flip
         matrices, angles = self._matrices(chosen, flip, size, rng)
         drawn = Drawn(np.repeat(chosen, together), matrices, np.repeat(flip, together), size)
-        crops = self.cutter.cut(drawn, recipe.augment, rng)
-        columns = self._labels(drawn, angles)
-        return {"crops": crops} | {
+        columns, pictures = self._labels(drawn, angles), {}
+        if recipe.agreement is not None:
+            moves = small_moves(len(drawn.chosen), size, recipe.agreement, rng)
+            twins = drawn._replace(matrices=compose(moves, drawn.matrices))
+            columns["moves"] = seen_moves(moves, drawn.flip, size).astype(np.float32)
+            seconds = self.cutter.cut(twins, recipe.augment, deepcopy(rng))  # changed as the crops are
+            pictures["twins"] = with_noise(seconds, recipe.agreement.noise, rng)
+        pictures["crops"] = crops = self.cutter.cut(drawn, recipe.augment, rng)
+        return pictures | {
             name: torch.from_numpy(column).to(crops.device, non_blocking=True) for name, column in columns.items()
         }
 

@@ -16,6 +16,7 @@ from canthus.evaluate.metrics import Normaliser, nme, normalisers
 from canthus.geometry.crop import box_of
 from canthus.nets.losses import target_of
 from canthus.schemes.scheme import Scheme
+from canthus.train.landmarks.agreement import agreement_loss
 from canthus.train.landmarks.pool import labels_in
 from canthus.train.landmarks.system import Trained, join
 from canthus.train.landmarks.teacher import distilled
@@ -49,14 +50,24 @@ class Task(lightning.LightningModule):
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
         """Loss of one batch of `loader.Stream`: mean over its faces, weighted by `trust`."""
-        crops = batch["crops"].permute(0, 3, 1, 2).float() / 255 - 0.5  # channels last in memory
-        prediction = self.net(crops)
+        prediction = self._predict(batch, "crops")
         network, settings, target = self.trained.network, self.trained.recipe.losses, target_of(batch)
         losses = network.loss(prediction, target, settings)
         if self.trained.recipe.teacher is not None:
             losses = distilled(losses, prediction, batch, network, settings)
+        if (agreement := self.trained.recipe.agreement) is not None:
+            others, moves = self._predict(batch, "twins").points, batch["moves"]
+            apart = agreement_loss(
+                prediction.points, others, moves, batch["points"], batch["crops"].shape[1], agreement.unit
+            )
+            losses = {**losses, "agreement": agreement.weight * apart}
         trust = batch["trust"] / batch["trust"].sum()
         return total_of(self, {name: (trust * value).sum() for name, value in losses.items()})
+
+    def _predict(self, batch: Mapping[str, Tensor], name: str) -> Any:
+        """What the network finds in the crops, or in the second crops, of a batch."""
+        crops = batch[name].permute(0, 3, 1, 2).float() / 255 - 0.5  # channels last in memory
+        return self.net(crops)
 
     def validation_step(self, batch: Any, index: int) -> None:
         """Log the normalised mean error on every validation set, in per cent.
