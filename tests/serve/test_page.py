@@ -22,6 +22,7 @@ from canthus.geometry.transform import apply, compose, invert, scale_of, similar
 from canthus.runtime.bundle import Bundle
 from canthus.serve.page.build import model_of
 from canthus.track.motion import Placement
+from canthus.track.smooth import PointSmoother
 from canthus.types import Faces, Image
 from canthus.version import __version__
 
@@ -153,6 +154,22 @@ def calibration(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
+def smoothing(rng: np.random.Generator) -> list[dict[str, Any]]:
+    """A face that moves, turns through 180 degrees and grows, with a gap after which it starts anew."""
+    shape, smoother, frames = rng.normal(0, 40, (68, 2)), PointSmoother(), []
+    for number in range(24):
+        time = number / 30 + (1 if number > 18 else 0)
+        moved = apply(similarity(1 + 0.01 * number, 150 + 4 * number, (200 + 3 * number, 150)), shape)
+        points = (moved + rng.normal(0, 1, moved.shape)).astype(np.float32)
+        scores = rng.uniform(0, 1, 68).astype(np.float32)
+        steady = smoother(points, scores, time)
+        frames.append(
+            {"points": points.ravel().tolist(), "scores": scores.tolist(), "time": time}
+            | {"steady": steady.ravel().tolist()}
+        )
+    return frames
+
+
 def files(rng: np.random.Generator, folder: Path) -> list[dict[str, Any]]:
     cases = []
     for name, count in (("two faces, one.png", 2), ('no "face"é.jpg', 0)):
@@ -186,6 +203,10 @@ def files(rng: np.random.Generator, folder: Path) -> list[dict[str, Any]]:
     return cases
 
 
+def test_the_example_is_the_one_of_the_project() -> None:
+    assert (PAGE / "example.jpg").read_bytes() == (ROOT / "examples" / "astronaut.jpg").read_bytes()
+
+
 def test_functions_of_the_page_are_those_of_python(rng: np.random.Generator, tmp_path: Path) -> None:
     model = model_of({})
     vectors = {
@@ -199,6 +220,7 @@ def test_functions_of_the_page_are_those_of_python(rng: np.random.Generator, tmp
         "suppress": suppressed(rng),
         "pyramids": pyramids(),
         "calibration": calibration(rng),
+        "smoothing": {"settings": model["smoothing"], "frames": smoothing(rng)},
         "formats": files(rng, tmp_path),
     }
     (tmp_path / "vectors.json").write_text(json.dumps(vectors))

@@ -47,7 +47,8 @@ finder.ready.then(
 function show(next) {
   const before = shown;
   shown = next;
-  at("welcome").hidden = Boolean(next);
+  for (const id of ["welcome", "about"]) at(id).hidden = Boolean(next);
+  at("actions").hidden = !next && !camera.running;
   const faces = next?.faces ?? [];
   if (stage.options.chosen >= faces.length) Object.assign(stage.options, { chosen: 0, point: null });
   stage.show(next);
@@ -56,6 +57,8 @@ function show(next) {
   for (const id of ["faces", "point", "display"]) at(id).hidden = !found;
   at("save").hidden = !next || next.live || !next.searched;
   at("zooms").hidden = !next || next.live;
+  at("facts").setAttribute("aria-live", next?.live ? "off" : "polite");
+  at("near").hidden = !found;
   at("plain").hidden = !next?.taken;
   for (const button of document.querySelectorAll("[data-save=pts]")) button.disabled = !found;
   at("pts-note").textContent = faces.length > 1 ? `.pts holds one face: face ${stage.options.chosen + 1}.` : "";
@@ -145,7 +148,8 @@ async function startCamera(device) {
     return say("", error.message);
   }
   at("mirror").checked = camera.facing;
-  at("camera").textContent = "Stop the camera";
+  at("actions").hidden = false;
+  at("camera").textContent = "Stop";
   for (const id of ["take", "mirrors"]) at(id).hidden = false;
   const cameras = await Camera.list();
   at("devices").hidden = cameras.length < 2;
@@ -157,9 +161,9 @@ async function startCamera(device) {
 function stopCamera() {
   if (!camera.running) return;
   camera.stop();
-  at("camera").textContent = "Use the camera";
+  at("camera").textContent = "Camera";
   for (const id of ["take", "mirrors", "devices", "rate"]) at(id).hidden = true;
-  if (shown?.live) show(null);
+  if (!shown || shown.live) show(null);
   say("");
 }
 
@@ -182,6 +186,7 @@ const actions = {
   },
   closer: () => stage.zoomBy(1.5),
   farther: () => stage.zoomBy(1 / 1.5),
+  near: () => stage.near(),
   fit: () => stage.fit(),
 };
 
@@ -215,6 +220,7 @@ for (const radio of document.querySelectorAll("[name=colour]")) {
   });
 }
 showLegend(false);
+show(null);
 
 /** The picture among dropped or pasted things; a message where there is none. */
 function openFirst(transfer) {
@@ -266,6 +272,7 @@ const keys = {
   "=": actions.closer,
   "-": actions.farther,
   0: actions.fit,
+  Enter: actions.near,
 };
 
 at("canvas").addEventListener("keydown", (event) => {

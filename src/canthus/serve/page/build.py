@@ -15,6 +15,8 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import distribution
 from inspect import signature
 from pathlib import Path
@@ -27,7 +29,7 @@ from canthus.geometry.box import OUTLINE
 from canthus.pipeline import Pipeline
 from canthus.runtime.bundle import Bundle, default_bundle
 from canthus.schemes.scheme import Scheme
-from canthus.track import tracker
+from canthus.track import filters, smooth, tracker
 from canthus.track.state import Rules
 from canthus.version import __version__
 
@@ -48,7 +50,7 @@ def build(out: Path, cache: Path) -> list[Path]:
 
     Args:
         out: The folder; files of an earlier build are replaced.
-        cache: Folder that keeps the package from npm for the next build.
+        cache: Folder that keeps what came from npm for the next build.
 
     Returns:
         The files made.
@@ -72,22 +74,34 @@ def build(out: Path, cache: Path) -> list[Path]:
 
 
 def fetched(cache: Path) -> Path:
-    """The package of onnxruntime-web, fetched by npm unless the cache has it, and checked against `INTEGRITY`.
+    """The files of onnxruntime-web that the page loads, fetched by npm unless the cache has them.
+
+    Returns:
+        The folder that holds `ENGINE_FILES`.
 
     Raises:
-        OutputError: npm is missing or fails, or the package has another hash.
+        OutputError: npm is missing or fails, or the package has another hash than `INTEGRITY`.
     """
-    package = cache / f"{ENGINE}-{VERSION}.tgz"
-    if not package.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            _npm("pack", f"{ENGINE}@{VERSION}", "--ignore-scripts", "--pack-destination", folder)
-            (Path(folder) / package.name).replace(package)
-    kind, _, expected = INTEGRITY.partition("-")
-    found = base64.b64encode(hashlib.new(kind, package.read_bytes()).digest()).decode()
-    if found != expected:
-        raise OutputError(f"{package}: not {ENGINE} {VERSION} as published (its hash differs); remove the file")
-    return package
+    folder = cache / f"{ENGINE}-{VERSION}"
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as place:
+        _npm("pack", f"{ENGINE}@{VERSION}", "--ignore-scripts", "--pack-destination", place)
+        package, made = Path(place) / f"{ENGINE}-{VERSION}.tgz", Path(place) / "files"
+        kind, _, expected = INTEGRITY.partition("-")
+        found = base64.b64encode(hashlib.new(kind, package.read_bytes()).digest()).decode()
+        if found != expected:
+            raise OutputError(f"npm gave another {ENGINE} {VERSION} than the one published (its hash differs)")
+        made.mkdir()
+        with tarfile.open(package) as archive:
+            for name in ENGINE_FILES:
+                content = archive.extractfile(f"package/dist/{name}")
+                assert content is not None
+                (made / name).write_bytes(content.read())
+        with suppress(OSError):  # another build has made the folder meanwhile
+            made.rename(folder)
+    return folder
 
 
 def _npm(*words: str) -> None:
@@ -101,13 +115,9 @@ def _npm(*words: str) -> None:
 
 
 def _engine(package: Path, folder: Path) -> Iterator[Path]:
-    """The files of onnxruntime-web and its licence, written into a folder."""
-    with tarfile.open(package) as archive:
-        for name in ENGINE_FILES:
-            member = archive.extractfile(f"package/dist/{name}")
-            assert member is not None
-            (folder / name).write_bytes(member.read())
-            yield folder / name
+    """The files of onnxruntime-web and its licence, copied into a folder."""
+    for name in ENGINE_FILES:
+        yield Path(shutil.copy(package / name, folder))
     notices = {path.name: path for path in distribution("onnxruntime").files or () if path.name in NOTICES}
     for name in NOTICES:
         if name not in notices:
@@ -180,6 +190,12 @@ def model_of(sizes: dict[str, int]) -> dict[str, Any]:
             "face_score": Rules().face_score,
             "reliability": Rules().reliability,
             "patience": Rules().patience,
+        },
+        "smoothing": {
+            **asdict(smooth.Smoothing()),
+            "speed": filters.SPEED_CUTOFF,
+            "least": smooth.LEAST,
+            "gap": smooth.GAP,
         },
     }
 

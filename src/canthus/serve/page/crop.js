@@ -70,7 +70,8 @@ export function angleOf(frame) {
 }
 
 /**
- * Cuts a crop with bilinear interpolation, after averaging where the picture is over twice as fine as the crop.
+ * Cuts a crop with bilinear interpolation, after averaging where the picture is over twice as fine as the crop: `warp`
+ * of geometry/crop.py.
  *
  * @param matrix Map from picture pixels to crop pixels.
  * @returns RGB, size x size, row by row; black outside the picture.
@@ -84,7 +85,7 @@ export function warp(picture, matrix, size) {
   if (x1 <= x0 || y1 <= y0) return crop;
   const part = shrunk(picture, [x0, y0, x1, y1], factor);
   const middle = (factor - 1) / 2;
-  sample(part, compose([1 / factor, 0, -(x0 + middle) / factor, 0, 1 / factor, -(y0 + middle) / factor], back), size, crop);
+  sample(part, compose(matrix, [factor, 0, x0 + middle, 0, factor, y0 + middle]), size, crop);
   return crop;
 }
 
@@ -105,7 +106,9 @@ function shrunk(picture, [x0, y0, x1, y1], factor) {
     const last = Math.min(y0 + (j + 1) * factor, y1);
     for (let i = 0; i < width; i++, to += 3) {
       const right = Math.min(x0 + (i + 1) * factor, x1);
-      let [red, green, blue] = [0, 0, 0];
+      let red = 0;
+      let green = 0;
+      let blue = 0;
       for (let y = y0 + j * factor; y < last; y++) {
         let from = 4 * (y * picture.width + x0 + i * factor);
         for (let x = x0 + i * factor; x < right; x++, from += 4) {
@@ -122,28 +125,39 @@ function shrunk(picture, [x0, y0, x1, y1], factor) {
   return { width, height, data };
 }
 
-/** Fills a crop from an RGB part; `back` maps pixels of the crop to those of the part. */
-function sample({ width, height, data }, [a, b, c, d, e, f], size, crop) {
+/**
+ * Fills a crop from an RGB part, in the integers of cv2.warpAffine: positions are rounded to 1/32 pixel, weights have 15
+ * bits. What lies outside the part is black.
+ *
+ * @param matrix Map from pixels of the part to those of the crop.
+ */
+function sample({ width, height, data }, matrix, size, crop) {
+  const [a, b, c, d, e, f] = inverseOf(matrix);
+  const value = (column, row, channel) =>
+    column < 0 || row < 0 || column >= width || row >= height ? 0 : data[3 * (row * width + column) + channel];
   for (let v = 0, to = 0; v < size; v++) {
+    const startX = rounded((b * v + c) * 1024) + 16;
+    const startY = rounded((e * v + f) * 1024) + 16;
     for (let u = 0; u < size; u++, to += 3) {
-      const [x, y] = [a * u + b * v + c, d * u + e * v + f];
-      const [column, row] = [Math.floor(x), Math.floor(y)];
+      const x = (startX + rounded(a * u * 1024)) >> 5;
+      const y = (startY + rounded(d * u * 1024)) >> 5;
+      const column = x >> 5;
+      const row = y >> 5;
       if (column < -1 || row < -1 || column >= width || row >= height) continue;
-      const [right, below] = [x - column, y - row];
-      const [left, above] = [1 - right, 1 - below];
-      const weights = [left * above, right * above, left * below, right * below];
-      let [red, green, blue] = [0, 0, 0];
-      for (let corner = 0; corner < 4; corner++) {
-        const [i, j] = [column + (corner & 1), row + (corner >> 1)];
-        if (i < 0 || j < 0 || i >= width || j >= height) continue;
-        const from = 3 * (j * width + i);
-        red += weights[corner] * data[from];
-        green += weights[corner] * data[from + 1];
-        blue += weights[corner] * data[from + 2];
+      const right = x & 31;
+      const below = y & 31;
+      for (let channel = 0; channel < 3; channel++) {
+        const upper = (32 - right) * value(column, row, channel) + right * value(column + 1, row, channel);
+        const lower = (32 - right) * value(column, row + 1, channel) + right * value(column + 1, row + 1, channel);
+        crop[to + channel] = (((32 - below) * upper + below * lower) * 32 + (1 << 14)) >> 15;
       }
-      crop[to] = rounded(red);
-      crop[to + 1] = rounded(green);
-      crop[to + 2] = rounded(blue);
     }
   }
+}
+
+/** The inverse of a map in the operations of cv2.warpAffine, so that positions are rounded alike. */
+function inverseOf([a, b, c, d, e, f]) {
+  const over = 1 / (a * e - b * d);
+  const [p, q, s, t] = [e * over, b * -over, d * -over, a * over];
+  return [p, q, -p * c - q * f, s, t, -s * c - t * f];
 }

@@ -1,8 +1,15 @@
-// Faces from one picture of a camera to the next: a small form of `canthus track`, without identities and smoothing.
+// Faces from one picture of a camera to the next: a small form of `canthus track`, without its memory of lost faces.
 
-import { overlap } from "./crop.js";
+import { boxOf, overlap } from "./crop.js";
 import { detect } from "./detector.js";
 import { begun, followed } from "./landmarks.js";
+import { PointSmoother } from "./smooth.js";
+
+/** A face with smoothed points, in whose box the next crop is cut. */
+function steady(face, smoother, time) {
+  const points = smoother.next(face.points, face.scores, time);
+  return { ...face, points, box: boxOf(points), smoother, seen: time };
+}
 
 /** Follows faces; a new one starts from the detector, which runs at a rhythm and where a face is lost. */
 export class Follower {
@@ -29,22 +36,26 @@ export class Follower {
     const { every, covered, patience } = model.follow;
     const now = await followed(picture, this.faces, engine, model);
     const fits = now.map((face, index) =>
-      this.sound(face, picture) ? { ...face, seen: time } : { ...this.faces[index], failed: true },
+      this.sound(face, picture) ? steady(face, this.faces[index].smoother, time) : { ...this.faces[index], failed: true },
     );
     const failed = fits.some((face) => face.failed);
     const rhythm = failed || !fits.length ? Math.ceil(every / 3) : every;
-    let kept = fits.filter((face) => time - face.seen <= patience);
+    // Two that have come to the same face are one.
+    const first = (face, index) => !fits.slice(0, index).some(({ box }) => overlap(box, face.box) > model.detector.overlap);
+    let kept = fits.filter((face, index) => time - face.seen <= patience && first(face, index));
     if (this.frames++ % rhythm === 0) {
       const found = await detect(picture, engine.detector, model.detector);
       const news = found.filter(({ box }) => !kept.some((face) => !face.failed && overlap(face.box, box) > covered));
       const started = news.length ? await begun(picture, news, engine, model) : [];
-      const sound = started.filter((face) => this.sound(face, picture)).map((face) => ({ ...face, seen: time }));
+      const sound = started
+        .filter((face) => this.sound(face, picture))
+        .map((face) => steady(face, new PointSmoother(model.smoothing), time));
       // A detection takes the place of a face that has just been lost there.
       kept = kept.filter((face) => !face.failed || !sound.some(({ box }) => overlap(face.box, box) > 0));
       kept.push(...sound);
     }
     this.faces = kept.map(({ failed: _, ...face }) => face);
-    return kept.filter((face) => !face.failed);
+    return kept.filter((face) => !face.failed).map(({ smoother: _, ...face }) => face);
   }
 
   /** Whether a fit is one of a face, at least half inside the picture. */

@@ -58,11 +58,32 @@ export function showPoint(face, point, scheme) {
   if (point === null) return;
   const [x, y] = face.points.slice(2 * point, 2 * point + 2);
   const score = face.scores[point];
-  const bar = element("meter", "", { min: 0, max: 1, value: score, "aria-label": "Reliability" });
+  const bar = barOf(score);
   const place = element("p", `x ${x.toFixed(1)}, y ${y.toFixed(1)}`, { class: "place" });
   const reliable = element("p", `reliability ${percent(score)} `, { class: "place" });
   reliable.append(bar);
   at("facts").replaceChildren(element("p", `${words(scheme.names[point])} (${point})`, { class: "name" }), place, reliable);
+}
+
+/** A drawing of the legend, in pixels of its own. */
+function drawing(width, height, shapes) {
+  const make = (tag, attributes) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return made;
+  };
+  const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" });
+  svg.append(...shapes.map(([tag, attributes]) => make(tag, attributes)));
+  return svg;
+}
+
+/** A bar as long as a reliability, in its colour. */
+function barOf(score) {
+  const shape = { x: 0.5, y: 0.5, height: 9, rx: 4 };
+  return drawing(101, 10, [
+    ["rect", { ...shape, width: 100, class: "trough" }],
+    ["rect", { ...shape, width: Math.max(100 * score, 4), fill: reliability(score), class: "full" }],
+  ]);
 }
 
 /** The legend: parts of the face, or the scale of reliabilities. */
@@ -70,19 +91,13 @@ export function showLegend(byScore) {
   const parts = at("parts");
   at("ramp").hidden = !byScore;
   parts.hidden = byScore;
-  if (!parts.children.length) {
-    for (const { title, colour } of PARTS) {
+  parts.replaceChildren(
+    ...PARTS.map(({ title, colour }) => {
       const entry = element("li");
-      const swatch = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-      swatch.setAttribute("viewBox", "0 0 12 12");
-      swatch.setAttribute("aria-hidden", "true");
-      const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
-      for (const [name, value] of Object.entries({ cx: 6, cy: 6, r: 5, fill: colour })) dot.setAttribute(name, value);
-      swatch.append(dot);
-      entry.append(swatch, title);
-      parts.append(entry);
-    }
-  }
+      entry.append(drawing(12, 12, [["circle", { cx: 6, cy: 6, r: 5, fill: colour }]]), title);
+      return entry;
+    }),
+  );
   const context = at("scale").getContext("2d");
   const { width, height } = context.canvas;
   for (let x = 0; x < width; x++) {

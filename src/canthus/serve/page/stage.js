@@ -25,7 +25,7 @@ export class Stage {
     canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, (event) => this.up(event));
     canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.pointed(null, null));
-    canvas.addEventListener("dblclick", () => this.fit());
+    canvas.addEventListener("dblclick", () => (this.zoom > 1 ? this.fit() : this.near()));
   }
 
   /** @param shown { bitmap, width, height, faces, scheme, mirror }, or null for an empty stage. */
@@ -40,6 +40,20 @@ export class Stage {
   fit() {
     this.zoom = 1;
     if (this.shown) this.centre = [this.shown.width / 2, this.shown.height / 2];
+    this.draw();
+  }
+
+  /** Zoom to the chosen face. */
+  near() {
+    const face = this.shown?.faces[this.options.chosen];
+    if (!face) return;
+    const [x0, y0, x1, y1] = face.box;
+    const { clientWidth, clientHeight } = this.canvas;
+    const whole = this.view().scale / this.zoom;
+    const wanted = Math.min(clientWidth / (x1 - x0), clientHeight / (y1 - y0)) / 1.6;
+    this.zoom = Math.min(Math.max(wanted / whole, 1), Math.max(1, CLOSEST / whole));
+    const middle = (x0 + x1) / 2;
+    this.centre = [this.shown.mirror ? this.shown.width - middle : middle, (y0 + y1) / 2];
     this.draw();
   }
 
