@@ -92,28 +92,30 @@ function label() {
 
 /** Find the faces of a picture file. */
 async function open(blob, name) {
-  const number = ++asked;
-  stopCamera();
   let bitmap;
   try {
-    bitmap = await createImageBitmap(blob, { imageOrientation: "from-image", colorSpaceConversion: "none" });
+    bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
   } catch {
     return say("", `${name}: the browser cannot read it. Choose a JPEG, PNG, WebP or AVIF picture.`);
   }
-  await search(bitmap, name, number, false);
+  stopCamera();
+  await search(bitmap, name, false);
 }
 
 /** Find the faces of a bitmap; `taken` = it comes from the camera. */
-async function search(bitmap, name, number, taken) {
+async function search(bitmap, name, taken) {
   const { width, height } = bitmap;
   if (width * height > MAX_PIXELS) {
     bitmap.close();
     return say("", `${name}: ${width} x ${height} pixels are too many; shrink the picture first.`);
   }
+  const number = ++asked;
+  const copy = await createImageBitmap(bitmap);
+  if (number !== asked) return [bitmap, copy].forEach((unused) => unused.close());
   Object.assign(stage.options, { chosen: 0, point: null });
   const common = { name, width, height, mirror: false, live: false, taken };
   say(model ? "Looking for faces" : "Loading the networks");
-  show({ ...common, bitmap: await createImageBitmap(bitmap), faces: [], searched: false });
+  show({ ...common, bitmap: copy, faces: [], searched: false });
   at("canvas").setAttribute("aria-busy", "true");
   try {
     const answer = await finder.find("picture", bitmap);
@@ -140,13 +142,14 @@ function showFrame({ bitmap, faces, milliseconds, rate }) {
 }
 
 async function startCamera(device) {
-  asked++;
   say(model ? "Starting the camera" : "Loading the networks");
   try {
     await camera.start(device);
   } catch (error) {
     return say("", error.message);
   }
+  asked++;
+  at("canvas").removeAttribute("aria-busy");
   at("mirror").checked = camera.facing;
   at("actions").hidden = false;
   at("camera").textContent = "Stop";
@@ -173,7 +176,7 @@ async function take() {
   const bitmap = await createImageBitmap(shown.bitmap);
   stopCamera();
   const time = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
-  await search(bitmap, `camera_${time}.png`, ++asked, true);
+  await search(bitmap, `camera_${time}.png`, true);
 }
 
 const actions = {

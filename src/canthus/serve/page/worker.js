@@ -46,17 +46,23 @@ const answers = {
   },
 };
 
-self.onmessage = async ({ data: message }) => {
+/** Answer a message. */
+async function answer(message) {
   const start = performance.now();
-  const { bitmap } = message;
+  const { id, kind, bitmap } = message;
   try {
-    const answer = await answers[message.kind](message);
-    const taken = performance.now() - start;
-    self.postMessage({ id: message.id, bitmap, milliseconds: taken, ...answer }, [bitmap]);
+    const found = await answers[kind](message);
+    self.postMessage({ id, bitmap, milliseconds: performance.now() - start, ...found }, [bitmap]);
   } catch (error) {
     bitmap.close();
-    self.postMessage({ id: message.id, error: String(error.message ?? error) });
+    self.postMessage({ id, error: String(error.message ?? error) });
   }
+}
+
+// One message after the other: a network runs once at a time.
+let before = Promise.resolve();
+self.onmessage = ({ data }) => {
+  before = before.then(() => answer(data));
 };
 
 try {
