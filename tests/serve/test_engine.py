@@ -46,7 +46,7 @@ def alone(pictures: dict[str, bytes]) -> dict[str, canthus.Faces]:
 
 
 @given(names=st.lists(st.sampled_from(["one", "mirrored", "three", "none", *WRONG]), min_size=1, max_size=6))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_pictures_found_together_are_as_found_alone(
     engine: Engine, pictures: dict[str, bytes], alone: dict[str, canthus.Faces], names: list[str]
 ) -> None:

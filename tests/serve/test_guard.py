@@ -89,7 +89,7 @@ def test_sockets_that_break(server: int, kind: str, share: float) -> None:
     with wire(server, head(len(ASTRONAUT)), sent) as connection:
         if kind == "half-closed":
             connection.shutdown(socket.SHUT_WR)
-            rest(connection)
+            assert rest(connection).startswith(b"HTTP/1.1 200" if share == 1 else b"")
         elif kind == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -118,7 +118,7 @@ def test_mutated_bodies(server: int) -> None:
     form, kind = form_of(picture)
     statuses = {200: 0, 413: 0, 415: 0, 422: 0}
     connection = http.client.HTTPConnection("127.0.0.1", server, timeout=30)
-    for number in range(300):
+    for number in range(150):
         body = damaged(rng, picture, ".jpg") if number % 3 else damaged(rng, form, "")
         connection.request("POST", "/v1/faces", body, {} if number % 3 else {"Content-Type": kind})
         answer = connection.getresponse()

@@ -3,8 +3,8 @@
 import asyncio
 import json
 from http import HTTPStatus
+from typing import Any
 
-from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -46,6 +46,13 @@ class Requests(H11Protocol):
             self._timer.cancel()
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that ends its side after a whole request still gets its answer; True = keep the connection."""
+        if self._idle or self.cycle.more_body:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection on which no further request came, also if its client does not read the answer."""
         super().timeout_keep_alive_handler()
@@ -75,7 +82,7 @@ class Requests(H11Protocol):
 class Messages(WebSocketsSansIOProtocol):
     """A WebSocket on one connection."""
 
-    async def send(self, message: ASGISendEvent) -> None:
+    async def send(self, message: Any) -> None:
         """Send a message; the answer to a stream that is refused completes its handshake, which uvicorn forgets."""
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):

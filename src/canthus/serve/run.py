@@ -19,6 +19,8 @@ from canthus.serve.settings import Settings
 
 GRACE = 2
 """Time beyond `Settings.timeout` after which requests that are open when the server ends are given up, seconds."""
+BEGIN = 60
+"""Time after which a process that gives no sign of life, as before it has loaded its models, is replaced, seconds."""
 PING = 20
 """Seconds from one sign of life of a stream to the next, and until one that has not come ends it."""
 
@@ -46,6 +48,7 @@ def config_of(settings: Settings, workers: int = 1) -> uvicorn.Config:
         http=Requests,
         h11_max_incomplete_event_size=HEADERS,
         timeout_keep_alive=IDLE,
+        timeout_worker_healthcheck=BEGIN,
         timeout_graceful_shutdown=round(settings.timeout) + GRACE,
         ws=Messages,
         ws_max_size=settings.max_bytes,
