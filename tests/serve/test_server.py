@@ -189,7 +189,9 @@ def test_the_root_names_the_addresses_or_shows_a_page(server: int, tmp_path: Pat
     (tmp_path / "index.html").write_text("<p>a page")
     (tmp_path / "app.js").write_text("1")
     with running(page=tmp_path) as port:
-        assert ask(port, "/").body == b"<p>a page"
+        shown = ask(port, "/")
+        assert shown.body == b"<p>a page"
+        assert shown.headers["cross-origin-embedder-policy"] == "require-corp"
         assert ask(port, "/app.js").headers["content-type"].startswith("text/javascript")
         assert ask(port, "/../secret").status == 404
         assert ask(port, "/health").status == 200

@@ -41,6 +41,8 @@ STREAMED = (
     "frame. ?rate=25 gives the frames per second; without it, the time of a frame is that of its arrival."
 )
 JSON = "application/json"
+ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+"""Headers with which browsers let a page use several threads."""
 
 
 class Server:
@@ -90,6 +92,16 @@ class Server:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
 
+class Page(StaticFiles):
+    """The files of a web page."""
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        """One file."""
+        response = super().file_response(*arguments, **options)
+        response.headers.update(ISOLATED)
+        return response
+
+
 def make_app(settings: Settings) -> FastAPI:
     """The application.
 
@@ -120,7 +132,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(Exception, failed)
     _route(app, server)
     if settings.page is not None:
-        app.mount("/", StaticFiles(directory=settings.page, html=True))
+        app.mount("/", Page(directory=settings.page, html=True))
     else:
         app.add_api_route("/", lambda: PlainTextResponse(WELCOME), include_in_schema=False)
     return app
