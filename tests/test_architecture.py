@@ -14,7 +14,20 @@ import canthus
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "canthus").rglob("*.py"))
-HEAVY = {"torch", "lightning", "torchmetrics", "matplotlib", "scipy", "sklearn", "h5py", "ray", "fastapi", "av", "onnx"}
+HEAVY = {
+    "torch",
+    "lightning",
+    "torchmetrics",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "h5py",
+    "ray",
+    "fastapi",
+    "uvicorn",
+    "av",
+    "onnx",
+}
 RUNTIME = {"numpy", "cv2", "PIL", "onnxruntime", "pydantic", "yaml", "typer", "rich", "canthus"}
 
 

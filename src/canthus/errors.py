@@ -7,6 +7,7 @@ EXTRAS = {
     "report": "evaluation reports and .mat files",
     "video": "video",
     "parquet": "Parquet tables",
+    "serve": "the server",
     "heif": "HEIC pictures",
     "openvino": "the OpenVINO engine",
     "pandas": "tables of pandas",
@@ -35,6 +36,14 @@ class SchemeError(InputError, ValueError):
 
 class ReadError(InputError):
     """An image, folder or video cannot be read."""
+
+
+class KindError(ReadError):
+    """A file is in no image format that canthus reads."""
+
+
+class SizeError(ReadError):
+    """An image is larger than a limit."""
 
 
 class FormatError(InputError):

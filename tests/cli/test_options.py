@@ -25,6 +25,7 @@ DIFFERENT_DEFAULT = {
     "--format": "images and videos have results in different formats",
     "--threads": "the networks of one face in a video gain nothing from a second thread",
     "--count": "views and occluded copies are made in different numbers",
+    "--max-faces": "what a server answers to strangers has a limit",
     "--model": "a model is in the package, but none that was trained on other labels than those to clean",
     "--out": "files have no default name, folders may",
     "--scheme": "a protocol names its scheme, a file of points shows it by their number",

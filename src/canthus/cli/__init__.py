@@ -17,6 +17,7 @@ from canthus.cli.evaluate import evaluate
 from canthus.cli.export import export
 from canthus.cli.info import info
 from canthus.cli.recipes import recipes
+from canthus.cli.serve import serve
 from canthus.cli.stop import CODES, end_process, leave_signals_to_first, signals_end
 from canthus.cli.synth import app as synth
 from canthus.cli.track import track
@@ -32,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for verb in (detect, track, evaluate, compare, train, recipes, ablate, export, info):
+for verb in (detect, track, serve, evaluate, compare, train, recipes, ablate, export, info):
     app.command()(verb)
 app.add_typer(synth, name="synth")
 

@@ -65,6 +65,11 @@ def dump(path: Path, records: Sequence[Record]) -> None:
     Raises:
         ShapeError: the format cannot hold these records.
     """
+    path.write_text(text_of(records), encoding="utf-8")
+
+
+def text_of(records: Sequence[Record]) -> str:
+    """Faces as the content of a file."""
     images = []
     for (image, scheme, size), group in groupby(records, lambda record: (record.image, record.scheme, record.size)):
         entry: dict[str, Any] = {"image": image}
@@ -74,7 +79,7 @@ def dump(path: Path, records: Sequence[Record]) -> None:
             entry["scheme"] = scheme
         images.append(entry | {"faces": [_json_face(record) for record in group if not record.empty]})
     lines = ",\n".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in images)
-    path.write_text(f'{{"canthus": "{__version__}", "images": [\n{lines}\n]}}\n', encoding="utf-8")
+    return f'{{"canthus": "{__version__}", "images": [\n{lines}\n]}}\n'
 
 
 def _json_face(record: Record) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from PIL.Image import fromarray, new
 from PIL.ImageFile import ImageFile
 
 from canthus.errors import CanthusError, ReadError
-from canthus.reader.parse import MAX_FILE, agree, load, open_image, orientation_of
+from canthus.reader.parse import MAX_FILE, MAX_PIXELS, agree, load, open_image, orientation_of
 from canthus.types import Image
 
 OPENCV = ("JPEG", "progressive JPEG", "WebP", "BMP", "PNM")
@@ -65,22 +65,23 @@ def read(path: str | Path) -> Image:
     return decode(data, str(path))
 
 
-def decode(data: bytes, name: str) -> Image:
+def decode(data: bytes, name: str, most: int = MAX_PIXELS) -> Image:
     """Decode the content of an image file.
 
     Args:
         data: Content of the file.
         name: Name of the file in errors.
+        most: Largest size of the image in pixels.
 
     Returns:
         Shape (H, W, 3), uint8, RGB, upright.
 
     Raises:
-        ReadError: as for `read`.
+        ReadError: as for `read`; a `KindError` or `SizeError` where the content is no image, or over a limit.
         ExtraMissingError: as for `read`.
     """
     try:
-        image, kind = open_image(data)
+        image, kind = open_image(data, most)
         pixels = _by_opencv(data, image, kind) if kind in OPENCV else _by_pillow(image)
         return _upright(pixels, orientation_of(image))
     except MemoryError as error:

@@ -20,7 +20,7 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from canthus.errors import CanthusError, ReadError, need
+from canthus.errors import CanthusError, KindError, ReadError, SizeError, need
 
 MAX_PIXELS = 178_000_000
 """Largest size of an image that is decoded, in pixels."""
@@ -46,33 +46,35 @@ PIXEL_BYTES = {
 """Bytes of memory per pixel while an image of a kind is decoded and converted, at the most."""
 
 
-def open_image(data: bytes) -> tuple[ImageFile, str]:
+def open_image(data: bytes, most: int = MAX_PIXELS) -> tuple[ImageFile, str]:
     """Open the content of an image file without decoding its pixels.
 
     Args:
         data: Content of the file.
+        most: Largest size of the image in pixels; never above the limit of its kind.
 
     Returns:
         The image, and its kind, a key of `PIXEL_BYTES`. `load` of the image decodes it; of an animation or several
         pages the first frame or page.
 
     Raises:
-        ReadError: not an image in a format that canthus reads, damaged, cut short, or over a limit. The message does
-            not name the file.
+        KindError: not an image in a format that canthus reads.
+        SizeError: over a limit.
+        ReadError: damaged or cut short. No message names the file.
         ExtraMissingError: a HEIC file, and pillow-heif is not installed.
     """
     image, kind = _opened(data)
     width, height = _stored_size(data) if kind == "HEIC" else image.size
-    limit = min(MAX_PIXELS, MAX_MEMORY // PIXEL_BYTES[kind])
+    limit = min(most, MAX_PIXELS, MAX_MEMORY // PIXEL_BYTES[kind])
     if width * height > limit:
-        raise ReadError(
+        raise SizeError(
             f"{width} x {height} pixels are more than {limit:,}, the limit for {kind} files; shrink the image first"
         )
     start = image.fp.tell() if image.fp is not None else 0  # the pixels of a JPEG or PNG begin here
     if data.find(_END.get(kind, b""), start) < 0 or (data[8:12] == b"WEBP" and len(data) < _riff_length(data)):
         raise ReadError(f"the {kind} file is cut short; copy or download it again")
     if kind == "progressive JPEG" and data.count(b"\xff\xda", start) * width * height > MAX_SCANS * MAX_PIXELS:
-        raise ReadError("the progressive JPEG has too many scans for its size; save it again as a usual JPEG")
+        raise SizeError("the progressive JPEG has too many scans for its size; save it again as a usual JPEG")
     return image, kind
 
 
@@ -150,13 +152,15 @@ def _opened(data: bytes) -> tuple[ImageFile, str]:
         except MemoryError as error:
             raise ReadError("there is not enough memory to open it; shrink the image first") from error
         except DecompressionBombError as error:  # raised by those that allocate memory when they open a file
-            raise ReadError(f"its pixels are more than {MAX_PIXELS:,}; shrink the image first") from error
+            raise SizeError(f"its pixels are more than {MAX_PIXELS:,}; shrink the image first") from error
         except Exception as error:  # Pillow's parsers raise any exception on damaged files
             raise ReadError(f"the header is damaged or cut short ({len(data)} bytes): {error}") from error
         if kind == "JPEG" and image.info.get("progressive"):
             return image, "progressive JPEG"
         return image, "animated WebP" if kind == "WebP" and _animated(data) else kind
-    raise ReadError("the file is empty" if not data else f"not an image that canthus reads ({READ})")
+    if not data:
+        raise ReadError("the file is empty")
+    raise KindError(f"not an image that canthus reads ({READ})")
 
 
 def _stored_size(heic: bytes) -> tuple[int, int]:

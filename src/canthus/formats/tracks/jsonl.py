@@ -69,6 +69,11 @@ def dump(path: Path, layout: Layout, moments: Iterable[Moment]) -> None:
 
 def line_of(layout: Layout, moment: Moment) -> str:
     """One frame as a line."""
+    return json.dumps(tree_of(layout, moment), ensure_ascii=False, allow_nan=False)
+
+
+def tree_of(layout: Layout, moment: Moment) -> dict[str, Any]:
+    """One frame as the object of its line."""
     layout.numbers_of(moment.faces)
     faces = [
         {
@@ -81,5 +86,4 @@ def line_of(layout: Layout, moment: Moment) -> str:
         }
         for face, state in zip(moment.faces, moment.states, strict=True)
     ]
-    tree = {"frame": moment.frame, "time": float(moment.time), "scheme": layout.scheme, "faces": faces}
-    return json.dumps(tree, ensure_ascii=False, allow_nan=False)
+    return {"frame": moment.frame, "time": float(moment.time), "scheme": layout.scheme, "faces": faces}
