@@ -35,9 +35,10 @@ from canthus.train.job import Job, Post
 from canthus.train.landmarks.job import landmarks
 from canthus.train.landmarks.system import ARRAYS
 from canthus.train.progress import StepBar, without_known_warnings
-from canthus.train.recipe import Recipe, Run, cores
+from canthus.train.recipe import Recipe, Run
 from canthus.train.run_card import CARD, RunCard, Session, commit
 from canthus.train.stop import StopOnSignal
+from canthus.work.crew import cores
 from canthus.work.files import replace_whole
 from canthus.work.parent import end_with_parent, telling_children
 

@@ -1,7 +1,6 @@
 """Recipes of training runs: YAML files whose fields are checked, with overrides `a.b=c`."""
 
 import math
-import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -378,8 +377,3 @@ def check_run(kind: type[Kind], tree: Mapping[str, Any], source: str) -> Kind:
     if abs(total - 1) > 1e-6:
         raise RecipeError(f"{source}: phases: the shares add up to {total:g}; they must add up to 1")
     return recipe
-
-
-def cores() -> int:
-    """Number of cores that this process may use, which may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
