@@ -36,7 +36,7 @@ class Entry(NamedTuple):
     @property
     def video(self) -> bool:
         """Whether it is a video, by its extension."""
-        return self.row < 0 and Path(self.path).suffix.lower() in VIDEOS
+        return self.row < 0 and f".{self.path.rpartition('.')[2].lower()}" in VIDEOS
 
 
 def entries(inputs: Sequence[str], out: Path, column: str | None = None) -> Iterator[Entry]:

@@ -4,8 +4,9 @@
 >>> summary = run(request, Processes(workers=2))
 
 The work is divided into parts (`plan`), each of which is written whole or not at all (`workshop`), so that a run which
-was killed is resumed by the same call: nothing is lost, and nothing comes twice. Where a process ends while it works on
-a part, the pictures of this part are tried one by one; one whose process ends each time fails alone.
+was killed is resumed by the same call: nothing is lost, and nothing comes twice. A part whose process has ended is made
+by another one; where this ends as well, its pictures are tried one by one, and one whose process ends each time fails
+alone.
 """
 
 import shutil
@@ -28,7 +29,7 @@ from canthus.work.files import replace_whole
 from canthus.work.folder import claim
 
 ATTEMPTS = 2
-"""How often a picture is tried alone, after the part it belongs to has been tried."""
+"""How often a picture is tried alone, after the part that it belongs to has been tried twice."""
 IN_A_ROW = 8
 """Number of parts one after the other whose processes end, after which the run ends: it is not a picture's fault."""
 SHOWN = 20
@@ -183,7 +184,7 @@ class _Foreman:
 
     def work(self, todo: Sequence[Part]) -> None:
         """Make all parts."""
-        lost = self._make(todo)
+        lost = self._make(self._make(todo))
         pieces = [piece for part in lost for piece in part.pieces if not self._workshop.finished(piece)]
         for _ in range(ATTEMPTS):
             pieces = self._make(pieces)

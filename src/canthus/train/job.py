@@ -17,14 +17,16 @@ class Post(NamedTuple):
     Attributes:
         root: Folder of the data sets.
         out: Folder of the run.
-        process: Number of the process among those of the recipe.
+        process: Number of the process among those of all machines.
         first: First step, after 0 where the run is resumed.
+        local: Number of the process among those of its machine: that of its GPU.
     """
 
     root: Path
     out: Path
     process: int
     first: int
+    local: int = 0
 
 
 @dataclass(frozen=True, eq=False)

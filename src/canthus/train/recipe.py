@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, create_model, field_validator, model_validator
 
@@ -173,7 +173,8 @@ class Run(Strict):
         phases: Sizes of the pictures over the run; their shares add up to 1.
         steps: Number of optimiser steps.
         batch: Number of samples per step and process; where a network sees several crops of a face, of each of them.
-        processes: Number of processes that train together (one thread each on a CPU).
+        processes: Number of processes that train together on each machine (one thread each on a CPU).
+        nodes: Number of machines that train together (docs/cluster.md).
         workers: Number of further processes that prepare the batches of each process; 0 = none: then a GPU holds the
             pictures of a network of landmarks and prepares its batches by itself, several times as fast.
         accelerator: "cpu" or "cuda".
@@ -196,12 +197,18 @@ class Run(Strict):
     steps: int = Field(gt=0)
     batch: int = Field(48, gt=1)
     processes: int = Field(1, gt=0)
+    nodes: int = Field(1, gt=0)
     workers: int = Field(0, ge=0)
     accelerator: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     validate_every: int = Field(1000, gt=0)
     patience: int = Field(0, ge=0)
     seed: int = 0
+
+    @property
+    def world(self) -> int:
+        """Number of processes that train together on all machines."""
+        return self.processes * self.nodes
 
     @property
     def on_gpu(self) -> bool:
@@ -293,6 +300,9 @@ class Recipe(Run):
             median distance) ** emphasis; 0 = all shapes have the same weight.
         pose_model: File of the face model by which head poses are fitted, under the folder of the data sets; None = no
             pose labels.
+        streams: Number of random streams that the samples of a step are drawn from, an equal part from each; None = one
+            for each process. With the same `streams`, and as many samples in all processes together, another number of
+            processes trains on the same samples.
         memory: Longer side of a face's box in the pictures in memory, in pixels; None = enough for the largest crop.
         losses: Weights and scales of the losses.
     """
@@ -310,8 +320,25 @@ class Recipe(Run):
     crop: Literal["box", "shape"] = "box"
     emphasis: Number = Field(0.0, ge=0)
     pose_model: str | None = None
+    streams: int | None = Field(None, gt=0)
     memory: int | None = Field(None, gt=16)
     losses: Losses = Losses()
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        """Each process has as many streams, and each stream as many samples."""
+        each = (self.streams or self.world) // self.world
+        if each * self.world != (self.streams or self.world) or self.batch % each:
+            raise ValueError(
+                f"streams: {self.streams} streams of {self.batch * self.world} samples in all cannot be shared evenly "
+                f"by {self.world} processes"
+            )
+        return self
+
+    def streams_of(self, process: int) -> range:
+        """Numbers of the random streams that a process draws its samples from."""
+        each = (self.streams or self.world) // self.world
+        return range(process * each, (process + 1) * each)
 
     @field_validator("network")
     @classmethod
