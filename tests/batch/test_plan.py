@@ -10,7 +10,8 @@ from canthus.batch.plan import LARGEST, SMALLEST, Part, Plan
 from canthus.errors import OutputError
 
 
-@given(st.integers(0, 200_000), st.integers(0, 5))
+@settings(max_examples=20)
+@given(st.integers(0, 100_000), st.integers(0, 5))
 def test_parts_cover_all_pictures_and_videos_once(pictures: int, videos: int) -> None:
     plan = Plan(Path(), pictures, videos, "")
     parts = list(plan.parts())
@@ -22,7 +23,7 @@ def test_parts_cover_all_pictures_and_videos_once(pictures: int, videos: int) ->
     assert len(parts) <= max(pictures / LARGEST, 128) + 1 + videos
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(st.sampled_from([0, 1, 1023, 1024, 1025, 3000]), st.integers(0, 3))
 def test_entries_of_parts_are_those_of_the_run(tmp_path_factory, pictures: int, videos: int) -> None:  # type: ignore[no-untyped-def]
     folder = tmp_path_factory.mktemp("plan")

@@ -1,5 +1,6 @@
 """Everything that the landmarks of a picture depend on, as a value that can be sent to other processes and machines."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -96,6 +97,7 @@ def opened(setup: Setup, model_hash: str | None = None) -> Pipeline:
     """
     if model_hash not in (None, setup.model_hash):
         raise InputError(f"{setup.model or 'the default model'}: is another file here than where the run was started")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged EXIF data, which is then left out
     if setup.threads:
         cv2.setNumThreads(setup.threads)
     return setup.open()

@@ -111,6 +111,8 @@ def batch(
     setup = Setup(model, name, tuple(options.items()), device, 1, precision, depth, batch, passes)
     setup = replace(setup, scheme=in_scheme(setup.open(), scheme, console).scheme)
     files = () if detector_model is None else (detector_model,)
+    if engine == "processes" and device != "cpu":
+        workers = workers or 1  # they would share one GPU
     with _engine(engine, workers, address, gpus) as chosen:
         summary = _run(Request(tuple(inputs), out, setup, overlay, column, files), chosen, console)
     _show(summary, console, out)
