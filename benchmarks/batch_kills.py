@@ -87,13 +87,20 @@ class Soak:
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the background ignores it
             )
 
+    def workers(self, process: "subprocess.Popen[bytes]") -> list[int]:
+        """Processes that work for the command."""
+        return [number for number, line in below(process.pid).items() if WORKERS[self.engine] in line]
+
     def disturb(self, process: "subprocess.Popen[bytes]", target: str, rng: random.Random) -> bool:
         """Kill a process of the command, or the command itself; False where there was nothing to kill."""
+        while not (workers := self.workers(process)) and target == "worker" and process.poll() is None:
+            time.sleep(0.1)
+        time.sleep(rng.uniform(0, 2))
+        family = below(process.pid)
         if process.poll() is not None:
             return False
-        family = below(process.pid)
         if target == "worker":
-            workers = [number for number, line in family.items() if WORKERS[self.engine] in line]
+            workers = [number for number in workers if number in family]
             if not workers:
                 return False
             os.kill(rng.choice(workers), signal.SIGKILL)
@@ -132,8 +139,10 @@ def soak(root: Path, engine: str, kills: int, pictures: int) -> dict[str, Any]:
             soaked.words = [*words, str(out), "--engine", engine]
             process = soaked.start()
             for _ in range(6):
-                time.sleep(rng.uniform(0.3, 1) * seconds / 3)
-                hit = soaked.disturb(process, TARGETS[sent % len(TARGETS)], rng)
+                target = TARGETS[sent % len(TARGETS)]
+                if target != "worker":
+                    time.sleep(rng.uniform(0.1, 1) * seconds)
+                hit = soaked.disturb(process, target, rng)
                 sent += hit
                 if process.poll() is not None:
                     process = soaked.start()
