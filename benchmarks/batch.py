@@ -59,7 +59,7 @@ SAMPLES = 40
 """Number of measurements of memory."""
 GROWTH = 0.05
 """Share by which the memory may grow from the second quarter of the run to the last."""
-COUNTS = (25, 50, 100, 150, 200, 400)
+COUNTS = (50, 100, 200, 300, 400, 800)
 """Numbers of pictures for `detect`."""
 
 

@@ -16,7 +16,8 @@ from pyarrow import parquet
 
 from batches import Here, Mined
 from canthus.batch import run as module
-from canthus.batch.plan import Part, Plan
+from canthus.batch.inputs import Entry
+from canthus.batch.plan import Part
 from canthus.batch.processes import Processes
 from canthus.batch.run import Progress, Request, Summary, run
 from canthus.batch.setup import Setup
@@ -196,9 +197,7 @@ def test_what_a_run_began_with_cannot_change(photos: Path, tmp_path: Path) -> No
     assert not (tmp_path / "other").exists()
 
 
-def test_a_machine_with_another_model_is_found_out(photos: Path, tmp_path: Path) -> None:
+def test_a_machine_with_another_model_is_found_out(tmp_path: Path) -> None:
     """On a cluster the name of a bundle may lead to another file."""
-    workshop = replace(Workshop(tmp_path, SETUP, "another"), overlay=True)
-    plan = Plan.make(tmp_path / "plan", [])
     with pytest.raises(InputError, match="the default model: is another file here than where the run was started"):
-        workshop.job(plan, Part(0, 0, 1)).func.__self__.make(Part(0, 0, 1), [], print)
+        Workshop(tmp_path, SETUP, "another").make(Part(0, 0, 1), [Entry("a.png")], print)

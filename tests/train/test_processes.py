@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from canthus.train.fit import fit
-from canthus.train.rank import Rank, rank_of
+from canthus.train.job import Rank, rank_of
 from canthus.train.recipe import Recipe
 from canthus.train.run_card import RunCard
 

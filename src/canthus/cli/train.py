@@ -46,7 +46,7 @@ def train(
 
     try:
         from canthus.train.fit import fit
-        from canthus.train.rank import rank_of
+        from canthus.train.job import rank_of
         from canthus.train.stages import load_stages
     except ModuleNotFoundError as error:
         raise need("train") from error

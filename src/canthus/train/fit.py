@@ -30,11 +30,10 @@ from canthus.runtime.bundle import pack_arrays
 from canthus.train.checkpoint import steps_of
 from canthus.train.detection.job import detector, face_score
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
-from canthus.train.job import Job, Post
+from canthus.train.job import Job, Post, rank_of
 from canthus.train.landmarks.job import landmarks
 from canthus.train.landmarks.system import ARRAYS
 from canthus.train.progress import StepBar, without_known_warnings
-from canthus.train.rank import rank_of
 from canthus.train.recipe import Recipe, Run
 from canthus.train.run_card import CARD, RunCard, Session, commit
 from canthus.train.stop import StopOnSignal

@@ -327,18 +327,11 @@ class Recipe(Run):
     @model_validator(mode="after")
     def _shared(self) -> Self:
         """Each process has as many streams, and each stream as many samples."""
-        each = (self.streams or self.world) // self.world
-        if each * self.world != (self.streams or self.world) or self.batch % each:
-            raise ValueError(
-                f"streams: {self.streams} streams of {self.batch * self.world} samples in all cannot be shared evenly "
-                f"by {self.world} processes"
-            )
+        streams, samples = self.streams or self.world, self.batch * self.world
+        if streams % self.world or samples % streams:
+            of = f"{streams} streams of {samples} samples in all"
+            raise ValueError(f"streams: {of} cannot be shared evenly by {self.world} processes")
         return self
-
-    def streams_of(self, process: int) -> range:
-        """Numbers of the random streams that a process draws its samples from."""
-        each = (self.streams or self.world) // self.world
-        return range(process * each, (process + 1) * each)
 
     @field_validator("network")
     @classmethod

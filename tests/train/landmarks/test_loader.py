@@ -53,7 +53,7 @@ def test_samples_do_not_depend_on_the_number_of_processes_that_share_them(drawn:
         parts = [stream(pool, recipe, rank).batch(5) for rank in range(processes * nodes)]
         assert all(torch.equal(torch.cat([part[key] for part in parts]), whole[key]) for key in ("crops", "points"))
     two = tiny.model_copy(update={"processes": 2})
-    assert [list(two.streams_of(rank)) for rank in (0, 1)] == [[0], [1]]
+    assert [list(stream(pool, two, rank).streams) for rank in (0, 1)] == [[0], [1]]
     for wrong in ({"streams": 3}, {"streams": 2, "processes": 4}, {"streams": 16}):
         with pytest.raises(RecipeError, match=r"streams: \d+ streams of \d+ samples in all cannot be shared evenly by"):
             check_recipe(tiny.model_dump(mode="json") | wrong, "wrong")

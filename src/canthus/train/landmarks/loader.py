@@ -115,7 +115,8 @@ class Stream(IterableDataset[dict[str, Tensor]]):
             cutter: What cuts the crops; None = `Pictures`, on the CPU.
         """
         self.pool, self.recipe, self.frames, self.margin = pool, recipe, frames, margin
-        self.real, self.streams, self.first = real, recipe.streams_of(process), first
+        each = (recipe.streams or recipe.world) // recipe.world
+        self.real, self.streams, self.first = real, range(process * each, (process + 1) * each), first
         self.cutter = Pictures(pool) if cutter is None else cutter
         self.mirror = Scheme.open(pool.scheme).mirror
         network = network_of(recipe.network, recipe.stage)
