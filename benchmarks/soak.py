@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from canthus.batch import Summary, process_files
+from canthus.batch.folder import Summary, process_files
 from canthus.pipeline import Pipeline
 from canthus.reader.image import read
 from canthus.writer.images import ResultFolder

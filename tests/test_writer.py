@@ -17,8 +17,8 @@ from canthus.reader.image import read
 from canthus.types import Faces
 from canthus.work.files import part_of
 from canthus.work.journal import JOURNAL
-from canthus.writer.images import TABLES, ResultFolder, overlay_of, write_jpeg
-from written import IMAGE, faces_of, image_files, listing, run
+from canthus.writer.images import TABLES, ResultFolder, overlay_of
+from written import IMAGE, faces_of, image_files, listing, run, write_jpeg
 
 
 @pytest.fixture

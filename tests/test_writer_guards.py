@@ -12,8 +12,8 @@ from canthus.errors import InputError, OutputError
 from canthus.formats.table import load
 from canthus.work.files import part_of
 from canthus.work.journal import JOURNAL
-from canthus.writer.images import TABLES, ResultFolder, write_jpeg
-from written import IMAGE, faces_of, image_files, listing, run
+from canthus.writer.images import TABLES, ResultFolder
+from written import IMAGE, faces_of, image_files, listing, run, write_jpeg
 
 
 @pytest.fixture

@@ -4,10 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from canthus.types import Faces
-from canthus.writer.images import ResultFolder, write_jpeg
+from canthus.types import Faces, Image
+from canthus.writer.images import ResultFolder, jpeg_of
 
 IMAGE = np.full((60, 80, 3), 90, np.uint8)
+
+
+def write_jpeg(path: Path, image: Image) -> None:
+    path.write_bytes(jpeg_of(path, image))
 
 
 def faces_of(count: int, seed: int = 0) -> Faces:

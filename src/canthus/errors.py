@@ -12,6 +12,7 @@ EXTRAS = {
     "openvino": "the OpenVINO engine",
     "pandas": "tables of pandas",
     "gpu": "NVIDIA GPUs",
+    "ray": "batches on Ray",
 }
 """Extras of pyproject.toml, and the purpose of each."""
 GPU_REPAIR = "pip uninstall -y onnxruntime && pip install --force-reinstall --no-deps onnxruntime-gpu"

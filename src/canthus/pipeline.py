@@ -177,7 +177,11 @@ class Pipeline:
             paths: Image files.
             boxes: Boxes of the faces; None = the detector finds them.
         """
-        frames, passes = read_ahead(paths), self.passes if boxes is None else 1
+        return self.frames(read_ahead(paths), boxes)
+
+    def frames(self, frames: Iterable[Frame], boxes: BoxFile | None = None) -> Iterator[Result]:
+        """The faces of frames of any source, as `files`; a frame with an error gives a result with this error."""
+        passes = self.passes if boxes is None else 1
         if boxes is not None:
             located = (_given(frame, boxes) for frame in frames)
         else:

@@ -30,6 +30,7 @@ DIFFERENT_DEFAULT = {
     "--out": "files have no default name, folders may",
     "--scheme": "a protocol names its scheme, a file of points shows it by their number",
     "--size": "copies of views keep the size of the views",
+    "--workers": "a batch uses the whole machine unless it is told otherwise",
     "--split": "models are fitted to training faces and measured on test faces",
 }
 """Options whose default differs between verbs, with the reason."""

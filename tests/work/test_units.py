@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from canthus.errors import CanthusError
+from canthus.work.crew import THREADS
 from canthus.work.files import replace_whole
-from canthus.work.units import THREADS, attempt, make
+from canthus.work.units import attempt, make
 
 
 @dataclass(frozen=True)

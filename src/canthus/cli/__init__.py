@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from canthus.cli.ablate import ablate
+from canthus.cli.batch import batch
 from canthus.cli.compare import compare
 from canthus.cli.detect import detect
 from canthus.cli.evaluate import evaluate
@@ -33,7 +34,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for verb in (detect, track, serve, evaluate, compare, train, recipes, ablate, export, info):
+for verb in (detect, track, batch, serve, evaluate, compare, train, recipes, ablate, export, info):
     app.command()(verb)
 app.add_typer(synth, name="synth")
 

@@ -8,15 +8,21 @@ import typer
 
 from canthus.cli.options import (
     DETECTION,
-    IN_PACKAGE,
-    MODEL,
+    BatchSize,
     Depth,
+    DetectorModel,
     DetectorName,
     Device,
     MaxFaces,
+    MaxSide,
+    MinConfidence,
+    MinFace,
     ModelFile,
+    Overlap,
     Overlay,
+    Passes,
     Precision,
+    ResultScheme,
     Resume,
     Threads,
 )
@@ -26,7 +32,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from canthus.batch import Summary
+    from canthus.batch.folder import Summary
+    from canthus.batch.shared import Task
     from canthus.detect.given import BoxFile
     from canthus.pipeline import Pipeline
     from canthus.writer.images import ResultFolder
@@ -57,63 +64,16 @@ def detect(
         typer.Option(help="Prefix of the columns to use of --boxes: tight_ for tight_x0.", rich_help_panel=DETECTION),
     ] = "",
     detector: DetectorName = None,
-    detector_model: Annotated[
-        Path | None,
-        typer.Option(
-            show_default=IN_PACKAGE, help="Model of the detector own: a .canthus bundle.", rich_help_panel=DETECTION
-        ),
-    ] = None,
-    min_face: Annotated[
-        float | None,
-        typer.Option(
-            min=1,
-            show_default="own: 3 % of the longer side, at least 20",
-            help="Smallest face to find: longer side of its box in pixels.",
-            rich_help_panel=DETECTION,
-        ),
-    ] = None,
+    detector_model: DetectorModel = None,
+    min_face: MinFace = None,
     max_faces: MaxFaces = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, show_default="own: 0.5", help="Minimum detection confidence.", rich_help_panel=DETECTION
-        ),
-    ] = None,
-    overlap: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            show_default="own: 0.4",
-            help="Boxes that overlap by more than this (intersection over union) are one face.",
-            rich_help_panel=DETECTION,
-        ),
-    ] = None,
-    max_side: Annotated[
-        int | None,
-        typer.Option(
-            min=32,
-            show_default="own: 1920",
-            help="Shrink larger images for detection to this longer side in pixels.",
-            rich_help_panel=DETECTION,
-        ),
-    ] = None,
+    min_confidence: MinConfidence = None,
+    overlap: Overlap = None,
+    max_side: MaxSide = None,
     model: ModelFile = None,
-    scheme: Annotated[
-        str | None,
-        typer.Option(
-            show_default="that of the model",
-            help="Landmark scheme of the results, as 68, 84 or 39_left; the error of the conversion is told.",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    passes: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Alignment passes per detected face; given boxes get one pass.", rich_help_panel=MODEL
-        ),
-    ] = 2,
-    batch: Annotated[int, typer.Option(min=1, help="Faces per call of the model.", rich_help_panel=MODEL)] = 32,
+    scheme: ResultScheme = None,
+    passes: Passes = 2,
+    batch: BatchSize = 32,
     depth: Depth = None,
     precision: Precision = "fp32",
     device: Device = "cpu",
@@ -133,42 +93,50 @@ def detect(
 
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # canthus itself says what is wrong with a file
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    from dataclasses import replace
+
     import cv2
     from rich.console import Console
 
-    from canthus.align.aligner import Aligner
-    from canthus.batch import fingerprint, image_files
+    from canthus.batch.folder import fingerprint, image_files
+    from canthus.batch.setup import Setup
+    from canthus.batch.shared import Task
     from canthus.detect.detector import DEFAULT
-    from canthus.detect.given import BoxFile
-    from canthus.pipeline import Pipeline
     from canthus.reader.files import root_of, skipped
     from canthus.writer.images import ResultFolder
 
     chosen, name = _kinds(kinds), detector or DEFAULT
     asked = {"bundle": detector_model, "min_face": min_face, "max_faces": max_faces, "threshold": min_confidence}
-    options = _detector_options(name, {**asked, "overlap": overlap, "max_side": max_side})
-    if boxes_columns and boxes is None:
-        raise typer.BadParameter("names the columns of a file that --boxes gives", param_hint="--boxes-columns")
+    options = detector_options(name, {**asked, "overlap": overlap, "max_side": max_side})
     _check_folders(overlay, out, paths)
     cv2.setNumThreads(threads or -1)
     files = image_files(paths, out)
-    given = None if boxes is None else BoxFile.open(boxes, boxes_columns)
-    engine: dict[str, Any] = {"device": device, "threads": threads, "precision": precision}
+    given = _boxes_of(boxes, boxes_columns)
     console = Console(stderr=True)
-    pipeline = Pipeline.open(model, name, **engine, **options, batch=batch, passes=passes, depth=depth)
-    pipeline = _in_scheme(pipeline, scheme, console)
-    sheet = Aligner.open(model, **engine, batch=batch, maps=True).sheet if maps else None
+    setup = Setup(model, name, tuple(options.items()), device, threads, precision, depth, batch, passes)
+    pipeline = in_scheme(setup.open(), scheme, console)
+    sheet = setup.sheet() if maps else None
+    task = Task(replace(setup, scheme=pipeline.scheme), boxes, boxes_columns, overlay, maps)
     way = [precision, detector, passes, depth, options, boxes_columns, pipeline.scheme]
     settings = fingerprint(model, [boxes, detector_model], way)
     sink = ResultFolder(
         out, files, root_of(paths), chosen, overlay=overlay, maps=sheet, settings=settings, resume=resume
     )
     with sink:
-        summary = _run(pipeline, files, sink, given, console)
+        summary = _run(pipeline, task, given, files, sink, console)
     _show(summary, console, out)
     _show_skipped(skipped(paths, out), console)
     if summary.failures:
         raise typer.Exit(1)
+
+
+def _boxes_of(path: Path | None, columns: str) -> "BoxFile | None":
+    """The boxes of --boxes."""
+    from canthus.detect.given import BoxFile
+
+    if columns and path is None:
+        raise typer.BadParameter("names the columns of a file that --boxes gives", param_hint="--boxes-columns")
+    return None if path is None else BoxFile.open(path, columns)
 
 
 def _check_folders(overlay: bool, out: Path, paths: list[str]) -> None:
@@ -177,7 +145,7 @@ def _check_folders(overlay: bool, out: Path, paths: list[str]) -> None:
         raise typer.BadParameter("overlays and the images they show need different folders", param_hint="--out")
 
 
-def _in_scheme(pipeline: "Pipeline", scheme: str | None, console: "Console") -> "Pipeline":
+def in_scheme(pipeline: "Pipeline", scheme: str | None, console: "Console") -> "Pipeline":
     """The pipeline with results in the scheme of --scheme; prints what the conversion costs."""
     from canthus.align.aligner import Aligner
     from canthus.schemes.faces import conversion
@@ -204,7 +172,7 @@ def _kinds(text: str) -> list[str]:
     return chosen
 
 
-def _detector_options(name: str, asked: dict[str, Any]) -> dict[str, Any]:
+def detector_options(name: str, asked: dict[str, Any]) -> dict[str, Any]:
     """The options that were given, if the detector has them."""
     from canthus.detect.detector import DETECTORS, options_of
 
@@ -219,21 +187,32 @@ def _detector_options(name: str, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(
-    pipeline: "Pipeline", files: list[Path], sink: "ResultFolder", boxes: "BoxFile | None", console: "Console"
+    pipeline: "Pipeline",
+    task: "Task",
+    boxes: "BoxFile | None",
+    files: list[Path],
+    sink: "ResultFolder",
+    console: "Console",
 ) -> "Summary":
-    """Process the files under a progress bar."""
+    """Process the files under a progress bar: with the threads of this process, or many with several processes."""
+    from dataclasses import replace
+
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from canthus.batch import process_files
+    from canthus.batch.folder import process_files
+    from canthus.batch.shared import process_shared, processes_for
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=len(files), rate="")
+        shown = bar.add_task("", total=len(files), rate="")
 
         def progress(summary: "Summary") -> None:
             finished = summary.skipped + summary.images + len(summary.failures)
-            bar.update(task, completed=finished, rate=summary.rate)
+            bar.update(shown, completed=finished, rate=summary.rate)
 
+        if workers := processes_for(task.setup, files, sink):
+            shared = replace(task, setup=replace(task.setup, threads=1))
+            return process_shared(shared, files, sink, workers, progress)
         return process_files(pipeline, files, sink, boxes, progress)
 
 

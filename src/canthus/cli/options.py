@@ -57,6 +57,59 @@ MaxFaces = Annotated[
         rich_help_panel=DETECTION,
     ),
 ]
+DetectorModel = Annotated[
+    Path | None,
+    typer.Option(
+        show_default=IN_PACKAGE, help="Model of the detector own: a .canthus bundle.", rich_help_panel=DETECTION
+    ),
+]
+MinFace = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        show_default="own: 3 % of the longer side, at least 20",
+        help="Smallest face to find: longer side of its box in pixels.",
+        rich_help_panel=DETECTION,
+    ),
+]
+MinConfidence = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, show_default="own: 0.5", help="Minimum detection confidence.", rich_help_panel=DETECTION
+    ),
+]
+Overlap = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        show_default="own: 0.4",
+        help="Boxes that overlap by more than this (intersection over union) are one face.",
+        rich_help_panel=DETECTION,
+    ),
+]
+MaxSide = Annotated[
+    int | None,
+    typer.Option(
+        min=32,
+        show_default="own: 1920",
+        help="Shrink larger images for detection to this longer side in pixels.",
+        rich_help_panel=DETECTION,
+    ),
+]
+ResultScheme = Annotated[
+    str | None,
+    typer.Option(
+        show_default="that of the model",
+        help="Landmark scheme of the results, as 68, 84 or 39_left; the error of the conversion is told.",
+        rich_help_panel=MODEL,
+    ),
+]
+Passes = Annotated[
+    int,
+    typer.Option(min=1, help="Alignment passes per detected face; given boxes get one pass.", rich_help_panel=MODEL),
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Faces per call of the model.", rich_help_panel=MODEL)]
 ProtocolName = Annotated[
     str | None,
     typer.Option(

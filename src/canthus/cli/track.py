@@ -75,7 +75,7 @@ def track(
     import cv2
     from rich.console import Console
 
-    from canthus.batch import fingerprint
+    from canthus.batch.folder import fingerprint
     from canthus.track.tracker import Tracker
     from canthus.video.results import Wanted
     from canthus.video.run import Request

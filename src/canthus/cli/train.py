@@ -1,7 +1,6 @@
 """`canthus train`: from recipes to checkpoints."""
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +46,7 @@ def train(
 
     try:
         from canthus.train.fit import fit
+        from canthus.train.job import rank_of
         from canthus.train.stages import load_stages
     except ModuleNotFoundError as error:
         raise need("train") from error
@@ -66,7 +66,7 @@ def train(
         return
     chosen = stages[(stage or 1) - 1]
     best = fit(chosen.recipe, root, chosen.folder, resume)
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if rank_of(chosen.recipe.processes).process:
         return  # one process speaks for all
     print(f"best checkpoint: {best}\nmake a bundle of it: canthus export {best} --out {chosen.recipe.name}.canthus")
 

@@ -25,8 +25,9 @@ from canthus.face3d.labels import points_of, visibility
 from canthus.face3d.morphable import MorphableModel
 from canthus.geometry.pose import WeakPerspective
 from canthus.work.arrays import Arrays, joined, load_arrays, save_arrays
+from canthus.work.crew import Report
 from canthus.work.folder import claim, digest
-from canthus.work.units import Report, make
+from canthus.work.units import make
 
 Doubles = NDArray[np.float64]
 

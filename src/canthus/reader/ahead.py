@@ -1,12 +1,13 @@
 """Reads image files, or the frames of a video, in background threads, a few ahead of their use."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Thread
+from typing import TypeVar
 
 from canthus.errors import CanthusError
 from canthus.reader.frame import Frame
@@ -16,6 +17,7 @@ READERS = 2
 """Number of threads that read images."""
 AHEAD = 4
 """Number of images that are read before they are needed."""
+T = TypeVar("T")
 
 
 def read_ahead(paths: Iterable[Path]) -> Iterator[Frame]:
@@ -27,13 +29,26 @@ def read_ahead(paths: Iterable[Path]) -> Iterator[Frame]:
     Yields:
         A frame for each file, in order; one that cannot be read has an error in place of its image.
     """
-    queue = enumerate(paths)
+    return load_ahead(enumerate(paths), lambda item: _frame(item[1], item[0]))
+
+
+def load_ahead(items: Iterable[T], load: Callable[[T], Frame]) -> Iterator[Frame]:
+    """Load frames in the background.
+
+    Args:
+        items: What a frame is loaded from, as the name of a file or its content; taken a few ahead of their use.
+        load: Makes a frame of an item, in a thread; an image that cannot be loaded is an error in its frame.
+
+    Yields:
+        A frame for each item, in order.
+    """
+    queue = iter(items)
     with ThreadPoolExecutor(READERS, thread_name_prefix="canthus-read") as pool:
         pending: deque[Future[Frame]] = deque()
         try:
             while True:
-                for index, path in islice(queue, AHEAD - len(pending)):
-                    pending.append(pool.submit(_frame, path, index))
+                for item in islice(queue, AHEAD - len(pending)):
+                    pending.append(pool.submit(load, item))
                 if not pending:
                     return
                 yield pending.popleft().result()

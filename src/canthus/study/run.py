@@ -12,12 +12,12 @@ from typing import Any
 from canthus.data.catalogue import open_set
 from canthus.errors import CanthusError, InputError
 from canthus.study.plan import CHECKPOINT, Measure, Trial
-from canthus.train.recipe import cores
 from canthus.train.run_card import RunCard
+from canthus.work.crew import Report, cores
 from canthus.work.documents import read_json
 from canthus.work.files import replace_whole
 from canthus.work.folder import claim
-from canthus.work.units import Report, attempt
+from canthus.work.units import attempt
 
 RECIPE = "recipe.json"
 """The file that keeps the recipe of a run."""

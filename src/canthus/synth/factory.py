@@ -21,10 +21,11 @@ from canthus.errors import DataError, InputError, OutputError
 from canthus.synth.sheet import write_sheet
 from canthus.types import Image
 from canthus.work.arrays import Arrays, joined, load_arrays, save_arrays
+from canthus.work.crew import Report
 from canthus.work.documents import read_json
 from canthus.work.files import replace_whole
 from canthus.work.folder import INDEX, SHEET, claim
-from canthus.work.units import Report, make
+from canthus.work.units import make
 
 SUMMARY, PARTS = "summary.json", "parts"
 CHUNK = 16

@@ -1,7 +1,6 @@
 """A training run from a recipe: checkpoints, logs, and a card with all that is needed to repeat it."""
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -31,13 +30,14 @@ from canthus.runtime.bundle import pack_arrays
 from canthus.train.checkpoint import steps_of
 from canthus.train.detection.job import detector, face_score
 from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
-from canthus.train.job import Job, Post
+from canthus.train.job import Job, Post, rank_of
 from canthus.train.landmarks.job import landmarks
 from canthus.train.landmarks.system import ARRAYS
 from canthus.train.progress import StepBar, without_known_warnings
-from canthus.train.recipe import Recipe, Run, cores
+from canthus.train.recipe import Recipe, Run
 from canthus.train.run_card import CARD, RunCard, Session, commit
 from canthus.train.stop import StopOnSignal
+from canthus.work.crew import cores
 from canthus.work.files import replace_whole
 from canthus.work.parent import end_with_parent, telling_children
 
@@ -82,9 +82,9 @@ def fit(
         SystemExit: SIGINT or SIGTERM has stopped the run; its step was finished and `last.ckpt` written.
     """
     check_machine(recipe)
-    worker = int(os.environ.get("LOCAL_RANK", "0"))
-    end_with_parent(at_once=worker > 0)
-    last = _open_folder(out, resume, worker)
+    rank = rank_of(recipe.processes)
+    end_with_parent(at_once=rank.process > 0)
+    last = _open_folder(out, resume, rank.process)
     resuming = resume and last.exists()
     first = steps_of(last) if resuming else 0
     cv2.setNumThreads(1)
@@ -92,8 +92,9 @@ def fit(
         torch.set_num_threads(threads or max(1, cores() // recipe.processes))
     lightning.seed_everything(recipe.seed, verbose=False)
 
-    job = next(make for kind, make in JOBS.items() if isinstance(recipe, kind))(recipe, Post(root, out, worker, first))
-    card = _started(recipe, job, root, out, first) if worker == 0 else None
+    post = Post(root, out, rank.process, first, rank.local)
+    job = next(make for kind, make in JOBS.items() if isinstance(recipe, kind))(recipe, post)
+    card = _started(recipe, job, root, out, first) if rank.process == 0 else None
     best = ModelCheckpoint(out, "best", monitor=job.monitor, mode=job.mode, enable_version_counter=False)
     stop = StopOnSignal(last)
     trainer = _trainer(recipe, job, out, [best, stop], watch)
@@ -122,14 +123,14 @@ def check_machine(recipe: Run) -> None:
         raise InputError(f"the recipe {recipe.name} trains on a GPU, and torch finds none; {_CPU}")
 
 
-def _open_folder(out: Path, resume: bool, worker: int) -> Path:
+def _open_folder(out: Path, resume: bool, process: int) -> Path:
     """Make the folder of a run; returns the path of its last checkpoint.
 
     Raises:
         OutputError: it already holds a run and `resume` is not set, or cannot be made.
     """
     last = out / "last.ckpt"
-    if last.exists() and not resume and worker == 0:
+    if last.exists() and not resume and process == 0:
         raise OutputError(
             f"{out} already holds a run; add --resume to continue it, or choose another folder with --out"
         )
@@ -157,7 +158,8 @@ def _trainer(
     return lightning.Trainer(
         accelerator="cpu" if recipe.accelerator == "cpu" else "gpu",
         devices=recipe.processes,
-        strategy=DDPStrategy(timeout=PAUSE) if recipe.processes > 1 else "auto",
+        num_nodes=recipe.nodes,
+        strategy=DDPStrategy(timeout=PAUSE) if recipe.world > 1 else "auto",
         precision=recipe.precision,
         max_steps=recipe.steps,
         gradient_clip_val=recipe.optimiser.clip or None,
@@ -205,7 +207,7 @@ class _Average(WeightAveraging):
     """Exponential moving average of the weights, on the device that trains."""
 
     def __init__(self, recipe: Run) -> None:
-        device = None if recipe.accelerator == "cpu" else torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        device = None if recipe.accelerator == "cpu" else torch.device("cuda", rank_of(recipe.processes).local)
         average = get_ema_multi_avg_fn(recipe.optimiser.ema)  # type: ignore[no-untyped-call]
         super().__init__(device=device, multi_avg_fn=average)
 

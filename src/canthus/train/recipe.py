@@ -1,11 +1,10 @@
 """Recipes of training runs: YAML files whose fields are checked, with overrides `a.b=c`."""
 
 import math
-import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, create_model, field_validator, model_validator
 
@@ -174,7 +173,8 @@ class Run(Strict):
         phases: Sizes of the pictures over the run; their shares add up to 1.
         steps: Number of optimiser steps.
         batch: Number of samples per step and process; where a network sees several crops of a face, of each of them.
-        processes: Number of processes that train together (one thread each on a CPU).
+        processes: Number of processes that train together on each machine (one thread each on a CPU).
+        nodes: Number of machines that train together (docs/cluster.md).
         workers: Number of further processes that prepare the batches of each process; 0 = none: then a GPU holds the
             pictures of a network of landmarks and prepares its batches by itself, several times as fast.
         accelerator: "cpu" or "cuda".
@@ -197,12 +197,18 @@ class Run(Strict):
     steps: int = Field(gt=0)
     batch: int = Field(48, gt=1)
     processes: int = Field(1, gt=0)
+    nodes: int = Field(1, gt=0)
     workers: int = Field(0, ge=0)
     accelerator: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     validate_every: int = Field(1000, gt=0)
     patience: int = Field(0, ge=0)
     seed: int = 0
+
+    @property
+    def world(self) -> int:
+        """Number of processes that train together on all machines."""
+        return self.processes * self.nodes
 
     @property
     def on_gpu(self) -> bool:
@@ -294,6 +300,9 @@ class Recipe(Run):
             median distance) ** emphasis; 0 = all shapes have the same weight.
         pose_model: File of the face model by which head poses are fitted, under the folder of the data sets; None = no
             pose labels.
+        streams: Number of random streams that the samples of a step are drawn from, an equal part from each; None = one
+            for each process. With the same `streams`, and as many samples in all processes together, another number of
+            processes trains on the same samples.
         memory: Longer side of a face's box in the pictures in memory, in pixels; None = enough for the largest crop.
         losses: Weights and scales of the losses.
     """
@@ -311,8 +320,18 @@ class Recipe(Run):
     crop: Literal["box", "shape"] = "box"
     emphasis: Number = Field(0.0, ge=0)
     pose_model: str | None = None
+    streams: int | None = Field(None, gt=0)
     memory: int | None = Field(None, gt=16)
     losses: Losses = Losses()
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        """Each process has as many streams, and each stream as many samples."""
+        streams, samples = self.streams or self.world, self.batch * self.world
+        if streams % self.world or samples % streams:
+            of = f"{streams} streams of {samples} samples in all"
+            raise ValueError(f"streams: {of} cannot be shared evenly by {self.world} processes")
+        return self
 
     @field_validator("network")
     @classmethod
@@ -378,8 +397,3 @@ def check_run(kind: type[Kind], tree: Mapping[str, Any], source: str) -> Kind:
     if abs(total - 1) > 1e-6:
         raise RecipeError(f"{source}: phases: the shares add up to {total:g}; they must add up to 1")
     return recipe
-
-
-def cores() -> int:
-    """Number of cores that this process may use, which may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

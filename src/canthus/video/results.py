@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from canthus.errors import OutputError
-from canthus.formats.tracks import parquet, points
+from canthus.formats.arrow import arrow
+from canthus.formats.tracks import points
 from canthus.formats.tracks.moment import Layout, Moment
 from canthus.formats.tracks.table import FORMATS, NAME, dump_stream
 from canthus.reader.ahead import in_background
@@ -58,7 +59,7 @@ class Wanted:
         if unknown := sorted(set(self.kinds) - set(KINDS)):
             raise OutputError(f"tracks are written as {', '.join(KINDS)}, not as {', '.join(unknown)}")
         if "parquet" in self.kinds:
-            parquet.check_installed()
+            arrow()
         if self.overlay:
             film.check_installed()
 

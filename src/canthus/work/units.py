@@ -21,27 +21,11 @@ passes between processes, so the workers may also be machines that share a disk.
         print(square.path.read_text())
 """
 
-import os
-import pickle
-import sys
-import traceback
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from threading import Thread
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Protocol, TypeVar
 
-import cv2
-
-from canthus.errors import CanthusError
-
-Report = Callable[[int], None]
-"""Receives the number of steps that were made since the last call."""
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+from canthus.work.crew import Report, ignore, spread
 
 
 class Unit(Protocol):
@@ -83,10 +67,10 @@ def make(units: Sequence[U], workers: int = 1) -> Iterator[U]:
     if workers == 1 or len(todo) < 2:
         for unit, there in zip(units, finished, strict=True):
             if not there:
-                unit.make(_ignore)
+                unit.make(ignore)
             yield unit
         return
-    with closing(_spread([units[number] for number in todo], workers, 1, False, _ignore)) as ended:
+    with closing(spread([units[number].make for number in todo], workers)) as ended:
         for number, unit in enumerate(units):
             while not finished[number]:
                 place, error = next(ended)
@@ -96,9 +80,7 @@ def make(units: Sequence[U], workers: int = 1) -> Iterator[U]:
             yield unit
 
 
-def attempt(
-    units: Sequence[U], workers: int, threads: int = 1, watch: Report = lambda count: None
-) -> list[tuple[U, Exception]]:
+def attempt(units: Sequence[U], workers: int, threads: int = 1, watch: Report = ignore) -> list[tuple[U, Exception]]:
     """Make the units that are not finished, each in a process of its own; one that fails stops no other.
 
     Args:
@@ -111,137 +93,5 @@ def attempt(
         Units that failed, and why.
     """
     todo = [unit for unit in units if not unit.finished]
-    with closing(_spread(todo, workers, threads, True, watch)) as ended:
+    with closing(spread([unit.make for unit in todo], workers, threads, fresh=True, watch=watch)) as ended:
         return [(todo[place], error) for place, error in ended if error is not None]
-
-
-def _ignore(count: int) -> None:
-    """Progress that nobody asked for."""
-
-
-@dataclass(eq=False)
-class _Worker:
-    """A process, the connection to it, and the unit that it makes."""
-
-    process: BaseProcess
-    connection: Connection
-    place: int = -1
-
-    def give(self, place: int, unit: Unit) -> None:
-        self.place = place
-        with suppress(OSError):  # of a process that has died; `recv` notices
-            self.connection.send(unit)
-
-    def dismiss(self) -> None:
-        """Let the process end."""
-        self.connection.close()
-        self.process.join()
-
-
-def _spread(
-    units: Sequence[Unit], workers: int, threads: int, fresh: bool, watch: Report
-) -> Generator[tuple[int, Exception | None], None, None]:
-    """Number of each unit and its error, as they end. `fresh`: a new process for each unit."""
-    waiting = deque(enumerate(units))
-    crew: dict[Connection, _Worker] = {}
-    try:
-        while waiting or crew:
-            while waiting and len(crew) < workers:
-                worker = _hire(threads, daemon=not fresh)
-                crew[worker.connection] = worker
-                worker.give(*waiting.popleft())
-            for connection in wait(list(crew)):
-                assert isinstance(connection, Connection)
-                worker = crew[connection]
-                try:
-                    answer = connection.recv()
-                except (EOFError, ConnectionError):
-                    worker.process.join()
-                    del crew[connection]
-                    yield worker.place, _killed(worker.process.exitcode)
-                    continue
-                if isinstance(answer, int):
-                    watch(answer)
-                    continue
-                place = worker.place
-                if waiting and not fresh:
-                    worker.give(*waiting.popleft())
-                else:
-                    worker.dismiss()
-                    del crew[connection]
-                yield place, answer
-    finally:
-        for worker in crew.values():
-            worker.process.terminate()
-        for worker in crew.values():
-            worker.dismiss()
-
-
-def _killed(code: int | None) -> CanthusError:
-    return CanthusError(
-        f"a process was killed (exit code {code}), perhaps because memory ran out; use fewer --workers, and run the "
-        "same command again to resume"
-    )
-
-
-def _hire(threads: int, daemon: bool) -> _Worker:
-    """A new process; a daemon may have no children of its own."""
-    context = get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, threads), daemon=daemon)
-    with _environment(threads):
-        process.start()
-    there.close()
-    return _Worker(process, here)
-
-
-@contextmanager
-def _environment(threads: int) -> Iterator[None]:
-    """Environment in which the BLAS of a new process takes so many threads."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _serve(connection: Connection, threads: int) -> None:
-    """Make units until the connection is closed. Ends when the parent has been killed."""
-    cv2.setNumThreads(threads)
-    Thread(target=_follow_parent, daemon=True).start()
-    try:
-        while connection.poll(None):
-            answer = None
-            try:
-                unit: Unit = connection.recv()
-            except EOFError:
-                return
-            try:
-                unit.make(connection.send)
-            except Exception as error:
-                answer = _portable(error)
-            connection.send(answer)
-    except (KeyboardInterrupt, BrokenPipeError):  # the parent hears the interrupt too
-        sys.exit(130)
-
-
-def _follow_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _portable(error: Exception) -> Exception:
-    """The error with its traceback as a note; its text alone where it cannot be sent to another process."""
-    error.add_note("in a worker process:\n" + traceback.format_exc())
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return CanthusError(f"{type(error).__name__}: {error}")
-    return error

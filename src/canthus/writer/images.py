@@ -6,7 +6,7 @@ Every file is complete or does not exist.
 import errno
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from stat import S_ISREG
@@ -200,7 +200,19 @@ class ResultFolder:
             InputError: the image is too large for an overlay, the system refuses the names of its results, or a
                 symbolic link leads out of the folder.
         """
-        shown, name, size = text_of(self._images[file]), self._names[file], (image.shape[1], image.shape[0])
+        pictures = pictures_of(file, image, faces, self.overlay, self.maps)
+        self.keep(file, (image.shape[1], image.shape[0]), faces, pictures)
+
+    def keep(self, file: Path, size: tuple[int, int], faces: Faces, pictures: Mapping[str, bytes]) -> None:
+        """Write the results of one image whose pictures are drawn, perhaps in another process; errors as of `write`.
+
+        Args:
+            file: The image file.
+            size: Its width and height in pixels.
+            faces: Faces found in it.
+            pictures: Content of its pictures by their endings (`pictures_of`).
+        """
+        shown, name = text_of(self._images[file]), self._names[file]
         place = (self.folder / name).parent
         if not self._is_inside(place):
             raise InputError(f"{file}: {place} leads out of {self.folder} by a symbolic link; remove the link")
@@ -208,11 +220,9 @@ class ResultFolder:
         records = faces_in(shown, size, faces)
         with _blame(file):
             for ending, path in paths.items():
-                if ending == OVERLAY:
-                    write_jpeg(path, overlay_of(image, faces), sync=False)
-                    continue
-                if ending == MAPS and self.maps is not None:
-                    write_png(path, self.maps(image, faces))
+                if ending in pictures:
+                    with replace_whole(path, sync=False) as part:
+                        part.write_bytes(pictures[ending])
                     continue
                 some = records if ending == ".json" else [records[int(path.stem.rpartition("_")[2])]]
                 with replace_whole(path, sync=False) as part:
@@ -314,31 +324,38 @@ def overlay_of(image: Image, faces: Faces) -> Image:
     return draw(image, faces, zoom=max(1, zoom))
 
 
-def write_png(path: Path, image: Image) -> None:
-    """Write an image (H, W, 3) as PNG, not forced to the disk.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    with replace_whole(path, sync=False) as part:
-        part.write_bytes(data.tobytes())
-
-
-def write_jpeg(path: Path, image: Image, sync: bool = True) -> None:
-    """Write an image as JPEG.
+def pictures_of(
+    file: Path, image: Image, faces: Faces, overlay: bool, maps: Callable[[Image, Faces], Image] | None
+) -> dict[str, bytes]:
+    """The pictures of an image, as `ResultFolder` names and writes them.
 
     Args:
-        path: The file.
-        image: The image. Shape (H, W, 3).
-        sync: Whether the file is forced to the disk.
+        file: The image file, for errors.
+        image: Its pixels. Shape (H, W, 3).
+        faces: Faces found in it.
+        overlay: Whether the faces are drawn onto the image.
+        maps: What draws the maps of the faces (`Aligner.sheet`); None = they are not drawn.
+
+    Returns:
+        Content of the files by their endings.
 
     Raises:
-        OutputError: the file cannot be written.
+        InputError: the image is too large for an overlay.
+    """
+    pictures = {OVERLAY: jpeg_of(file, overlay_of(image, faces))} if overlay else {}
+    if maps is not None:
+        _, data = cv2.imencode(".png", cv2.cvtColor(maps(image, faces), cv2.COLOR_RGB2BGR))
+        pictures[MAPS] = data.tobytes()
+    return pictures
+
+
+def jpeg_of(file: Path, image: Image) -> bytes:
+    """Content of a JPEG file with an image (H, W, 3); errors name `file`.
+
+    Raises:
         InputError: JPEG cannot hold an image of this size.
     """
     if max(image.shape[:2]) > 65500:
-        raise InputError(f"{path}: {image.shape[1]} x {image.shape[0]} pixels do not fit into a JPEG; draw no overlays")
+        raise InputError(f"{file}: {image.shape[1]} x {image.shape[0]} pixels do not fit into a JPEG; draw no overlays")
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    with replace_whole(path, sync) as part:
-        part.write_bytes(data.tobytes())
+    return data.tobytes()

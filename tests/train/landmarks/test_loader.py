@@ -10,7 +10,7 @@ from canthus.align.estimate import Estimate
 from canthus.align.stage import Stage, aligned_to
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
-from canthus.errors import DataError
+from canthus.errors import DataError, RecipeError
 from canthus.geometry.crop import Crop, box_frames, box_of, unit_mean
 from canthus.geometry.transform import apply
 from canthus.nets.network import Several
@@ -25,12 +25,12 @@ from canthus.train.landmarks.pool import (
     load_pool,
     shape_distance,
 )
-from canthus.train.recipe import Recipe
+from canthus.train.recipe import Recipe, check_recipe
 
 
 def stream(pool: Pool, recipe: Recipe, rank: int = 0, first: int = 0) -> Stream:
     """Crops around the boxes of the labels."""
-    return Stream(pool, recipe, box_frames(box_of(pool.points))[:, None], 1.3, rank=rank, first=first)
+    return Stream(pool, recipe, box_frames(box_of(pool.points))[:, None], 1.3, process=rank, first=first)
 
 
 def test_a_batch_depends_on_seed_step_and_process_alone(drawn: Path, tiny: Recipe) -> None:
@@ -41,6 +41,22 @@ def test_a_batch_depends_on_seed_step_and_process_alone(drawn: Path, tiny: Recip
     assert all(torch.equal(whole[28][key], later[0][key]) for key in ("crops", "points", "trust"))
     other = stream(pool, tiny, rank=1).batch(28)
     assert not torch.equal(other["crops"], later[0]["crops"])
+
+
+def test_samples_do_not_depend_on_the_number_of_processes_that_share_them(drawn: Path, tiny: Recipe) -> None:
+    """Of four streams; with as many streams as processes, each process has its own, as ever."""
+    pool = load_pool(tiny, drawn, 1.3)
+    whole = stream(pool, tiny.model_copy(update={"streams": 4})).batch(5)
+    for processes, nodes in ((2, 1), (1, 2), (4, 1), (2, 2)):
+        shared = {"streams": 4, "batch": 8 // (processes * nodes), "processes": processes, "nodes": nodes}
+        recipe = check_recipe(tiny.model_dump(mode="json") | shared, "shared")
+        parts = [stream(pool, recipe, rank).batch(5) for rank in range(processes * nodes)]
+        assert all(torch.equal(torch.cat([part[key] for part in parts]), whole[key]) for key in ("crops", "points"))
+    two = tiny.model_copy(update={"processes": 2})
+    assert [list(stream(pool, two, rank).streams) for rank in (0, 1)] == [[0], [1]]
+    for wrong in ({"streams": 3}, {"streams": 2, "processes": 4}, {"streams": 16}):
+        with pytest.raises(RecipeError, match=r"streams: \d+ streams of \d+ samples in all cannot be shared evenly by"):
+            check_recipe(tiny.model_dump(mode="json") | wrong, "wrong")
 
 
 def test_shapes_and_where_points_lie(drawn: Path, tiny: Recipe) -> None:

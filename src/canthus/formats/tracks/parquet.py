@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from canthus.errors import FormatError, need
+from canthus.errors import FormatError
+from canthus.formats.arrow import arrow
 from canthus.formats.tracks.moment import HEAD, TAIL, Layout, Moment
 
 FRAMES = 1000
@@ -16,27 +17,9 @@ LARGEST, GROWTH = 2**26, 64
 """A file may claim this many numbers, and this many for each of its bytes."""
 
 
-def check_installed() -> None:
-    """Refuse to go on without pyarrow.
-
-    Raises:
-        ExtraMissingError: it is not installed.
-    """
-    _pyarrow()
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        raise need("parquet") from error
-    return pyarrow, parquet
-
-
 def load(path: Path) -> Iterator[Moment]:
     """The frames of a file; `table.load` documents the errors."""
-    pyarrow, parquet = _pyarrow()
+    pyarrow, parquet = arrow()
     with path.open("rb") as stream:
         try:
             file = parquet.ParquetFile(stream)
@@ -81,7 +64,7 @@ def dump(path: Path, layout: Layout, moments: Iterable[Moment]) -> None:
         ShapeError: a face has another layout.
         ExtraMissingError: pyarrow is not installed.
     """
-    pyarrow, parquet = _pyarrow()
+    pyarrow, parquet = arrow()
     kinds = dict(zip(HEAD, (pyarrow.int64(), pyarrow.float64(), pyarrow.int32(), pyarrow.string()), strict=True))
     fields = kinds | dict.fromkeys(layout.numbers, pyarrow.float32()) | {TAIL: pyarrow.string()}
     schema, left = pyarrow.schema([*fields.items()]), iter(moments)
@@ -92,7 +75,7 @@ def dump(path: Path, layout: Layout, moments: Iterable[Moment]) -> None:
 
 def _arrays(layout: Layout, moments: list[Moment]) -> list[Any]:
     """The columns of some frames."""
-    pyarrow, _ = _pyarrow()
+    pyarrow, _ = arrow()
     blocks: list[Any] = []
     head: list[tuple[Any, ...]] = []
     for moment in moments:

@@ -14,8 +14,9 @@ from canthus.reader.video import VideoFrame
 from canthus.synth.sheet import mosaic, save, tile
 from canthus.synth.video.scene import SceneJob, write_scene
 from canthus.work.arrays import Arrays, save_arrays
+from canthus.work.crew import Report
 from canthus.work.folder import INDEX, SHEET, claim, digest
-from canthus.work.units import Report, make
+from canthus.work.units import make
 
 ROWS, MOMENTS = 40, 10
 """Largest numbers of sequences on the sheet, and of frames of each."""

@@ -39,8 +39,8 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
     stage = join([trained]).stages[0]
     frames = frames_of(pool, stage, pool.given)
     real = frames_of(pool, stage, real_points(pool, earlier)) if earlier is not None and recipe.real > 0 else None
-    cutter = Canvas(pool.images, torch.device("cuda", post.process)) if recipe.on_gpu else Pictures(pool)
-    stream = Stream(pool, recipe, frames, margin, real=real, rank=post.process, first=post.first, cutter=cutter)
+    cutter = Canvas(pool.images, torch.device("cuda", post.local)) if recipe.on_gpu else Pictures(pool)
+    stream = Stream(pool, recipe, frames, margin, real=real, process=post.process, first=post.first, cutter=cutter)
     if recipe.start and not post.first:
         begin(trained.net, recipe.start, stream.batch(0)["crops"].cpu())
     val = {share.name: measured_faces(share, post.root, pool.scheme, trained.network.given) for share in recipe.val}

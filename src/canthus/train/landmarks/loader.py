@@ -1,4 +1,8 @@
-"""A mixture of data sets as an endless stream of batches: batch k depends on seed, process and k alone."""
+"""A mixture of data sets as an endless stream of batches.
+
+The samples of step k depend on the seed, on k and on the number of random streams alone, not on the number of processes
+that share them (`Recipe.streams`).
+"""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -92,7 +96,7 @@ class Stream(IterableDataset[dict[str, Tensor]]):
         margin: float,
         *,
         real: Matrix | None = None,
-        rank: int = 0,
+        process: int = 0,
         first: int = 0,
         cutter: Cutter | None = None,
     ) -> None:
@@ -106,12 +110,13 @@ class Stream(IterableDataset[dict[str, Tensor]]):
             margin: Crop margin.
             real: Frames by the points that the earlier stages find; drawn with the probability `recipe.real`; None =
                 there are none. Shape (L, G, 2, 3).
-            rank: Number of this process among those of the recipe.
+            process: Number of this process among those of all machines.
             first: First step.
             cutter: What cuts the crops; None = `Pictures`, on the CPU.
         """
         self.pool, self.recipe, self.frames, self.margin = pool, recipe, frames, margin
-        self.real, self.rank, self.first = real, rank, first
+        each = (recipe.streams or recipe.world) // recipe.world
+        self.real, self.streams, self.first = real, range(process * each, (process + 1) * each), first
         self.cutter = Pictures(pool) if cutter is None else cutter
         self.mirror = Scheme.open(pool.scheme).mirror
         network = network_of(recipe.network, recipe.stage)
@@ -125,11 +130,17 @@ class Stream(IterableDataset[dict[str, Tensor]]):
             yield self.batch(step)
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        """The batch of one step; the same for the same seed, step and process."""
+        """The batch of one step: the samples of the streams of this process."""
+        parts = [self._part(step, stream) for stream in self.streams]
+        return parts[0] if len(parts) == 1 else {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _part(self, step: int, stream: int) -> dict[str, Tensor]:
+        """The samples of one stream; the same for the same seed, step and stream."""
         recipe, size = self.recipe, self.recipe.size_at(step)
-        rng = np.random.default_rng((recipe.seed, step, self.rank))
+        rng = np.random.default_rng((recipe.seed, step, stream))
         partners, together = self.several
-        chosen = rng.choice(len(self.pool.images), recipe.batch * len(partners), p=self.pool.chance)
+        count = recipe.batch // len(self.streams) * len(partners)
+        chosen = rng.choice(len(self.pool.images), count, p=self.pool.chance)
         flip = rng.random(len(chosen)) < recipe.augment.flip
         matrices, angles = self._matrices(chosen, flip, size, rng)
         drawn = Drawn(np.repeat(chosen, together), matrices, np.repeat(flip, together), size)

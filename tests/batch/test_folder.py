@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from canthus.batch import fingerprint, image_files, process_files
+from canthus.batch.folder import fingerprint, image_files, process_files
 from canthus.detect.given import BoxFile
 from canthus.errors import CanthusError
 from canthus.pipeline import Pipeline

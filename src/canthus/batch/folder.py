@@ -3,6 +3,8 @@
 >>> files = image_files(["photos"], Path("out"))
 >>> with ResultFolder(Path("out"), files, root_of(["photos"]), ["json", "csv"]) as folder:
 ...     summary = process_files(Pipeline.open(), files, folder)
+
+`canthus.batch.shared` does the same with several processes.
 """
 
 import os
@@ -17,8 +19,12 @@ from canthus.errors import InputError, ReadError
 from canthus.pipeline import Pipeline
 from canthus.reader.files import find
 from canthus.runtime.bundle import Bundle
+from canthus.types import Faces
 from canthus.version import __version__
 from canthus.writer.images import ResultFolder
+
+NO_MEMORY = "there is not enough memory to write its results; shrink the image"
+"""Reason why an image failed."""
 
 
 @dataclass
@@ -40,6 +46,12 @@ class Summary:
     skipped: int = 0
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
+
+    def add(self, faces: Faces) -> None:
+        """Count an image whose results were written."""
+        self.images += 1
+        self.faces += len(faces)
+        self.faceless += len(faces) == 0
 
     @property
     def rate(self) -> str:
@@ -118,13 +130,11 @@ def process_files(
                 summary.failures.append(str(result.error))
             else:
                 folder.write(result.path, result.image, result.faces)
-                summary.images += 1
-                summary.faces += len(result.faces)
-                summary.faceless += len(result.faces) == 0
+                summary.add(result.faces)
         except InputError as error:
             summary.failures.append(str(error))
         except MemoryError:
-            summary.failures.append(f"{result.path}: there is not enough memory to write its results; shrink the image")
+            summary.failures.append(f"{result.path}: {NO_MEMORY}")
         summary.seconds = perf_counter() - start
         progress(summary)
     return summary
