@@ -22,7 +22,7 @@ from canthus.geometry.transform import apply, compose, invert, scale_of, similar
 from canthus.runtime.bundle import Bundle
 from canthus.serve.page.build import model_of
 from canthus.track.motion import Placement
-from canthus.track.smooth import PointSmoother
+from canthus.track.smooth import PointSmoother, Smoothing
 from canthus.types import Faces, Image
 from canthus.version import __version__
 
@@ -156,7 +156,7 @@ def calibration(rng: np.random.Generator) -> dict[str, Any]:
 
 def smoothing(rng: np.random.Generator) -> list[dict[str, Any]]:
     """A face that moves, turns through 180 degrees and grows, with a gap after which it starts anew."""
-    shape, smoother, frames = rng.normal(0, 40, (68, 2)), PointSmoother(), []
+    shape, smoother, frames = rng.normal(0, 40, (68, 2)), PointSmoother(Smoothing.of("68")), []
     for number in range(24):
         time = number / 30 + (1 if number > 18 else 0)
         moved = apply(similarity(1 + 0.01 * number, 150 + 4 * number, (200 + 3 * number, 150)), shape)

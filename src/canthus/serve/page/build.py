@@ -192,7 +192,7 @@ def model_of(sizes: dict[str, int]) -> dict[str, Any]:
             "patience": Rules().patience,
         },
         "smoothing": {
-            **asdict(smooth.Smoothing()),
+            **asdict(smooth.Smoothing.of(scheme.name)),
             "speed": filters.SPEED_CUTOFF,
             "least": smooth.LEAST,
             "gap": smooth.GAP,

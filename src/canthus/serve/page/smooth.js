@@ -6,10 +6,10 @@ import { apply, compose, invert, similarity, wrapped } from "./transform.js";
 /** Share of the new value in an exponential average with a cutoff in Hz. */
 const share = (cutoff, step) => 1 / (1 + 1 / (2 * Math.PI * Math.max(cutoff, 1e-6) * step));
 
-/** One Euro filter of vectors of `size` numbers each, which lie one after the other. */
+/** One Euro filter of vectors of `size` numbers each, which lie one after the other; it continues their motion. */
 class OneEuro {
-  constructor({ rest, slope }, speedCutoff, size) {
-    Object.assign(this, { rest, slope, speedCutoff, size, value: null });
+  constructor({ rest, slope, trend }, speedCutoff, size) {
+    Object.assign(this, { rest, slope, trend, speedCutoff, size, value: null });
   }
 
   /**
@@ -19,12 +19,17 @@ class OneEuro {
   next(signal, step, weights = null, unit = 1) {
     if (!this.value) {
       this.value = Float64Array.from(signal);
+      this.last = Float64Array.from(signal);
       this.speed = new Float64Array(signal.length);
       return this.value;
     }
-    const { value, speed, size } = this;
+    const { value, last, speed, size } = this;
     const part = share(this.speedCutoff, step);
-    for (let at = 0; at < value.length; at++) speed[at] += part * ((signal[at] - value[at]) / step - speed[at]);
+    for (let at = 0; at < value.length; at++) {
+      value[at] += this.trend * step * speed[at]; // where it goes on at its speed
+      speed[at] += part * ((signal[at] - last[at]) / step - speed[at]);
+      last[at] = signal[at];
+    }
     for (let vector = 0; vector * size < value.length; vector++) {
       const [start, end] = [vector * size, (vector + 1) * size];
       const pace = Math.hypot(...speed.subarray(start, end)) / unit;
@@ -80,7 +85,7 @@ export class PointSmoother {
    * @param time Seconds, later than in the last call.
    */
   next(points, scores, time) {
-    const { gap, least } = this.settings;
+    const { gap, least, factors } = this.settings;
     let step = time - this.time;
     if (!this.reference || !(step > 0 && step < gap)) this.restart(points);
     this.time = time;
@@ -93,7 +98,8 @@ export class PointSmoother {
     const [x, y] = this.place.next([placed[2], placed[5]], step, null, size);
     const smoothSize = Math.exp(this.scale.next([Math.log(size)], step)[0]);
     const smoothTurn = (this.angle.next([(this.turn * Math.PI) / 180], step)[0] * 180) / Math.PI;
-    const steady = this.shape.next(apply(invert(placed), points), step, weights);
+    const calm = weights.map((weight, at) => weight * (factors[at] ?? 1));
+    const steady = this.shape.next(apply(invert(placed), points), step, calm);
     return apply(similarity(smoothSize, smoothTurn, x, y), steady);
   }
 }
