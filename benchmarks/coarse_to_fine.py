@@ -3,19 +3,22 @@
     CANTHUS_DATA=... python benchmarks/coarse_to_fine.py stages BUNDLE.canthus [--before BUNDLE] [--set S] [--split val]
     CANTHUS_DATA=... python benchmarks/coarse_to_fine.py angle BUNDLE.canthus [--split val] [--picture F]
     CANTHUS_DATA=... python benchmarks/coarse_to_fine.py curve BUNDLE.canthus [--split val]
-    CANTHUS_DATA=... python benchmarks/coarse_to_fine.py transfer BUNDLE.canthus [--split val]
+    CANTHUS_DATA=... python benchmarks/coarse_to_fine.py transfer BUNDLE.canthus [--split val] [--depth 1]
+    CANTHUS_DATA=... python benchmarks/coarse_to_fine.py transfer BUNDLE.canthus --set views:views_wild68 \
+        --split test/profile_left --options '{"scheme": "39_left"}'
     python benchmarks/coarse_to_fine.py times BUNDLE.canthus
 
-All take --json F. Errors are means over the faces of --set (wild68) --split, % of the inter-ocular distance, of all
-points, inner points, each component, tangent and normal parts of the contour. `stages`: v_gt starts from true points,
-v_real from the stages before, which begin with true boxes or with boxes of `study.measure.disturbed`; gains over the
-stage before, paired by face, with an interval (95 %) that draws whole identities; also those of the tenth of the faces
-with the strongest expression, and of the tenth with the least symmetric one, by the weights of expressions that the
-face model fits to the labels. --before puts another bundle, as the default, in place of the coarse
-stage. `angle`: share of faces within 5 degrees after a random turn over the full circle, of wild68 and ytf68, and the
-curve. `curve`: inner points moved by a random similarity of 0 to 10 % of the inter-ocular distance, and the error that
-each stage leaves. `transfer`: least squares fitted to what the model finds in wild68 train, to true points, and a small
-network, for a bundle with inner points of 81. `times`: ms a face of each depth, one thread, batches of 1 and 32.
+All take --json F. Errors are means over the faces of --set (wild68) --split, % of the inter-ocular distance (of half
+faces of the diagonal of the tightest box, as in table 1 of the paper), of all points, inner points, each component,
+tangent and normal parts of the contour. `stages`: v_gt starts from true points, v_real from the stages before, which
+begin with true boxes or with boxes of `study.measure.disturbed`; gains over the stage before, paired by face, with an
+interval (95 %) that draws whole identities; also those of the tenth of the faces with the strongest expression, and of
+the tenth with the least symmetric one, by the weights of expressions that the face model fits to the labels. --before
+puts another bundle, as the default, in place of the coarse stage. `angle`: share of faces within 5 degrees after a random turn over the full circle, of wild68 and ytf68, and the curve. `curve`: inner points
+moved by a random similarity of 0 to 10 % of the inter-ocular distance, and the error that each stage leaves.
+`transfer`: least squares fitted to what the model finds in train, to fitted points, and a small network, for a bundle
+with inner points of 81; --depth: after so many stages. `times`: ms a face of each depth, one thread, batches of 1 and
+32.
 """
 
 import argparse
@@ -38,7 +41,7 @@ from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.evaluate.bootstrap import bootstrap_interval
-from canthus.evaluate.metrics import normalisers
+from canthus.evaluate.metrics import Normaliser, normalisers
 from canthus.export.transfer import RIDGES, seen
 from canthus.face3d.fit import Fitter
 from canthus.face3d.morphable import MorphableModel
@@ -71,8 +74,9 @@ class Faces(NamedTuple):
 
     @property
     def unit(self) -> np.ndarray:
-        """Distance between the outer eye corners. Shape (F,)."""
-        return normalisers(self.truth, "inter-ocular", self.scheme)
+        """Distance between the outer eye corners; of a scheme without, the diagonal of the tightest box. Shape (F,)."""
+        kind: Normaliser = "inter-ocular" if "inter-ocular" in self.scheme.normalisers else "diagonal"
+        return normalisers(self.truth, kind, self.scheme)
 
     def run(self, row: Sequence[Stage], given: np.ndarray | None = None, disturb: bool = False) -> np.ndarray:
         """What a row of stages finds from true or disturbed boxes, or from given points."""
@@ -89,6 +93,7 @@ class Faces(NamedTuple):
         apart = (points - self.truth) / self.unit[:, None, None] * 100
         each = np.linalg.norm(apart, axis=-1)
         groups = {"all": range(self.scheme.count), "inner": self.scheme.groups["inner"], **self.scheme.components}
+        groups["contour"] = self.scheme.contour
         table = {name: each[:, list(group)].mean(1) for name, group in groups.items() if len(group)}
         contour = list(self.scheme.contour)
         if len(contour) > 2:
@@ -253,36 +258,40 @@ def curve_table(faces: Faces, model: Path) -> dict[str, Any]:
     return result
 
 
-def transfer_table(root: Path, split: str, model: Path) -> dict[str, Any]:
-    """68 points from inner points of 81: least squares on found or on fitted points, and a small network."""
-    aligner = Aligner.open(
-        model, depth=len([s for s in Bundle.open(model).card.stages if s.name not in ("angle", "transfer")])
+def transfer_table(root: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Points of another scheme from inner points of 81: least squares on found or on fitted points, and a network."""
+    names = [stage.name for stage in Bundle.open(given.model).card.stages if stage.name not in ("angle", "transfer")]
+    aligner = Aligner.open(given.model, depth=given.depth or len(names))
+    source, options = aligner.system.scheme, json.loads(given.options)
+    split, _, group = given.split.partition("/")
+    train, val, test = (
+        list(open_set(given.set, root, f"{part}/{group}", **options)) for part in ("train", "val", split)
     )
-    source = aligner.system.scheme
-    train, val, test = (list(open_set("wild68", root, part)) for part in ("train", "val", split))
     (found, truth), (other, goal), (last, _) = (seen(aligner, some) for some in (train, val, test))
-    fits = list(open_set("fits:fits_wild68", root, "train", scheme=source, labels="outline"))
+    place = "fits:fits_wild68" if given.set == "wild68" else given.set
+    fits = list(open_set(place, root, f"train/{group}", scheme=source, labels="outline"))
     labels = {sample.image.name: sample.points for sample in train}
     exact = np.stack([sample.points for sample in fits]), np.stack([labels[sample.image.name] for sample in fits])
-    faces, result = Faces.of(test), {}
+    faces, target, result = Faces.of(test), test[0].scheme, {"faces": len(test), "stages": names[: given.depth]}
     for name, (points, answers) in {"found points": (found, truth), "fitted points": exact}.items():
         tried = {
-            ridge: transferred(Estimate.of_points(other), fit_transfer(points, source, answers, "68", ridge)).points
+            ridge: transferred(Estimate.of_points(other), fit_transfer(points, source, answers, target, ridge)).points
             for ridge in RIDGES
         }
         best = min(tried, key=lambda ridge: np.linalg.norm(tried[ridge] - goal, axis=-1).mean())
-        arrays = fit_transfer(points, source, answers, "68", best)
+        arrays = fit_transfer(points, source, answers, target, best)
         moved = transferred(Estimate.of_points(last), arrays).points
         result[f"least squares, {name}"] = means(faces.errors(moved)) | {"ridge": best}
-    network = fit_network(found, truth, other, goal)
-    result["network, found points"] = means(faces.errors(network(last)))
+    used = [*arrays["transfer_inner"], *arrays["transfer_copied"][:, 1]]
+    network = fit_network(found[:, used], truth, other[:, used], goal)
+    result["network, found points"] = means(faces.errors(network(last[:, used])))
     return result
 
 
 def fit_network(
     found: np.ndarray, truth: np.ndarray, other: np.ndarray, goal: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Two layers from all found points to the labels, in the frame of the box; the step with the best faces of val."""
+    """Two layers from found points to the labels, in the frame of the box; the step with the best faces of val."""
     torch.manual_seed(0)
 
     def frame(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -351,6 +360,7 @@ def main() -> None:
     parser.add_argument("--set", default="wild68")
     parser.add_argument("--split", default="test")
     parser.add_argument("--options", default="{}", help="options of the reader of the set, as JSON")
+    parser.add_argument("--depth", type=int)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
@@ -359,7 +369,7 @@ def main() -> None:
     if given.what == "angle":
         result = angle_table(root, given.split, given.model, given.picture)
     elif given.what == "transfer":
-        result = transfer_table(root, given.split, given.model)
+        result = transfer_table(root, given)
     elif given.what == "times":
         result = times(root, given.model)
     else:

@@ -82,6 +82,33 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def turned(drawn: Path) -> Path:
+    """The same folder; holds `views` of those faces, said to be a frontal one, a left and a right profile in turn."""
+    rng = np.random.default_rng(5)
+    counts = {"68": 68, "81": 81, "39_left": 39, "39_right": 39}
+    shapes = {name: rng.uniform(-1, 1, (count, 2)) for name, count in counts.items()}
+    for split in ("train", "val"):
+        names, found = [], []
+        for row in np.genfromtxt(drawn / "wild68" / f"{split}.csv", delimiter=",", dtype=str, skip_header=1):
+            names.append(f"../../wild68/images/{row[0]}")
+            found.append(row[2:].astype(float).reshape(68, 2).mean(0))
+        index = {
+            "images": np.array(names),
+            "identities": np.array(names),
+            "pose": np.zeros((len(names), 3), np.float32),
+            "azimuth": np.resize(np.float32([5, -80, 80]), len(names)),
+            "kind": np.full(len(names), ""),
+        }
+        for name, shape in shapes.items():
+            flat = 30 * shape + np.stack(found)[:, None]
+            index[f"points_{name}"] = np.pad(flat, [(0, 0), (0, 0), (0, 1)]).astype(np.float32)
+            index[f"visible_{name}"] = np.ones(flat.shape[:2], bool)
+        (drawn / "views" / split).mkdir(parents=True)
+        np.savez(drawn / "views" / split / "index.npz", **index, outline_68=index["points_68"])
+    return drawn
+
+
+@pytest.fixture(scope="session")
 def tiny() -> Recipe:
     """A recipe that trains on them within seconds."""
     from canthus.train.recipe import Recipe  # so that scripts/check_versions needs no torch

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from canthus.align.estimate import Estimate
-from canthus.align.multi_view import mean_solid, shown, stages, view_means
+from canthus.align.multi_view import mean_solid, plane_means, shown, stages
 from canthus.align.stage import Parts
 from canthus.align.systems import system_of
 from canthus.align.view import View
@@ -46,7 +46,7 @@ def parts_for(view: int, rng: np.random.Generator) -> dict[str, Parts]:
     views = np.eye(3)[view] * 0.8 + 0.1
     plane = Answer(points=rng.uniform(10, 80, (68, 2)), scores=np.full(68, 0.5), views=views)
     solid = Answer(points=rng.uniform(10, 80, (84, 3)), scores=np.full(84, 0.5))
-    arrays = {"mean": view_means(plane_shapes(rng)), "solid": rng.normal(size=(84, 3)).astype(np.float32)}
+    arrays = {"mean": plane_means(plane_shapes(rng)), "solid": rng.normal(size=(84, 3)).astype(np.float32)}
     return {"plane": Parts(CROP, {"plane": plane}), "solid": Parts(CROP, {"solid": solid}, arrays)}
 
 
@@ -102,7 +102,7 @@ def test_a_moved_face_has_the_same_second_crop(view: int, rng: np.random.Generat
 def test_means_of_the_views_are_mirror_images(rng: np.random.Generator) -> None:
     """So the mirrored face has the mirrored crop; a view without faces is an error."""
     faces, mirror = plane_shapes(rng), Scheme.open("68").mirror
-    means = view_means(faces)
+    means = plane_means(faces)
     np.testing.assert_allclose(means[0], means[0][mirror] * [-1, 1], atol=1e-4)
     np.testing.assert_allclose(means[2], means[1][mirror] * [-1, 1], atol=1e-4)
     for mean, scheme in zip(means, VIEWS, strict=True):
@@ -110,7 +110,7 @@ def test_means_of_the_views_are_mirror_images(rng: np.random.Generator) -> None:
         low, high = known.min(0), known.max(0)
         np.testing.assert_allclose([(low + high).max(), (high - low).max()], [0, 1], atol=1e-4)
     with pytest.raises(DataError, match="the view 39_left"):
-        view_means(faces[:5])
+        plane_means(faces[:5])
     left = crop_of_frame(
         View.of_points([np.zeros((9, 9, 3), np.uint8)], faces[5:6]).aligned(faces[5:6], means).frames, 96, 1.3
     )

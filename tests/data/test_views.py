@@ -79,6 +79,72 @@ def test_each_face_in_the_scheme_of_its_view(folder, rng):
     assert [one.image.name for one in (left, right)] == ["000002.png", "000001.png"]
 
 
+def complete(rng, count):
+    """Points and visibility of the schemes that 103 is made of, of `count` faces."""
+    sizes = {"81": 81, "39_left": 39, "39_right": 39}
+    points = {f"points_{name}": rng.uniform(0, 40, (count, size, 3)).astype(np.float32) for name, size in sizes.items()}
+    return points | {f"visible_{name}": rng.random((count, size)) < 0.5 for name, size in sizes.items()}
+
+
+def check_contours(samples, table, frontal):
+    """Each point of 103 is that of its name in the scheme of its part; those of other views are NaN."""
+    ours = Scheme.open("103")
+    sides = {"front": "68", "half": "68", "profile_left": "39_left", "profile_right": "39_right"}
+    for row, sample in enumerate(samples):
+        (view,) = {sides[group] for group in sample.groups if group in sides}
+        for point, seen, name in zip(sample.points, sample.visible, ours.names, strict=True):
+            own = "81" if ours.names.index(name) in ours.groups["inner"] else view
+            source = Scheme.open(own).names
+            if name not in source:
+                assert np.isnan(point).all() and not seen
+                continue
+            expected = frontal if own == "68" else table[f"points_{own}"]
+            np.testing.assert_array_equal(point, expected[row, source.index(name), :2])
+            assert seen == table[f"visible_{own}"][row, source.index(name)]
+
+
+def test_each_face_with_the_contour_of_its_view(folder, rng):
+    """The scheme 103 of views: the outline of 68 up to 60 degrees of azimuth, that of the side that is seen beyond."""
+    root, index = folder
+    table = index | complete(rng, 3) | {"azimuth": np.array([-12.0, 60.0, -90.0], np.float32)}
+    np.savez(root / "views" / "train" / "index.npz", **table)
+    samples = open_set("views", root, "train", scheme="103", labels="outline")
+    assert [np.isfinite(one.points).all(1).sum() for one in samples] == [17 + 62, 12 + 62, 12 + 62]
+    check_contours(samples, table, index["outline_68"])
+    (alone,) = open_set("views", root, "train", scheme="79", labels="outline")
+    np.testing.assert_array_equal(alone.points, samples[0].points[:79])
+    table["points_39_right"][1, 4] = np.nan
+    np.savez(root / "views" / "train" / "index.npz", **table)
+    assert len(open_set("views", root, "train", scheme="103", labels="outline")) == 2
+    with pytest.raises(DataError, match="has no scheme '103'; it has"):
+        open_set("views", root, "train", scheme="103")
+    del table["points_39_right"]
+    np.savez(root / "views" / "train" / "index.npz", **table)
+    with pytest.raises(DataError, match="'points_39_right' is missing, not"):
+        open_set("views", root, "train", scheme="103", labels="outline")
+
+
+def test_photographs_with_the_contour_of_their_view(tmp_path, rng, picture):
+    """The scheme 103 of fits: the annotated contour of 68, and in profiles that of the fitted 39."""
+    picture(tmp_path / "photographs" / "a.png")
+    turns = np.deg2rad([-20, 75, -75])
+    rotation = np.stack([[[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]] for a in turns])
+    table = complete(rng, 3) | {
+        "images": np.array(["a.png"] * 3),
+        "identities": np.array(["ann"] * 3),
+        "pose": np.zeros((3, 3), np.float32),
+        "rotation": rotation.astype(np.float32),
+        "folder": np.array("../photographs"),
+        "labels": rng.uniform(0, 40, (3, 68, 2)).astype(np.float32),
+        "visible_68": rng.random((3, 68)) < 0.5,
+    }
+    (tmp_path / "fits").mkdir()
+    np.savez(tmp_path / "fits" / "train.npz", **table)
+    samples = open_set("fits", tmp_path, "train", scheme="103", labels="outline")
+    assert len({frozenset(one.groups) for one in samples}) == 3
+    check_contours(samples, table, table["labels"])
+
+
 def test_one_person_stays_on_one_side(folder):
     for part in split_by_identity(open_set("views", folder[0], "train"), (0.5, 0.5)):
         assert len([sample for sample in part if sample.identity == "ann"]) in (0, 2)

@@ -17,15 +17,16 @@ from canthus.align.stage import Parts, Stage
 from canthus.align.view import View
 from canthus.errors import ShapeError
 from canthus.geometry.box import turned_box
-from canthus.geometry.crop import box_frames, shape_frames, unit_mean
+from canthus.geometry.crop import box_frames, box_of, shape_frames, unit_mean, view_means
 from canthus.geometry.transform import Matrix, apply, compose, invert
 from canthus.schemes.scheme import Scheme
-from canthus.schemes.transfer import LinearTransfer, index_map
+from canthus.schemes.transfer import VIEWS, LinearTransfer, convert, index_map
 from canthus.types import Floats
 
 Arrays = Mapping[str, NDArray[Any]]
 SPANS = (3, 5, 7)
 """Numbers of nearest points that the three patches of a point span: section 3.3 of the paper."""
+SIDES = ("left", "right")
 FURTHEST = 3.0
 """Largest factor between the sizes of a component in its face and in the mean face; one that is further off is cut as
 the mean face has it."""
@@ -40,22 +41,82 @@ def stages(parts: Mapping[str, Parts]) -> tuple[Stage, ...]:
     made = {"components": _components, "points": _points}
     row += [make(parts[name]) for name, make in made.items() if name in parts]
     if "transfer" in parts:
-        source = str(parts["transfer"].arrays["transfer_from"][0])
+        source, target = (str(parts["transfer"].arrays[f"transfer_{end}"][0]) for end in ("from", "to"))
+        row[:1] = [_given_in(stage, source, target) for stage in row[:1]]
         row = [*(replace(stage, scheme=source) for stage in row), _transfer(parts["transfer"])]
     return tuple(row)
 
 
+def _given_in(stage: Stage, source: str, target: str) -> Stage:
+    """A first stage of one scheme that also takes points of the target of the transfer, as those of the frame before.
+
+    Points that do not follow from them (`transfer.convert`) are NaN; crops are aligned by the others.
+    """
+    counts = Scheme.open(source).count, Scheme.open(target).count
+
+    def look(view: View, estimate: Estimate | None) -> View:
+        if estimate is not None and estimate.points.shape[1] == counts[1] != counts[0]:
+            points = convert(estimate.points[..., :2], target, source)
+            estimate = Estimate.of_points(points.astype(np.float32))
+        return stage.look(view, estimate)
+
+    return replace(stage, look=look)
+
+
+def shown(scheme: str) -> NDArray[np.bool_]:
+    """Which points each view of a face has.
+
+    Args:
+        scheme: Name of the scheme of all views.
+
+    Returns:
+        One row, all True; or for a scheme with the contours of both profiles, as 103, the views of `transfer.VIEWS`:
+        frontal, left and right profile. Shape (V, P).
+    """
+    described = Scheme.open(scheme)
+    inner, jaw = np.zeros((2, described.count), bool)
+    inner[list(described.groups["inner"])], jaw[list(described.contour)] = True, True
+    profiles = np.array([[name.startswith(f"profile_{side}_") for name in described.names] for side in SIDES])
+    if not profiles.any(1).all():
+        return np.ones((1, described.count), bool)
+    return np.stack([inner | (jaw & ~profiles.any(0)), *(inner | profiles)])
+
+
 def mean_face(points: NDArray[Any], scheme: str) -> Floats:
-    """Mean shape of faces, mirror symmetric, in the frame whose box has its centre at 0 and longer side 1.
+    """Mean shape of faces of all views, mirror symmetric, in a frame whose origin and unit are those of the first view.
 
     Args:
         points: Labels; NaN = not known. Shape (L, P, 2).
         scheme: Name of their scheme, which is its own mirror.
+
+    Returns:
+        The box of the points that the first view has (`shown`) has its centre at 0 and longer side 1. Shape (P, 2).
     """
     mirrored = points[:, Scheme.open(scheme).mirror] * np.array([-1, 1], np.float32)
     mean = unit_mean(np.concatenate([points, mirrored]))
-    both: Floats = ((mean + mean[Scheme.open(scheme).mirror] * np.array([-1, 1])) / 2).astype(np.float32)
-    return both
+    both = (mean + mean[Scheme.open(scheme).mirror] * np.array([-1, 1])) / 2
+    if len(views := shown(scheme)) > 1:
+        both = apply(box_frames(box_of(both[None, views[0]]))[0], both)
+    face: Floats = both.astype(np.float32)
+    return face
+
+
+def mean_views(points: NDArray[Any], scheme: str) -> Floats:
+    """The mean faces to which coarse crops are aligned: `mean_face`, or those of several views (`shape_frames`).
+
+    Args:
+        points: Labels; NaN = not known. Shape (L, P, 2).
+        scheme: Name of their scheme, which is its own mirror.
+
+    Returns:
+        Shape (P, 2); or (V, P, 2), NaN where a view lacks a point.
+
+    Raises:
+        DataError: no face shows one of several views.
+    """
+    if len(views := shown(scheme)) == 1:
+        return mean_face(points, scheme)
+    return view_means(points, Scheme.open(scheme).mirror, dict(zip(VIEWS, views, strict=True)))
 
 
 def components_of(scheme: str) -> NDArray[np.int64]:
@@ -287,6 +348,7 @@ def fit_transfer(
     apart = np.linalg.norm(placed[:, None] - linear.mean, axis=-1)
     return {
         "transfer_from": np.array([source]),
+        "transfer_to": np.array([target]),
         "transfer_mean": linear.mean.astype(np.float32),
         "transfer_matrix": linear.matrix.astype(np.float32),
         "transfer_error": linear.error.astype(np.float32),

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from canthus.align.estimate import Estimate
 from canthus.align.stage import Parts, Stage, aligned_to
 from canthus.align.view import View
-from canthus.errors import DataError, ShapeError
-from canthus.geometry.crop import unit_mean
+from canthus.errors import ShapeError
+from canthus.geometry.crop import view_means
 from canthus.geometry.pose import pose_from_solid, rotation
 from canthus.geometry.shape import size_of
 from canthus.schemes.scheme import Scheme
@@ -74,10 +74,8 @@ def _solid(parts: Parts) -> Stage:
     return Stage("solid", crop, solve, look, dims=3)
 
 
-def view_means(plane: NDArray[Any]) -> Floats:
-    """Mean plane shape of each view, in frames whose box has its centre at 0 and longer side 1.
-
-    Each is the mean of faces and of mirrored faces, so that a mirrored face has the mirrored crop.
+def plane_means(plane: NDArray[Any]) -> Floats:
+    """Mean plane shape of each view, as of `geometry.crop.view_means`.
 
     Args:
         plane: Plane points in the slots of the union; NaN where a view has none. Shape (L, 68, 2).
@@ -88,16 +86,7 @@ def view_means(plane: NDArray[Any]) -> Floats:
     Raises:
         DataError: no face shows one of the views.
     """
-    mirrored = plane[:, Scheme.open(UNION).mirror] * np.array([-1, 1], np.float32)
-    both, table = np.concatenate([plane, mirrored]), shown()
-    known = np.isfinite(both).all(-1)
-    means = np.full((len(VIEWS), *plane.shape[1:]), np.nan, np.float32)
-    for mean, slots, scheme in zip(means, table, VIEWS, strict=True):
-        faces = both[(known == slots).all(1)]
-        if not len(faces):
-            raise DataError(f"no training face has the plane points of the view {scheme}; add a set that has some")
-        mean[slots] = unit_mean(faces[:, slots])
-    return means
+    return view_means(plane, Scheme.open(UNION).mirror, dict(zip(VIEWS, shown(), strict=True)))
 
 
 def mean_solid(points: NDArray[Any], depth: NDArray[Any], pose: NDArray[Any], scheme: str) -> Floats | None:

@@ -34,6 +34,16 @@ def export(
             metavar="SET", help="Set in whose landmark scheme results shall be: a linear map of what the model finds."
         ),
     ] = None,
+    transfer_group: Annotated[
+        str | None,
+        typer.Option(metavar="GROUP", help="Group of that set, as profile_left.", show_default="all its faces"),
+    ] = None,
+    transfer_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Option of the reader of that set, as scheme=39_left; may be repeated."
+        ),
+    ] = None,
     measured: Annotated[
         Path | None, typer.Option(help="JSON file with a list of measured errors for the model card.")
     ] = None,
@@ -45,13 +55,15 @@ def export(
     detector gets an int8 variant where its data sets are given.
 
     --set changes the recipe for the export alone, as `val`, the sets on which scores are calibrated.
-    --transfer wild68 adds a last stage, fitted to the training faces of that set.
+    --transfer wild68 adds a last stage, fitted to the training faces of that set; for profiles
+    --transfer views:views_wild68 --transfer-group profile_left --transfer-option scheme=39_left.
 
     Example: canthus export runs/default/4/last.ckpt --root data -o default.canthus
     """
     from canthus.errors import DataError, InputError, need
     from canthus.work.documents import read_json
 
+    chosen = _options(transfer, transfer_group, transfer_option or [])
     try:
         from canthus.export.detection import export_faces, kind_of
         from canthus.export.landmarks import export as make
@@ -72,7 +84,20 @@ def export(
         card = make(
             checkpoints, root, out, int8=int8, margin=margin, measured=figures, changes=changes, average=average
         )
-        card = card if transfer is None else add_transfer(out, transfer, root)
+        if transfer is not None:
+            card = add_transfer(out, transfer, root, transfer_group or "", chosen)
         key, unit = "parity_px", "px "
     gap = next(iter(card.checkpoints.values())).training[key]
     print(f"{out}: {card.name}, {out.stat().st_size / 2**20:.2f} MB, at most {gap} {unit}from torch")
+
+
+def _options(transfer: str | None, group: str | None, options: list[str]) -> dict[str, str]:
+    """The options "name=value" of the set of a transfer, by name."""
+    if transfer is None and (group or options):
+        raise typer.BadParameter("these choose faces of the set of --transfer; name it", param_hint="--transfer-...")
+    for option in options:
+        if not all(option.partition("=")):
+            raise typer.BadParameter(
+                f"{option!r}: an option has the form name=value, as scheme=39_left", param_hint="--transfer-option"
+            )
+    return dict(option.split("=", 1) for option in options)

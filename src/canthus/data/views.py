@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from canthus.data.files import choose, exists, expect, understood
 from canthus.data.sample import Sample
@@ -11,6 +12,7 @@ from canthus.errors import DataError
 from canthus.formats.record import floats
 from canthus.geometry.pose import azimuth
 from canthus.schemes.scheme import Scheme
+from canthus.schemes.transfer import VIEWS
 from canthus.types import Floats
 from canthus.work.archive import read_arrays
 
@@ -32,8 +34,10 @@ VIEW = "view"
 """Scheme that stands for that of the view of each face: 68 up to 60 degrees of azimuth, 39_left or 39_right beyond."""
 FITTED = {"2d": "points_", "3d": "points_", "outline": "outline_"}
 """Kinds of labels of tables of fits, and the prefix of their arrays."""
-MIXED = ("81", "79")
-"""Scheme of inner points, and the scheme that has these beside the contour of 68."""
+INNER = "81"
+"""Scheme of whose inner points those of coarse_to_fine are."""
+MIXED: dict[str, tuple[str, ...]] = {"79": ("68",), "103": VIEWS}
+"""Schemes of coarse_to_fine, and the schemes whose contours they have beside the inner points of 81."""
 LABELS = {"2d": "points_", "3d": "points_", "outline": "outline_", "wide": "outline_"}
 """Kinds of labels, and the prefix of their arrays."""
 
@@ -45,10 +49,12 @@ def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d",
         folder: The folder of the set.
         split: Name of the folder of the run in it, as "train".
         scheme: A landmark scheme of the index, as "68", "84", "39_left"; or "view": that of the view of each face, 68
-            points on the outline up to 60 degrees of azimuth, 39_left or 39_right beyond, whatever the labels.
+            points on the outline up to 60 degrees of azimuth, 39_left or 39_right beyond, whatever the labels; or with
+            the labels "outline" a scheme of coarse_to_fine: "79", and "103", whose faces have the contour of their view
+            as of "view", and NaN for those of other views.
         labels: "2d" = x and y, jaw points on the 3D jaw line; "3d" = the same with depth in pixels; "outline" = jaw
-            points on the visible outline, as in 2D annotation, for faces of up to 60 degrees of azimuth; "wide" = the
-            same up to 60 degrees, and "2d" beyond.
+            points on the visible outline, as in 2D annotation, for faces of up to 60 degrees of azimuth (of all with
+            the scheme "103"); "wide" = the same up to 60 degrees, and "2d" beyond.
         without: Kind of occluder whose pictures are left out, as "hand"; empty = none.
 
     Returns:
@@ -65,6 +71,8 @@ def read_views(folder: Path, split: str, scheme: str = "68", labels: str = "2d",
     if scheme == VIEW:
         samples = _of_views(path, index, path.parent)
     else:
+        if scheme in MIXED and labels == "outline":
+            index = _mixed(path, index, _points(index, "outline_68", path), scheme)
         samples = _samples(path, index, path.parent, scheme, prefix, labels == "3d", filled=labels == "wide")
     if without:
         choose(dict.fromkeys(np.unique(index["kind"]).astype(str)), without, str(path), "kind of occluder")
@@ -80,8 +88,9 @@ def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") 
         scheme: A landmark scheme of the table, as "68", "84", "39_left"; or "view", as of `read_views`, where the 68
             points are those of the photograph's own annotation.
         labels: "3d" = with depth in pixels, jaw points on the 3D jaw line; "2d" = the same without depth; "outline" =
-            without depth, contour points as the photograph is annotated: for the schemes 68 (with all its own points)
-            and 79, whose inner points are those of 81 and of the fit.
+            without depth, contour points as the photograph is annotated: for the schemes 68 (with all its own points),
+            79 and 103, whose inner points are those of 81 and of the fit. From 60 degrees of azimuth on, 103 has the
+            contour of 39_left or 39_right, of the fit; the points of other views are NaN.
 
     Returns:
         Samples as of `read_views`, without occluders.
@@ -103,21 +112,37 @@ def read_fits(folder: Path, split: str, scheme: str = "68", labels: str = "3d") 
     if scheme == VIEW:
         frontal = np.abs(index["azimuth"]) < BANDS["profile"][0]
         return _of_views(path, index | {"outline_68": np.where(frontal[:, None, None], outline, np.nan)}, pictures)
-    known = {"outline_68": outline}
-    if f"points_{MIXED[0]}" in index:
-        known |= _mixed(path, index, outline)
-    return _samples(path, index | known, pictures, scheme, prefix, False)
+    index = _mixed(path, index, outline, scheme) if scheme in MIXED else index | {"outline_68": outline}
+    return _samples(path, index, pictures, scheme, prefix, False)
 
 
-def _mixed(path: Path, index: dict[str, Any], outline: Floats) -> dict[str, Any]:
-    """Points and visibility of the scheme of coarse_to_fine: inner points of the fit, contour of the annotation."""
-    (source, target), frontal = MIXED, Scheme.open("68")
-    inner, contour = list(Scheme.open(source).groups["inner"]), list(frontal.contour)
-    points = np.concatenate([outline[:, contour], _points(index, f"points_{source}", path)[:, inner]], 1)
-    if f"visible_{frontal.name}" not in index or index[f"visible_{frontal.name}"].shape != outline.shape[:2]:
-        raise DataError(f"{path}: lacks 'visible_{frontal.name}'; {REMEDY}")
-    seen = np.concatenate([index["visible_68"][:, contour], index[f"visible_{source}"][:, inner]], 1)
-    return {f"outline_{target}": points, f"visible_{target}": seen}
+def _mixed(path: Path, index: dict[str, Any], outline: Floats, scheme: str) -> dict[str, Any]:
+    """An index with the points and visibility of a scheme of coarse_to_fine.
+
+    Args:
+        path: The index, for errors.
+        index: Its arrays.
+        outline: Points of 68 whose contour is on the visible outline; NaN = not known. Shape (F, 68, 3).
+        scheme: One of `MIXED`; faces that lack a point of their view are NaN, and so are points of other views.
+    """
+    arrays, names = index | {"points_68": outline}, Scheme.open(scheme).names
+    views = _views_of(index["azimuth"]) if len(MIXED[scheme]) > 1 else np.full(len(outline), MIXED[scheme][0])
+    points = np.full((len(outline), len(names), 3), np.nan, np.float32)
+    visible, wanted = np.zeros((2, *points.shape[:2]), bool)
+    for source in (INNER, *MIXED[scheme]):
+        known, own = _points(arrays, f"points_{source}", path), Scheme.open(source)
+        taken = np.array(own.groups["inner"] if source == INNER else own.contour)
+        rows, places = np.flatnonzero((views == source) | (source == INNER)), [own.names[point] for point in taken]
+        here, there = np.ix_(rows, np.array([names.index(name) for name in places])), np.ix_(rows, taken)
+        points[here], visible[here], wanted[here] = known[there], index[f"visible_{source}"][there], True
+    points[(wanted & np.isnan(points).any(-1)).any(1)] = np.nan
+    return index | {f"outline_{scheme}": points, f"visible_{scheme}": visible}
+
+
+def _views_of(azimuth: Floats) -> NDArray[np.str_]:
+    """Scheme of the view of each face, from its azimuth in degrees. (F,) -> (F,)."""
+    frontal = np.abs(azimuth) < BANDS["profile"][0]
+    return np.where(frontal, "68", np.where(azimuth > 0, "39_right", "39_left"))
 
 
 def _read(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
@@ -159,8 +184,8 @@ def _samples(
         points = np.where(np.isfinite(points).all((1, 2), keepdims=True), points, jaw)
     visible = index[f"visible_{scheme}"]
     names, people, pose, azimuth, kinds = (index[name] for name in ("images", "identities", "pose", "azimuth", "kind"))
-    samples = []
-    for row in np.flatnonzero(np.isfinite(points).all((1, 2))):
+    samples, finite = [], np.asarray(np.isfinite(points).all(-1))
+    for row in np.flatnonzero(finite.any(1) if scheme in MIXED else finite.all(1)):
         image = pictures / str(names[row])
         if not exists(image) or not image.is_file():
             raise DataError(f"{path}: {image} does not exist; were pictures moved, or the index?")

@@ -4,7 +4,7 @@ It is fitted to what the bundle itself finds in training photographs, since a ma
 amplifies the errors of found ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +31,27 @@ RIDGES = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 STAGE = "transfer"
 
 
-def add_transfer(path: Path, name: str, root: Path) -> Card:
+def add_transfer(path: Path, name: str, root: Path, group: str = "", options: Mapping[str, str] | None = None) -> Card:
     """Add a transfer to a bundle, in place.
 
     Args:
         path: The bundle.
         name: Set with labels in the other scheme: the map is fitted to its split "train", its ridge to "val".
         root: Folder of the data sets.
+        group: Group of these splits whose faces are used, as "profile_left"; empty = all faces.
+        options: Options of the reader of the set, as {scheme: "39_left"}.
 
     Returns:
         The new card.
 
     Raises:
         BundleError: the bundle is missing or damaged.
-        DataError: the set is missing, or its faces have no points or several schemes.
+        DataError: the set or its group is missing, its reader has no such option, or its faces have no points or
+            several schemes.
     """
     bundle, aligner = Bundle.open(path), Aligner.open(path)
-    arrays = best_transfer(aligner, *(labelled(name, root, split) for split in ("train", "val")))
+    parts = [f"{split}/{group}" if group else split for split in ("train", "val")]
+    arrays = best_transfer(aligner, *(labelled(name, root, part, **(options or {})) for part in parts))
     last = bundle.card.stages[-1]
     curve = {key: array for key, array in bundle.arrays(last).items() if key.startswith("score_")}
     packed, file, target = pack_arrays(arrays | curve), f"{STAGE}.npz", str(arrays["transfer_to"][0])
@@ -65,7 +69,7 @@ def add_transfer(path: Path, name: str, root: Path) -> Card:
         update={
             "stages": [*bundle.card.stages, stage],
             "schemes": bundle.card.schemes | schemes,
-            "data": list(dict.fromkeys([*bundle.card.data, f"{name} train"])),
+            "data": list(dict.fromkeys([*bundle.card.data, f"{name} {parts[0]}"])),
             "licence": licence_of([*(entry.rpartition(" ")[0] for entry in bundle.card.data), name]),
         }
     )
@@ -76,13 +80,13 @@ def add_transfer(path: Path, name: str, root: Path) -> Card:
     return card
 
 
-def labelled(name: str, root: Path, split: str) -> list[Sample]:
-    """The faces of a set with points, all of one scheme.
+def labelled(name: str, root: Path, split: str, **options: str) -> list[Sample]:
+    """The faces of a set with points, all of one scheme; arguments as of `open_set`.
 
     Raises:
         DataError: the set is missing, or has no such faces.
     """
-    samples = [sample for sample in open_set(name, root, split) if sample.scheme != NO_POINTS]
+    samples = [sample for sample in open_set(name, root, split, **options) if sample.scheme != NO_POINTS]
     schemes = {sample.scheme for sample in samples}
     if len(schemes) != 1:
         raise DataError(f"{name} {split}: a transfer needs faces of one scheme, not of {', '.join(schemes) or 'none'}")
@@ -100,7 +104,7 @@ def best_transfer(aligner: Aligner, train: Sequence[Sample], val: Sequence[Sampl
         error = float(np.nanmean(np.linalg.norm(moved - goal, axis=-1) / _sides(goal)[:, None]))
         if error < least:
             best, least = arrays, error
-    return best | {"transfer_to": np.array([target])}
+    return best
 
 
 def seen(aligner: Aligner, samples: Sequence[Sample]) -> tuple[Floats, Floats]:

@@ -5,6 +5,7 @@ side of the box. Pixel centres lie at integers, so the left border of the crop i
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from canthus.errors import ShapeError
+from canthus.errors import DataError, ShapeError
 from canthus.geometry.shape import align, mean_shape
 from canthus.geometry.transform import Matrix, apply, compose, invert, scale_of, similarity
-from canthus.types import Image
+from canthus.types import Floats, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,33 @@ def unit_mean(points: NDArray[Any]) -> NDArray[np.float32]:
     low, high = mean.min(0), mean.max(0)
     unit: NDArray[np.float32] = ((mean - (low + high) / 2) / (high - low).max()).astype(np.float32)
     return unit
+
+
+def view_means(points: NDArray[Any], mirror: NDArray[np.intp], shown: Mapping[str, NDArray[np.bool_]]) -> Floats:
+    """Mean shape of each view of faces, in frames whose box has its centre at 0 and longer side 1.
+
+    Each is the mean of faces and of mirrored faces, so that a mirrored face has the mirrored crop.
+
+    Args:
+        points: Points; NaN where the view of a face has none. Shape (F, P, 2).
+        mirror: Mirror partner of each point. Shape (P,).
+        shown: Which points each view has, by its name. Shape (P,) each, V of them.
+
+    Returns:
+        NaN for the points that a view lacks. Shape (V, P, 2).
+
+    Raises:
+        DataError: no face shows one of the views.
+    """
+    both = np.concatenate([points, points[:, mirror] * np.array([-1, 1], np.float32)])
+    known = np.isfinite(both).all(-1)
+    means = np.full((len(shown), *points.shape[1:]), np.nan, np.float32)
+    for mean, (name, slots) in zip(means, shown.items(), strict=True):
+        faces = both[(known == slots).all(1)]
+        if not len(faces):
+            raise DataError(f"no training face has the plane points of the view {name}; add a set that has some")
+        mean[slots] = unit_mean(faces[:, slots])
+    return means
 
 
 def crop_of_frame(frame: Matrix, size: int, margin: float) -> Matrix:

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from canthus.align.multi_view import mean_solid, view_means
+from canthus.align.multi_view import mean_solid, plane_means
 from canthus.nets.attention import Plain
 from canthus.nets.blocks import Bottleneck, Inception
 from canthus.nets.decode import Spread, expectation, reliability
@@ -280,7 +280,7 @@ def solid_arrays(labels: Labels, config: MultiViewConfig) -> dict[str, NDArray[A
 NETWORKS: Mapping[str, Network] = {
     "plane": Network(_presets(_PLANE), MultiView, parts, loss, PAPER, MultiViewLosses),
     "solid": Network(
-        _presets(_SOLID), MultiView, parts, loss, PAPER, MultiViewLosses, solid_arrays, given=UNION, mean=view_means
+        _presets(_SOLID), MultiView, parts, loss, PAPER, MultiViewLosses, solid_arrays, given=UNION, mean=plane_means
     ),
 }
 """The networks that are trained separately, by their first stage: one for plane points, one for 3D points."""

@@ -242,7 +242,7 @@ class Bundle:
         if mean is not None and not _is_mean(mean, stage.points):
             raise BundleError(
                 f"{self.path}: the mean shape of {stage.name!r} is {mean.dtype} {mean.shape}, not {stage.points} finite"
-                f" points x y, or {SLOTS} slots for each of several views; export the checkpoint again"
+                f" points x y, nor these or {SLOTS} slots for each of several views; export the checkpoint again"
             )
         return arrays
 
@@ -340,8 +340,8 @@ def write_bundle(path: Path, card: Card, contents: Mapping[str, bytes]) -> None:
 
 
 def _is_mean(mean: NDArray[Any], points: int) -> bool:
-    """Whether an array is a mean shape (P, 2), or those of several views in the slots of their union (V, 68, 2)."""
-    views = mean.ndim == 3 and mean.shape[1:] == (SLOTS, 2) and len(mean) > 0
+    """Whether an array is a mean shape (P, 2), or those of several views: (V, P, 2), or (V, 68, 2) in their union."""
+    views = mean.ndim == 3 and mean.shape[1:] in ((SLOTS, 2), (points, 2)) and len(mean) > 0
     if mean.dtype.kind != "f" or not (views or mean.shape == (points, 2)) or np.isinf(mean).any():
         return False
     known = np.isfinite(mean)

@@ -35,7 +35,7 @@ from canthus.schemes.definition import (
     swap_sides,
 )
 
-SCHEMES = ("5", "19", "21", "29", "39_left", "39_right", "51", "68", "79", "81", "84", "98")
+SCHEMES = ("5", "19", "21", "29", "39_left", "39_right", "51", "68", "79", "81", "84", "98", "103")
 """Names of the schemes in the package."""
 
 SUFFIXES = (".yaml", ".yml")

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from canthus.align.coarse_to_fine import components_of, mean_face
+from canthus.align.coarse_to_fine import components_of, mean_face, mean_views
 from canthus.nets.coarse_to_fine import angle, coarse, components, points
 from canthus.nets.coarse_to_fine.losses import CoarseToFineLosses
 from canthus.nets.network import Labels, Network
@@ -23,10 +23,16 @@ def mean_arrays(labels: Labels, config: Any) -> dict[str, NDArray[Any]]:
     return {"mean": mean, "component": components_of(labels.scheme)}
 
 
+def coarse_arrays(labels: Labels, config: Any) -> dict[str, NDArray[Any]]:
+    """The mean face of each view, to which coarse crops are aligned, and the component of each of its points."""
+    mean = mean_views(labels.points, labels.scheme).round(4)
+    return {"mean": mean, "component": components_of(labels.scheme)}
+
+
 NETWORKS: Mapping[str, Network] = {
     "angle": Network(angle.ANGLE, angle.Angle, angle.angle_parts, angle.angle_loss, PAPER, CoarseToFineLosses),
     "coarse": Network(
-        coarse.COARSE, coarse.Coarse, coarse.coarse_parts, coarse.coarse_loss, PAPER, CoarseToFineLosses, mean_arrays
+        coarse.COARSE, coarse.Coarse, coarse.coarse_parts, coarse.coarse_loss, PAPER, CoarseToFineLosses, coarse_arrays
     ),
     "components": Network(
         components.COMPONENTS,
