@@ -14,7 +14,8 @@ tangent and normal parts of the contour. `stages`: v_gt starts from true points,
 begin with true boxes or with boxes of `study.measure.disturbed`; gains over the stage before, paired by face, with an
 interval (95 %) that draws whole identities; also those of the tenth of the faces with the strongest expression, and of
 the tenth with the least symmetric one, by the weights of expressions that the face model fits to the labels. --before
-puts another bundle, as the default, in place of the coarse stage. `angle`: share of faces within 5 degrees after a random turn over the full circle, of wild68 and ytf68, and the curve. `curve`: inner points
+puts another bundle, as the default, in place of the coarse stage. `angle`: share of faces within 5 degrees after a
+random turn over the full circle, of wild68 and ytf68, and the curve. `curve`: inner points
 moved by a random similarity of 0 to 10 % of the inter-ocular distance, and the error that each stage leaves.
 `transfer`: least squares fitted to what the model finds in train, to fitted points, and a small network, for a bundle
 with inner points of 81; --depth: after so many stages. `times`: ms a face of each depth, one thread, batches of 1 and
