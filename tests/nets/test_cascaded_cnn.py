@@ -13,11 +13,13 @@ from torch import nn
 
 from canthus.align.stage import Parts
 from canthus.align.systems import system_of
+from canthus.errors import RecipeError
 from canthus.nets.cascaded_cnn import PRESETS, CascadedCnn, CascadedCnnConfig, parts
 from canthus.nets.compact import Compact, CompactConfig
 from canthus.nets.losses import gaussians
-from canthus.nets.wide import Highest, Strided, wide
+from canthus.nets.units import Highest, Strided, wide
 from canthus.runtime.session import Session
+from counted import multiply_adds
 from whole import whole_view
 
 TINY = CascadedCnnConfig(
@@ -32,29 +34,17 @@ TINY = CascadedCnnConfig(
 )
 TRUNK = replace(TINY, base="trunk", maps="softmax", additive=True, factored=True)
 CONFIGS = {"paper": TINY, "factored": replace(TINY, factored=True), "trunk": TRUNK}
+MAPS = replace(TINY, early=(4, 8, 8, 8), pools=(1,), read="quarter", refined=False, base_points=True)
+STAGED = {
+    "maps alone": MAPS,
+    "with regression units": replace(MAPS, refined=True),
+    "base alone": replace(MAPS, depth=0, read="argmax", maps="softmax"),
+}
 
 
 def build(config: CascadedCnnConfig) -> CascadedCnn:
     torch.manual_seed(0)
     return CascadedCnn(config)
-
-
-def multiply_adds(net: nn.Module, size: int) -> dict[str, int]:
-    """Of the convolutions and matrices of each child, counted on tensors without data as they go through."""
-    counted: dict[str, int] = {}
-
-    def count(name: str) -> Any:
-        def hook(module: nn.Module, given: Any, made: torch.Tensor) -> None:
-            counted[name] = counted.get(name, 0) + made.numel() * module.weight[0].numel()  # type: ignore[operator,index]
-
-        return hook
-
-    for name, module in net.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(count(name.split(".")[0]))
-    with torch.no_grad():
-        net.eval()(torch.zeros(1, 3, size, size, device="meta"))
-    return counted
 
 
 # rows of tables 2 to 4: cells of the output, side of the filter, channels in, channels out
@@ -215,6 +205,20 @@ def test_each_cascade_learns_from_its_own_loss() -> None:
     assert reached() == {"heatmap_base", "heatmap_units", "maps"}
 
 
+def test_a_cascade_needs_a_stage() -> None:
+    with pytest.raises(RecipeError, match="set base_points"):
+        replace(TINY, depth=0)
+
+
+def test_points_of_maps_alone_train_the_maps() -> None:
+    """Where there are no regression units, the loss of points reaches the maps if the mean position is read."""
+    for reading, reached in (("expectation", True), ("argmax", False)):
+        net = build(replace(MAPS, read=reading)).train()
+        found = net(torch.randn(2, 3, 64, 64))
+        assert [points.requires_grad for points in found.points_by_depth] == [reached] * 3
+        assert found.decoded == found.points_by_depth
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_unit_sees_only_what_comes_before_it(name: str) -> None:
     """A second unit that is changed leaves depth 1 as it was, and moves depth 2."""
@@ -258,9 +262,10 @@ class Torch:
         return {name: value.numpy() for name, value in zip(self.outputs, made, strict=True)}
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", CONFIGS | STAGED)
 def test_parts_in_turn_are_the_network(name: str) -> None:
-    net = build(CONFIGS[name]).eval()
+    config = (CONFIGS | STAGED)[name]
+    net = build(config).eval()
     for unit in (*net.heatmap_units, *net.regression_units):
         nn.init.normal_(unit.out.weight, 0, 0.1)
     crops = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
@@ -268,8 +273,10 @@ def test_parts_in_turn_are_the_network(name: str) -> None:
         whole = net(crops.permute(0, 3, 1, 2).float() / 255 - 0.5)
     networks = {part.name: Torch(part.module, part.outputs) for part in parts(net)}
     view, crop = whole_view(crops.numpy(), net.config.margin)
-    system = system_of("cascaded_cnn", "68", {name: Parts(crop, networks) for name in ("unit1", "unit2")})
-    for depth in (1, 2):
+    stages = dict.fromkeys(part.stage for part in parts(net))
+    system = system_of("cascaded_cnn", "68", {name: Parts(crop, networks) for name in stages})
+    assert len(stages) == len(whole.points_by_depth) == config.depth + config.base_points
+    for depth in range(1, len(stages) + 1):
         assert_allclose(system.prefix(depth).run(view).points, whole.points_by_depth[depth - 1], atol=1e-4)
     scores = system.run(view).scores
     q = net.config.near / net.config.margin * np.exp(-whole.log_spread.numpy())
@@ -277,13 +284,13 @@ def test_parts_in_turn_are_the_network(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
-@pytest.mark.parametrize("name", ["paper", "trunk"])
+@pytest.mark.parametrize("name", ["paper", "trunk", "maps alone", "base alone"])
 def test_onnx_runtime_gives_what_torch_gives(name: str) -> None:
     """Part by part, with any number of faces."""
-    config = replace(CONFIGS[name], depth=1)
+    config = replace((CONFIGS | STAGED)[name], depth=0 if name == "base alone" else 1)
     net = build(config).eval()
-    nn.init.normal_(net.heatmap_units[0].out.weight, 0, 0.1)
-    nn.init.normal_(net.regression_units[0].out.weight, 0, 0.1)
+    for unit in (*net.heatmap_units, *net.regression_units):
+        nn.init.normal_(unit.out.weight, 0, 0.1)
     flow = {"crops": np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)}
     faces = torch.export.Dim("faces")
     for part in parts(net):

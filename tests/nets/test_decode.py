@@ -3,7 +3,8 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from canthus.nets.decode import Spread, expectation, reliability
+from canthus.geometry import heatmap
+from canthus.nets.decode import Reading, Spread, expectation, read, reliability
 
 
 def test_expectation_against_scipy() -> None:
@@ -40,3 +41,15 @@ def test_spread_starts_as_the_deviation_of_the_heatmap() -> None:
     np.testing.assert_allclose(told.exp().detach().numpy() * 96, [[2.0, 10.0]], rtol=1e-5)
     told.sum().backward()
     assert variance.grad is None
+
+
+@pytest.mark.parametrize("reading", ["argmax", "quarter", "expectation"])
+@pytest.mark.parametrize("stride", [2, 4])
+def test_readings_against_numpy(reading: Reading, stride: int) -> None:
+    """Against `geometry/heatmap.py`, also where the highest cell lies on the border."""
+    maps = torch.randn(3, 5, 7, 9, generator=torch.Generator().manual_seed(2)) * 3
+    maps[0, 0, 0, 8], maps[0, 1, 6, 0] = 20, 20
+    numpy = heatmap.DECODERS["soft_argmax" if reading == "expectation" else reading](maps.numpy())
+    points, variance = read(maps, stride, reading)
+    np.testing.assert_allclose(points.numpy(), numpy * stride + (stride - 1) / 2, atol=1e-4)
+    assert torch.equal(variance, expectation(maps, stride)[1])

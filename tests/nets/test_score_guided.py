@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, log_loss
 from torch import Tensor, nn
 
 from canthus.geometry import heatmap
+from canthus.nets.decode import highest
 from canthus.nets.losses import Target
 from canthus.nets.score_guided import (
     PRESETS,
@@ -18,7 +19,6 @@ from canthus.nets.score_guided import (
     ScoreGuidedLosses,
     discs,
     loss,
-    maximum,
     occluded_loss,
     parts,
     score_loss,
@@ -68,7 +68,7 @@ def test_shapes(name: str, count: int) -> None:
 def test_the_highest_cell_is_eq_4(stride: int, rng: np.random.Generator) -> None:
     maps = rng.normal(size=(3, 5, 12, 10)).astype(np.float32)
     expected = heatmap.argmax(maps) * stride + (stride - 1) / 2
-    np.testing.assert_array_equal(maximum(torch.from_numpy(maps), stride), expected)
+    np.testing.assert_array_equal(highest(torch.from_numpy(maps), stride), expected)
 
 
 @pytest.mark.parametrize(("stride", "window"), [(1, 0), (1, 2), (2, 1)])

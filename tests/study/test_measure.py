@@ -10,7 +10,7 @@ from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.errors import DataError, ShapeError
 from canthus.geometry.transform import compose, invert, scale_of
-from canthus.study.measure import disturbed, measure
+from canthus.study.measure import displaced, disturbed, measure
 from canthus.study.plan import Measure
 from canthus.train.fit import fit
 from canthus.train.landmarks.system import join, load_trained
@@ -139,6 +139,27 @@ def test_disturbed_boxes(checkpoint: Path, drawn: Path) -> None:
     assert (
         measure(checkpoint, wanted, drawn) == measure(checkpoint, wanted, drawn) != measure(checkpoint, STILLS, drawn)
     )
+
+
+def test_displaced_boxes(checkpoint: Path, drawn: Path) -> None:
+    """Moved by the share in all directions, scaled within it, not turned; the same for every network."""
+    points = np.stack([sample.points for sample in open_set("wild68", drawn, "val")] * 50)
+    view = View.of_points([np.zeros((9, 9, 3), np.uint8)] * len(points), points)
+    change = compose(displaced(view, 0.2, np.random.default_rng(0)).frames, invert(view.frames))
+    np.testing.assert_allclose(np.hypot(*change[:, :, 2].T), 0.2, rtol=1e-6)
+    assert change[:, 0, 2].min() < -0.19 and change[:, 1, 2].max() > 0.19
+    np.testing.assert_allclose(change[:, 0, 1], 0, atol=1e-9)
+    scale = 1 / scale_of(change)
+    assert 0.8 <= scale.min() < 0.82 and 1.18 < scale.max() <= 1.2
+    wanted = STILLS.model_copy(update={"displaced": 0.2})
+    assert (
+        measure(checkpoint, wanted, drawn) == measure(checkpoint, wanted, drawn) != measure(checkpoint, STILLS, drawn)
+    )
+
+
+def test_another_reading_needs_heatmaps(checkpoint: Path, drawn: Path) -> None:
+    with pytest.raises(DataError, match="have one reading"):
+        measure(checkpoint, STILLS.model_copy(update={"read": "argmax"}), drawn)
 
 
 def test_points_of_a_group(checkpoint: Path, drawn: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from canthus.errors import RecipeError
-from canthus.recipes import find
+from canthus.recipes import find, names
 from canthus.study.plan import Ablation, load_ablation, trials_of
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def test_what_does_not_hold_is_named(tmp_path: Path, override: str, message: str
         load(tmp_path, override)
 
 
-@pytest.mark.parametrize("name", ["ablation_local_global", "ablation_cascaded_cnn", "ablation_coarse_to_fine"])
+@pytest.mark.parametrize("name", [name for name in names() if name.startswith(("ablation_", "effects_"))])
 def test_the_ablations_of_canthus_hold(name: str, tmp_path: Path) -> None:
     study = load_ablation(find(name))
     assert len(study.seeds) >= 2
@@ -119,9 +119,10 @@ def test_a_network_for_the_stages_before(tmp_path: Path) -> None:
 
 
 def test_a_video_is_not_disturbed(tmp_path: Path) -> None:
-    measure = {"name": "video", "set": "300vw:clips", "follow": True, "disturbed": True}
-    with pytest.raises(RecipeError, match="leave out `disturbed`"):
-        load(tmp_path, measures=[measure])
+    for how in ({"disturbed": True}, {"displaced": 0.1}):
+        measure = {"name": "video", "set": "300vw:clips", "follow": True, **how}
+        with pytest.raises(RecipeError, match="leave out `disturbed` and `displaced`"):
+            load(tmp_path, measures=[measure])
 
 
 def test_rows_after_other_rows(tmp_path: Path) -> None:

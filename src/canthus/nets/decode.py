@@ -5,9 +5,43 @@ density exp(-r / b) / (2 pi b^2) of its error r, whose b the network predicts.
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+Reading = Literal["argmax", "quarter", "expectation"]
+"""How a point is read from a heatmap: its highest cell; that moved by a quarter of a cell towards the higher neighbour
+on each axis [Newell et al., 2016]; or the mean of the positions, which alone has a gradient."""
+
+
+def read(heatmaps: Tensor, stride: int, reading: Reading) -> tuple[Tensor, Tensor]:
+    """Points of heatmaps of logits (N, P, H, W) and the variance of the positions under them.
+
+    Stride and result as in `expectation`; the variance is the same for every reading.
+    """
+    mean, variance = expectation(heatmaps, stride)
+    return (mean if reading == "expectation" else highest(heatmaps, stride, reading)), variance
+
+
+def highest(heatmaps: Tensor, stride: int, reading: Reading = "argmax") -> Tensor:
+    """Centres of the highest cells, or a quarter of a cell beside them; no gradient. (N, P, H, W) -> (N, P, 2)."""
+    width = heatmaps.shape[-1]
+    place = heatmaps.detach().flatten(2).argmax(-1)
+    row = torch.div(place, width, rounding_mode="floor")
+    points = torch.stack([place % width, row], -1).float() * stride + (stride - 1) / 2
+    if reading != "quarter":
+        return points
+    beside = width + 2
+    around = functional.pad(heatmaps.detach(), (1, 1, 1, 1), mode="replicate").flatten(2)
+    middle = (row + 1) * beside + place % width + 1
+
+    def step(offset: int) -> Tensor:
+        after, before = (around.gather(2, (middle + sign * offset)[..., None])[..., 0] for sign in (1, -1))
+        return torch.sign(after - before)
+
+    return points + 0.25 * stride * torch.stack([step(1), step(beside)], -1).float()
 
 
 def expectation(heatmaps: Tensor, stride: int) -> tuple[Tensor, Tensor]:

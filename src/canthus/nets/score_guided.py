@@ -18,7 +18,7 @@ from torch.nn import functional
 from canthus.align.maps import MAPS
 from canthus.align.rebuild import Kind, shapes_of
 from canthus.nets.blocks import Bottleneck, ConvNorm, NormConv
-from canthus.nets.decode import Spread, moments, probability, reliability
+from canthus.nets.decode import Spread, highest, moments, probability, reliability
 from canthus.nets.hourglass import Hourglass
 from canthus.nets.losses import Losses, Target, heatmap_term, point_term, spread_term
 from canthus.nets.network import Labels, Network
@@ -231,7 +231,7 @@ class ScoreGuided(nn.Module):
         heat = probability(heatmaps * config.gamma if config.maps == "l2" else heatmaps)
         points, variance = moments(heat, config.stride)
         if config.decode == "maximum":
-            points = maximum(heatmaps, config.stride)
+            points = highest(heatmaps, config.stride)  # eq. 4
         found = scoremaps.detach()
         scores = torch.sigmoid(found) if config.scores == "sigmoid" else found.clamp(0, 1)
         weights = weigh(scores, points.detach(), config.stride, config.window)
@@ -246,14 +246,6 @@ class ScoreGuided(nn.Module):
 def plain(maps: Tensor) -> Tensor:
     """Maps (N, P, H, W) in float32, row by row in memory: all that follows reads each map as a whole."""
     return maps.to(torch.float32, memory_format=torch.contiguous_format)
-
-
-def maximum(heatmaps: Tensor, stride: int) -> Tensor:
-    """Centres of the highest cells (eq. 4). (N, P, H, W) -> (N, P, 2) crop pixels."""
-    width = heatmaps.shape[-1]
-    place = heatmaps.flatten(2).argmax(-1)
-    cells = torch.stack([place % width, torch.div(place, width, rounding_mode="floor")], -1)
-    return cells.float() * stride + (stride - 1) / 2
 
 
 def weigh(scores: Tensor, points: Tensor, stride: int, window: int) -> Tensor:

@@ -18,7 +18,7 @@ from canthus.data.sample import Sample
 from canthus.data.video import filled, videos_of
 from canthus.errors import DataError
 from canthus.evaluate.metrics import nme, normalisers
-from canthus.geometry.transform import compose, similarity
+from canthus.geometry.transform import apply, compose, invert, similarity
 from canthus.schemes.scheme import Scheme
 from canthus.study.plan import Measure
 from canthus.train.landmarks.job import earlier_of
@@ -115,6 +115,16 @@ def disturbed(view: View, rng: np.random.Generator) -> View:
     return View(view.pictures, compose(np.stack(changes), view.frames))
 
 
+def displaced(view: View, share: float, rng: np.random.Generator) -> View:
+    """Faces whose boxes are off by a share of their longer sides: moved by it, and scaled by 1 - share to 1 + share."""
+    angles, factors = rng.uniform(0, 2 * np.pi, len(view)), rng.uniform(1 - share, 1 + share, len(view))
+    changes = [
+        similarity(1 / float(factor), 0, (share * float(np.cos(angle)), share * float(np.sin(angle))))
+        for angle, factor in zip(angles, factors, strict=True)
+    ]
+    return View(view.pictures, compose(np.stack(changes), view.frames))
+
+
 def _alone(system: System, samples: Sequence[Sample], wanted: Measure) -> list[Pair]:
     """Points of single faces, each from its true box and points, from the box alone, or from a disturbed box."""
     pairs, rng = [], np.random.default_rng(0)
@@ -122,8 +132,11 @@ def _alone(system: System, samples: Sequence[Sample], wanted: Measure) -> list[P
         some = [_in_scheme(sample, system.scheme) for sample in samples[start : start + system.batch]]
         truth = np.stack([sample.points for sample in some])
         view = View.of_points([sample.picture() for sample in some], truth)
-        view, known = disturbed(view, rng) if wanted.disturbed else view, Estimate.of_points(truth)
-        found = system.run(view, None if wanted.after else known)
+        moved = disturbed(view, rng) if wanted.disturbed else view
+        moved, known = (displaced(moved, wanted.displaced, rng) if wanted.displaced else moved), truth
+        if wanted.displaced:  # as far from the face as its box
+            known = apply(compose(invert(moved.frames), view.frames), truth.astype(np.float64)).astype(np.float32)
+        found = system.run(moved, None if wanted.after else Estimate.of_points(known))
         pairs.append((found.points[..., :2], truth))
     return pairs
 
@@ -133,9 +146,22 @@ def _system(checkpoint: Path, wanted: Measure) -> System:
     trained, study = load_trained(checkpoint)[0], checkpoint.parent.parent.parent  # runs lie as row/seed
     rows = [study / name / checkpoint.parent.name / checkpoint.name for name in wanted.after]
     given = [row if row.is_file() else Path(name) for row, name in zip(rows, wanted.after, strict=True)]
+    if wanted.read is not None:
+        trained.net.config = _reading(trained.net.config, wanted)
     before, system = earlier_of(given or trained.recipe.earlier), join([trained])
     stages = [*(before.stages if before else ()), *system.stages]
     return System(system.name, system.scheme, stages).prefix(wanted.depth)
+
+
+def _reading(config: Any, wanted: Measure) -> Any:
+    """The config of a network with the reading of a measure.
+
+    Raises:
+        DataError: the network has no heatmaps that can be read in several ways.
+    """
+    if not hasattr(config, "read"):
+        raise DataError(f"{wanted.name}: networks without the field `read` in their config have one reading")
+    return replace(config, read=wanted.read)
 
 
 def _followed(

@@ -142,5 +142,7 @@ def title_of(outcome: Outcome, measure: Measure) -> str:
     faces = max(cell.faces for cell in outcome.cells[measure.name].values())
     kind = f"{faces} frames, each followed from the one before" if measure.follow else f"{faces} faces from true boxes"
     kind = kind.replace("true", "disturbed") if measure.disturbed else kind
+    kind = kind.replace("true boxes", f"boxes off by {measure.displaced:.0%}") if measure.displaced else kind
+    kind += f", read by {measure.read}" if measure.read else ""
     depth = "" if measure.depth is None else f", after stage {measure.depth}"
     return f"{measure.name}: {measure.set} {measure.split}, NME in % of {unit}, {kind}{depth}"

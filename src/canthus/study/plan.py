@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from canthus.errors import RecipeError
+from canthus.nets.decode import Reading
 from canthus.nets.settings import Number, Strict
 from canthus.recipes import find
 from canthus.train.recipe import Recipe, check_recipe
@@ -37,6 +38,9 @@ class Measure(Strict):
         starter: Folder of the row whose run starts each video; None = the same run.
         disturbed: Whether the boxes are turned by up to 45 degrees, scaled by .75 to 1.25 and shifted by up to 8 % of
             the crop, the same for every row (multi_view, section IV-A).
+        displaced: Share s of the longer side by which boxes, and with them the points that a network starts from, are
+            off: moved by it in a random direction and scaled by 1 - s to 1 + s, the same for every row.
+        read: Reading of heatmaps in place of that of the network: "argmax", "quarter" or "expectation".
     """
 
     name: str
@@ -52,6 +56,8 @@ class Measure(Strict):
     given: dict[str, str] = Field({})
     starter: str | None = None
     disturbed: bool = False
+    displaced: Number = Field(0.0, ge=0, lt=1)
+    read: Reading | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -59,8 +65,10 @@ class Measure(Strict):
             raise ValueError(
                 "some points, and stages after others, are measured in single pictures; leave out `follow`"
             )
-        if self.follow and self.disturbed:
-            raise ValueError("a video starts from one box, which is not disturbed; leave out `disturbed`")
+        if self.follow and (self.disturbed or self.displaced):
+            raise ValueError(
+                "a video starts from one box, which is not disturbed; leave out `disturbed` and `displaced`"
+            )
         return self
 
 

@@ -92,7 +92,7 @@ def is_done(run: Trial) -> bool:
 def result_of(folder: Path, wanted: Measure) -> dict[str, Any] | None:
     """The result of a measure on the checkpoint of a run; None = not measured yet."""
     known = _results(folder)
-    return next((entry for entry in known if entry["measure"] == wanted.model_dump(exclude={"name"})), None)
+    return next((entry for entry in known if Measure(name=wanted.name, **entry["measure"]) == wanted), None)
 
 
 def _results(folder: Path) -> list[dict[str, Any]]:
