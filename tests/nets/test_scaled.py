@@ -3,12 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
 from torch import nn
 
+from canthus.geometry import heatmap
+from canthus.nets import local_global
 from canthus.nets.cascaded_cnn import PRESETS, CascadedCnn, CascadedCnnConfig
+from canthus.nets.local_global import LocalGlobal, LocalGlobalConfig
 from counted import multiply_adds
 
 MAPS = CascadedCnnConfig(
@@ -48,10 +52,11 @@ CASCADE = {
 
 def test_the_scaled_size_costs_what_is_counted_by_hand() -> None:
     with torch.device("meta"):
-        net, far = (CascadedCnn(replace(PRESETS["scaled"], dilation=gap)) for gap in (1, 4))
+        net, far = CascadedCnn(PRESETS["scaled"]), CascadedCnn(replace(PRESETS["scaled"], depth=0, dilation=4))
     by_hand = {name: sum(n * k * k * a * b for n, k, a, b in rows) for name, rows in CASCADE.items()}
     by_hand["regression_base"] = by_hand["heatmap_base"]
-    assert multiply_adds(net, 128) == multiply_adds(far, 128) == by_hand
+    assert multiply_adds(net, 128) == by_hand
+    assert multiply_adds(far, 128) == {name: count for name, count in by_hand.items() if "units" not in name}
     assert sum(by_hand.values()) == 3_645_931_520
 
 
@@ -87,3 +92,44 @@ def test_a_cell_sees_as_far_as_its_field_of_view(change: dict[str, Any]) -> None
         (reached,) = torch.autograd.grad(maps[..., middle, middle].sum(), crops, retain_graph=True)
         seen = (reached.abs().sum((0, 1, 2)) > 0).nonzero().ravel()
         assert 0 <= share * 192 - int(seen.max() - seen.min() + 1) <= config.stride  # a pool passes one of its pixels
+
+
+def test_local_global_scaled_costs_what_is_counted_by_hand() -> None:
+    """64x64 maps of 128 px crops as in the paper; what deconvolutions cost is left out on both sides."""
+    points, w = 68, 64
+
+    def residual(inside: int, outside: int) -> int:
+        neck = outside // 2
+        return inside * neck + 9 * neck * neck + neck * outside + (inside * outside if inside != outside else 0)
+
+    pre = 64**2 * (27 * 16 + residual(16, 32) + residual(32, 32) + residual(32, w))  # stride 2, and no pooling
+    places = 64**2 + 3 * (32**2 + 16**2 + 8**2 + 4**2)
+    stack = 4 * (places * residual(w, w) + 64**2 * (residual(w, w) + w * w + w + 2 * points * w))
+    stack += 3 * 64**2 * (w * w + points * w)
+    regressor, inside = 0, 4 * points + 3
+    for channels, side in ((16, 64), (32, 32), (64, 16), (128, 8)):
+        regressor += side**2 * 9 * (inside * channels + channels * channels)
+        inside = channels
+    regressor += 4 * 4 * 128 * 256 + 256 * 2 * points
+    with torch.device("meta"):
+        net = LocalGlobal(local_global.PRESETS["scaled"])
+    assert multiply_adds(net, 128) == {"trunk": pre, "stack": stack, "regressor": regressor}
+    assert pre + stack + regressor == 1_271_498_752
+
+
+@pytest.mark.parametrize(("stride", "scales"), [(2, 3), (4, 2)])
+@pytest.mark.parametrize("reading", ["argmax", "quarter", "expectation"])
+def test_local_points_are_read_as_wanted(stride: Any, scales: int, reading: Any) -> None:
+    """Of logits; the highest cell of a map is the same at any sharpness."""
+    torch.manual_seed(0)
+    config = LocalGlobalConfig(
+        points=5, size=32, stride=stride, stem=(8, 8), width=8, scales=scales, stages=1, regressor=(8, 8), hidden=8
+    )
+    net = LocalGlobal(replace(config, read=reading)).eval()
+    with torch.no_grad():
+        found = net(torch.rand(2, 3, 32, 32) - 0.5)
+    heights = found.heatmaps[-1].sigmoid().numpy()
+    decode = heatmap.DECODERS["soft_argmax" if reading == "expectation" else reading]
+    wanted = decode(4 * np.log(heights) if reading == "expectation" else heights)
+    assert found.heatmaps[-1].shape[-1] == 32 // stride
+    assert_allclose(found.local.numpy(), wanted * stride + (stride - 1) / 2, atol=1e-3)

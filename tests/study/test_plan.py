@@ -93,7 +93,10 @@ def test_what_does_not_hold_is_named(tmp_path: Path, override: str, message: str
         load(tmp_path, override)
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name.startswith(("ablation_", "effects_"))])
+PLANS = ["ablation_local_global", "ablation_cascaded_cnn", "ablation_coarse_to_fine"]
+
+
+@pytest.mark.parametrize("name", [*PLANS, *(name for name in names() if name.startswith("effects_"))])
 def test_the_ablations_of_canthus_hold(name: str, tmp_path: Path) -> None:
     study = load_ablation(find(name))
     assert len(study.seeds) >= 2

@@ -16,7 +16,7 @@ from torch.nn import functional
 from canthus.errors import ShapeError
 from canthus.nets.attention import HEADS, Head
 from canthus.nets.blocks import Activation, Bottleneck, ConvNorm
-from canthus.nets.decode import Spread, expectation, reliability
+from canthus.nets.decode import Reading, Spread, read, reliability
 from canthus.nets.hourglass import Hourglass, Stack, Stage, Upsampling
 from canthus.nets.losses import Losses, Target, heatmap_term, point_term, spread_term
 from canthus.nets.network import Network
@@ -35,10 +35,12 @@ class LocalGlobalConfig:
     Attributes:
         kind: "hourglass", or the paper's first baseline "resnet18", which uses the sizes and `width` alone.
         points: Number of landmarks P.
-        size: Side of the crop S in pixels; S / 4 is a multiple of 2 ** scales.
-        base: Source of the features at stride 4: the pre-processing of the "paper", or the "trunk" of the default
+        size: Side of the crop S in pixels; S / stride is a multiple of 2 ** scales.
+        stride: Crop pixels per cell of the heatmaps s: 4, or 2 without the pooling of the pre-processing. The trunk
+            has 4.
+        base: Source of the features: the pre-processing of the "paper", or the "trunk" of the default
             network.
-        stem: Channels of the pre-processing at strides 2 and 4.
+        stem: Channels of the first convolution and of the first residual of the pre-processing.
         width: Channels of the hourglasses.
         neck: Channels of the 3x3 convolution of a residual module, over those of the module.
         scales: Number of times that an hourglass halves its maps.
@@ -49,6 +51,7 @@ class LocalGlobalConfig:
         dropout: Probability that a channel is dropped after an hourglass.
         head: Module from features to heatmaps: "plain", "transform", "local" or "global_local" (modules 1 to 4).
         maps: Kind of heatmaps: "sigmoid" (logits) or "l2" (heights).
+        read: How points are read from the maps of the last stage (`decode.py`).
         sharpen: Power to which heights are raised before their centroid is computed.
         finetune: Whether the regressor follows the hourglasses.
         regressor: Channels of the steps of the regressor, each of which ends with pooling.
@@ -64,6 +67,7 @@ class LocalGlobalConfig:
     kind: Literal["hourglass", "resnet18"] = "hourglass"
     points: int = 68
     size: int = 256
+    stride: Literal[2, 4] = 4
     base: Literal["paper", "trunk"] = "paper"
     stem: tuple[int, int] = (64, 128)
     width: int = 256
@@ -76,6 +80,7 @@ class LocalGlobalConfig:
     dropout: float = 0.0
     head: Head = "global_local"
     maps: Literal["sigmoid", "l2"] = "sigmoid"
+    read: Reading = "expectation"
     sharpen: float = 4.0
     finetune: bool = True
     regressor: tuple[int, ...] = (64, 128, 256, 512)
@@ -87,6 +92,9 @@ class LocalGlobalConfig:
     margin: float = 1.3
 
 
+_SCALED = LocalGlobalConfig(
+    size=128, stride=2, stem=(16, 32), width=64, regressor=(16, 32, 64, 128), hidden=256, read="argmax"
+)
 _SMALL = LocalGlobalConfig(
     size=64, stem=(16, 32), width=32, scales=2, stages=2, regressor=(32, 64), convolutions=1, hidden=128, shrink=2
 )
@@ -96,6 +104,9 @@ PRESETS: Mapping[str, LocalGlobalConfig] = {
     "ablation": _SMALL,
     "full_resnet18": LocalGlobalConfig(kind="resnet18", width=64),
     "ablation_resnet18": replace(_SMALL, kind="resnet18", width=16),
+    "scaled": _SCALED,
+    "scaled_coarse": replace(_SCALED, stride=4, width=32, scales=3, stages=2, regressor=(16, 32, 64), convolutions=1),
+    "scaled_resnet18": LocalGlobalConfig(kind="resnet18", size=128, width=16),
 }
 
 
@@ -103,7 +114,7 @@ class Prediction(NamedTuple):
     """What the network predicts, for the loss.
 
     Attributes:
-        heatmaps: Heatmaps of each stage, logits or heights (`maps`), each (N, P, S/4, S/4); () for ResNet-18.
+        heatmaps: Heatmaps of each stage, logits or heights (`maps`), each (N, P, S/s, S/s); () for ResNet-18.
         local: Points of the last stage's heatmaps, crop pixels; for ResNet-18 the same as `points`. Shape (N, P, 2).
         points: Crop pixels. Shape (N, P, 2).
         log_spread: Log of b over the crop side. Shape (N, P).
@@ -146,12 +157,12 @@ class LocalGlobal(nn.Module):
             ShapeError: the crops of the regressor do not have the size in the config.
         """
         sigmoid = self.config.maps == "sigmoid"
-        features = self.trunk(crops)  # (N, width, S/4, S/4)
+        features = self.trunk(crops)  # (N, width, S/s, S/s)
         features = features[0] if self.config.base == "trunk" else features
-        heatmaps = self.stack(features)  # of each stage (N, P, S/4, S/4)
+        heatmaps = self.stack(features)  # of each stage (N, P, S/s, S/s)
         last = heatmaps[-1].float()
         logs = functional.logsigmoid(last) if sigmoid else last.clamp(min=FLOOR).log()
-        local, variance = expectation(self.config.sharpen * logs, 4)  # (N, P, 2), (N, P)
+        local, variance = read(self.config.sharpen * logs, self.config.stride, self.config.read)  # (N, P, 2), (N, P)
         points = local
         if self.regressor is not None:
             heights = [maps.sigmoid() if sigmoid else maps for maps in heatmaps]
@@ -160,16 +171,16 @@ class LocalGlobal(nn.Module):
 
 
 class Preprocess(nn.Sequential):
-    """Section 3.1: 3x3 convolution with stride 2, residual, max pooling, two residuals. S -> S / 4."""
+    """Section 3.1: 3x3 convolution with stride 2, residual, max pooling (at stride 4), two residuals. S -> S / s."""
 
     def __init__(self, config: LocalGlobalConfig) -> None:
         (c2, c4), kind = config.stem, config.activation
         super().__init__(
             ConvNorm(3, c2, stride=2),  # (N, c2, S/2, S/2)
             Bottleneck(c2, c4, kind),  # (N, c4, S/2, S/2)
-            nn.MaxPool2d(2),  # (N, c4, S/4, S/4)
-            Bottleneck(c4, c4, kind),  # (N, c4, S/4, S/4)
-            Bottleneck(c4, config.width, kind),  # (N, width, S/4, S/4)
+            nn.MaxPool2d(2) if config.stride == 4 else nn.Identity(),  # (N, c4, S/s, S/s)
+            Bottleneck(c4, c4, kind),  # (N, c4, S/s, S/s)
+            Bottleneck(c4, config.width, kind),  # (N, width, S/s, S/s)
         )
 
 
@@ -187,7 +198,7 @@ class Regressor(nn.Module):
                 inside = channels
             layers.append(nn.MaxPool2d(2))
         self.vgg = nn.Sequential(*layers)
-        side = config.size // 4 // config.shrink // 2 ** len(config.regressor)
+        side = config.size // config.stride // config.shrink // 2 ** len(config.regressor)
         given = 2 * config.points if config.residual_points else 0
         self.hidden = nn.Linear(inside * side**2 + given, config.hidden)
         self.last = nn.Linear(config.hidden, 2 * config.points, bias=False)
@@ -197,15 +208,15 @@ class Regressor(nn.Module):
             nn.init.zeros_(self.last.weight)
 
     def forward(self, crops: Tensor, heights: list[Tensor], local: Tensor) -> Tensor:
-        """Crops (N, 3, S, S), heights of each stage (N, P, S/4, S/4) and their points (N, P, 2) -> (N, P, 2)."""
+        """Crops (N, 3, S, S), heights of each stage (N, P, S/s, S/s) and their points (N, P, 2) -> (N, P, 2)."""
         size = crops.shape[-1]
         if size != self.config.size:
             raise ShapeError(f"the regressor takes crops of {self.config.size} pixels, not {size}; set config.size")
         shrink = self.config.shrink
         if shrink > 1:
             heights = [functional.avg_pool2d(maps, shrink) for maps in heights]
-        picture = functional.avg_pool2d(crops, 4 * shrink).to(heights[0].dtype)
-        seen = torch.cat([*heights, picture], 1)  # (N, stages * P + 3, S/4/shrink, S/4/shrink)
+        picture = functional.avg_pool2d(crops, self.config.stride * shrink).to(heights[0].dtype)
+        seen = torch.cat([*heights, picture], 1)  # (N, stages * P + 3, S/s/shrink, S/s/shrink)
         flat = self.vgg(seen).flatten(1)
         if self.config.residual_points:
             flat = torch.cat([flat, (local / size - 0.5).flatten(1)], 1)
