@@ -38,6 +38,7 @@ MAPS = replace(TINY, early=(4, 8, 8, 8), pools=(1,), read="quarter", refined=Fal
 STAGED = {
     "maps alone": MAPS,
     "with regression units": replace(MAPS, refined=True),
+    "wide": replace(MAPS, base="wide", maps="softmax", additive=True),
     "base alone": replace(MAPS, depth=0, read="argmax", maps="softmax"),
 }
 

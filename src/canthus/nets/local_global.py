@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from canthus.errors import ShapeError
+from canthus.errors import RecipeError, ShapeError
 from canthus.nets.attention import HEADS, Head
 from canthus.nets.blocks import Activation, Bottleneck, ConvNorm
 from canthus.nets.decode import Reading, Spread, read, reliability
@@ -22,7 +22,7 @@ from canthus.nets.losses import Losses, Target, heatmap_term, point_term, spread
 from canthus.nets.network import Network
 from canthus.nets.part import Part
 from canthus.nets.resnet import ResNet18
-from canthus.nets.trunk import Trunk
+from canthus.nets.trunk import Trunk, wide_trunk
 
 FLOOR = 0.01
 """Height that lower heights of an L2 map are raised to before its points are decoded."""
@@ -38,8 +38,8 @@ class LocalGlobalConfig:
         size: Side of the crop S in pixels; S / stride is a multiple of 2 ** scales.
         stride: Crop pixels per cell of the heatmaps s: 4, or 2 without the pooling of the pre-processing. The trunk
             has 4.
-        base: Source of the features: the pre-processing of the "paper", or the "trunk" of the default
-            network.
+        base: Source of the features: the pre-processing of the "paper", the "trunk" of the default
+            network, or the "wide" one of the wide network, whose features are 128.
         stem: Channels of the first convolution and of the first residual of the pre-processing.
         width: Channels of the hourglasses.
         neck: Channels of the 3x3 convolution of a residual module, over those of the module.
@@ -68,7 +68,7 @@ class LocalGlobalConfig:
     points: int = 68
     size: int = 256
     stride: Literal[2, 4] = 4
-    base: Literal["paper", "trunk"] = "paper"
+    base: Literal["paper", "trunk", "wide"] = "paper"
     stem: tuple[int, int] = (64, 128)
     width: int = 256
     neck: float = 0.5
@@ -90,6 +90,15 @@ class LocalGlobalConfig:
     residual_points: bool = False
     near: float = 0.025
     margin: float = 1.3
+
+    def __post_init__(self) -> None:
+        """Refuse hourglasses that do not fit the trunk.
+
+        Raises:
+            RecipeError: the wide trunk has 128 channels.
+        """
+        if self.base == "wide" and self.width != 128:
+            raise RecipeError(f"config of local_global: the wide trunk gives 128 channels, not width {self.width}")
 
 
 _SCALED = LocalGlobalConfig(
@@ -132,7 +141,11 @@ class LocalGlobal(nn.Module):
     def __init__(self, config: LocalGlobalConfig) -> None:
         super().__init__()
         self.config = config
-        self.trunk: nn.Module = Trunk(head=config.width) if config.base == "trunk" else Preprocess(config)
+        self.trunk: nn.Module
+        if config.base == "paper":
+            self.trunk = Preprocess(config)
+        else:
+            self.trunk = wide_trunk() if config.base == "wide" else Trunk(head=config.width)
         self.stack = Stack(*(self._stage(last=index + 1 == config.stages) for index in range(config.stages)))
         self.regressor = Regressor(config) if config.finetune else None
         self.spread = Spread(config.points)
@@ -158,7 +171,7 @@ class LocalGlobal(nn.Module):
         """
         sigmoid = self.config.maps == "sigmoid"
         features = self.trunk(crops)  # (N, width, S/s, S/s)
-        features = features[0] if self.config.base == "trunk" else features
+        features = features if self.config.base == "paper" else features[0]
         heatmaps = self.stack(features)  # of each stage (N, P, S/s, S/s)
         last = heatmaps[-1].float()
         logs = functional.logsigmoid(last) if sigmoid else last.clamp(min=FLOOR).log()

@@ -52,6 +52,11 @@ class Trunk(nn.Module):
         return functional.relu(self.side4(x4) + double(self.up8(x8))), whole
 
 
+def wide_trunk() -> Trunk:
+    """The trunk of the wide network, `models/large.canthus`; 128 channels of features."""
+    return Trunk((32, 96), (128, 256), (3, 3), 128)
+
+
 def double(x: Tensor) -> Tensor:
     """Nearest upsampling by two. (N, C, H, W) -> (N, C, 2H, 2W)."""
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")

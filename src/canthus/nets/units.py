@@ -15,7 +15,7 @@ from torch.nn import functional
 from canthus.errors import RecipeError
 from canthus.nets.blocks import ConvNorm
 from canthus.nets.decode import Reading
-from canthus.nets.trunk import Trunk
+from canthus.nets.trunk import Trunk, wide_trunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class CascadedCnnConfig:
         points: Number of landmarks P.
         size: Side of the crop S in pixels, a multiple of 16.
         depth: Number of units K in each cascade; 0 needs `base_points`.
-        base: Base networks: "plain" = A1..A6 of table 2, "trunk" = the trunk of the default network.
+        base: Base networks: "plain" = A1..A6 of table 2, "trunk" = the trunk of the default network, "wide" = that of
+            the wide network.
         early: Channels of A1..A6, of which there may be more or fewer.
         pools: Numbers of those convolutions after which the maps are halved: the stride of the maps is 4 after two
             pools, 2 after one. The trunk has its own stride, 4.
@@ -52,7 +53,7 @@ class CascadedCnnConfig:
     points: int = 68
     size: int = 256
     depth: int = 4
-    base: Literal["plain", "trunk"] = "plain"
+    base: Literal["plain", "trunk", "wide"] = "plain"
     early: tuple[int, ...] = (64, 64, 64, 128, 128, 128)
     pools: tuple[int, ...] = (2, 4)
     late: tuple[int, int, int, int] = (128, 128, 256, 256)
@@ -84,7 +85,7 @@ class CascadedCnnConfig:
     @property
     def stride(self) -> int:
         """Crop pixels per cell of the heatmaps."""
-        return 4 if self.base == "trunk" else 2 ** len(self.pools)
+        return 4 if self.base != "plain" else 2 ** len(self.pools)
 
     @property
     def views(self) -> tuple[float, ...]:
@@ -160,28 +161,35 @@ class PlainBase(nn.Module):
 
 
 class TrunkBase(nn.Module):
-    """The trunk of the default network with a 1x1 convolution in place of A7."""
+    """The trunk of the default or of the wide network with a 1x1 convolution in place of A7."""
 
     def __init__(self, config: CascadedCnnConfig, channels: int) -> None:
         """Build a base whose feature map has `channels`."""
         super().__init__()
-        self.trunk = Trunk()
-        self.project = ConvNorm(64, channels, 1, activate=False)
+        self.trunk = wide_trunk() if config.base == "wide" else Trunk()
+        self.project = ConvNorm(TRUNK_FEATURES[config.base], channels, 1, activate=False)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops (N, 3, S, S) -> F (N, channels, S/s, S/s), and the input of the head (N, 64, S/s, S/s)."""
+        """Crops (N, 3, S, S) -> F (N, channels, S/s, S/s), and the input of the head (N, 64 or 128, S/s, S/s)."""
         features, _ = self.trunk(crops)
         return self.project(features), features
 
 
-BASES: Mapping[str, Callable[[CascadedCnnConfig, int], nn.Module]] = {"plain": PlainBase, "trunk": TrunkBase}
+BASES: Mapping[str, Callable[[CascadedCnnConfig, int], nn.Module]] = {
+    "plain": PlainBase,
+    "trunk": TrunkBase,
+    "wide": TrunkBase,
+}
 """Base networks by name."""
+TRUNK_FEATURES = {"trunk": 64, "wide": 128}
+"""Channels of the features of the trunks."""
 
 
 def head(config: CascadedCnnConfig) -> nn.Sequential:
-    """F2 -> H_0: A8..A12 of table 2, or the head of the default network."""
-    if config.base == "trunk":
-        return nn.Sequential(ConvNorm(64, 64, 1), nn.Conv2d(64, config.points, 1))
+    """F2 -> H_0: A8..A12 of table 2, or the head of the network whose trunk is the base."""
+    if config.base != "plain":
+        count = TRUNK_FEATURES[config.base]
+        return nn.Sequential(ConvNorm(count, count, 1), nn.Conv2d(count, config.points, 1))
     c8, c9, c10, c11 = config.late
     a8, a9, *_ = config.sides
     return nn.Sequential(
