@@ -69,6 +69,15 @@ def values_of(path: Path) -> dict[str, object]:
     return {at: value for at, value in found if not isinstance(value, str) and not at.startswith("/loops")}
 
 
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """SIGINT is not ignored, as it is in what a shell starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hearing")
 @pytest.mark.parametrize(("number", "at"), [(signal.SIGTERM, 1), (signal.SIGINT, 4), (signal.SIGTERM, 6)])
 def test_a_signal_loses_nothing(
     number: signal.Signals, at: int, drawn: Path, tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
