@@ -1,8 +1,10 @@
 """`canthus serve` as a process: it begins, and it ends when it is told to, after what is in flight."""
 
+import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from canthus.serve.run import bind
 from command import run
 from serve.running import ASTRONAUT, ask, head, rest, wire
 
@@ -93,3 +96,19 @@ def test_what_a_server_cannot_begin_with(server: int, capsys: pytest.CaptureFixt
     assert "none.canthus" in capsys.readouterr().err
     assert run("serve", "--token", "two words") == 2
     assert run("serve", "--page", tmp_path / "none") == 2
+
+
+def test_no_part_of_an_answer_waits_for_the_client_to_acknowledge_another() -> None:
+    async def delay() -> bool:
+        """Whether a connection that the server has accepted holds small parts back."""
+        accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+        async with await asyncio.start_server(lambda _, writer: accepted.set_result(writer), sock=listening):
+            _, client = await asyncio.open_connection(*listening.getsockname())
+            server = await accepted
+            held = not server.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            client.close()
+            server.close()
+        return held
+
+    with bind("127.0.0.1", 0) as listening:
+        assert not asyncio.run(delay())
