@@ -1,13 +1,14 @@
 """Where each stage of a system earns its time: error and ms per depth, from true boxes and from boxes that are off.
 
-    python benchmarks/depths.py MODEL ... [--data wild68] [--split test] [--limit N] [--rounds R] [--json F]
+    python benchmarks/depths.py MODEL ... [--data wild68] [--split test] [--options '{"labels": "outline"}']
+        [--read argmax] [--limit N] [--rounds R] [--json F]
 
-CANTHUS_DATA holds the sets. A model is a bundle, or a checkpoint of a run with its card beside it. Errors are in
-percent of the inter-ocular distance. The gain of a depth is that over the depth before, on the same faces; its interval
-(95 %) draws whole identities. Boxes are off by 0, 5, 10 and 20 % as in `measures.displaced` of an ablation
-(docs/ablations.md). ms per face: crops and networks of 32 faces, one thread; the depths take turns, lower quartile.
-"stop" is the depth after which no further one gains more than 0 with its whole interval: there a system of these faces
-may stop early.
+CANTHUS_DATA holds the sets. A model is a bundle, or a checkpoint of a run with its card beside it, whose maps --read
+reads in another way than the run did. Errors are in percent of the inter-ocular distance. The gain of a depth is that
+over the depth before, on the same faces; its interval (95 %) draws whole identities. Boxes are off by 0, 5, 10 and 20 %
+as in `measures.displaced` of an ablation (docs/ablations.md). ms per face: crops and networks of 32 faces, one thread;
+the depths take turns, lower quartile. "stop" is the depth after which no further one gains more than 0 with its whole
+interval: there a system of these faces may stop early.
 """
 
 import argparse
@@ -15,9 +16,10 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -32,6 +34,7 @@ from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
 from canthus.evaluate.bootstrap import bootstrap_interval, clusters_of
 from canthus.evaluate.metrics import nme, normalisers
+from canthus.nets.decode import Reading
 from canthus.schemes.scheme import Scheme
 from canthus.study.measure import displaced
 from canthus.train.landmarks.pool import labels_in
@@ -43,10 +46,15 @@ BATCH = 32
 """Number of faces that are timed together."""
 
 
-def system_of(model: str) -> System:
-    """The system of a bundle or of a checkpoint."""
+def system_of(model: str, read: str | None) -> System:
+    """The system of a bundle or of a checkpoint, whose maps may be read in another way."""
     if model.endswith(".ckpt"):
-        return join([load_trained(Path(model))[0]])
+        trained = load_trained(Path(model))[0]
+        if read is not None:
+            trained.net.config = replace(trained.net.config, read=read)
+        return join([trained])
+    if read is not None:
+        raise SystemExit(f"{model}: a bundle has one reading; --read takes checkpoints")
     return Aligner.open(None if model == "default" else model).system
 
 
@@ -124,16 +132,18 @@ def main() -> None:
     parser.add_argument("models", nargs="+", help="bundles or checkpoints")
     parser.add_argument("--data", default="wild68", help="set of the catalogue")
     parser.add_argument("--split", default="test", help="split of the set")
+    parser.add_argument("--options", type=json.loads, default={}, help="options of the set, as JSON")
+    parser.add_argument("--read", choices=get_args(Reading), default=None, help="reading of the maps of checkpoints")
     parser.add_argument("--limit", type=int, default=None, help="largest number of faces, evenly spread")
     parser.add_argument("--rounds", type=int, default=8, help="rounds of the timing")
     parser.add_argument("--json", type=Path, default=None, help="file for the tables")
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    every = open_set(args.data, Path(os.environ["CANTHUS_DATA"]), args.split)
+    every = open_set(args.data, Path(os.environ["CANTHUS_DATA"]), args.split, **args.options)
     count = min(len(every), args.limit or len(every))
     samples = [every[int(place)] for place in np.linspace(0, len(every) - 1, count).round()]
-    tables = {model: table(system_of(model), samples, args.rounds) for model in args.models}
+    tables = {model: table(system_of(model, args.read), samples, args.rounds) for model in args.models}
     for model, rows in tables.items():
         print(f"\n{model}: {args.data} {args.split}, {len(samples)} faces\n")
         show(rows)

@@ -3,9 +3,9 @@
     python benchmarks/serve.py [--seconds 20] [--rounds 3] [--mutated 10000] [--json FILE]
 
 Servers are processes of their own at 127.0.0.1. Each client sends the example photograph again as soon as it has an
-answer. Servers with and without batches take turns. Clients and server share the cores. The attacks fail the run unless
-every answer is one that docs/server.md promises, the memory stays flat, and the server still finds the same faces. It
-reads /proc, so it needs Linux.
+answer. Servers with and without batches take turns. Clients and server share the cores. Eight clients attack at a time,
+and all slow senders together; the attacks fail the run unless every answer is one that docs/server.md promises, the
+memory stays flat, and the server still finds the same faces. It reads /proc, so it needs Linux.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -178,16 +179,11 @@ def attacks(server: Server, count: int) -> dict[str, dict[str, int]]:
         "sockets reset before the answer": lambda _: raw(server, whole, PICTURE, then="reset"),
         "noise": lambda number: raw(server, random.Random(number).randbytes(300) + b"\r\n\r\n"),
     }
-    found = {name: Counter(attack(number) for number in range(count)) for name, attack in kinds.items()}
-    slow: Counter[int] = Counter()
-    threads = [
-        threading.Thread(target=lambda: slow.update([raw(server, whole, part[:100])])) for _ in range(min(count, 40))
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found["slow senders, together"] = slow
+    with ThreadPoolExecutor(8) as pool:
+        found = {name: Counter(pool.map(attack, range(count))) for name, attack in kinds.items()}
+    senders = min(count, 40)
+    with ThreadPoolExecutor(senders) as pool:
+        found["slow senders"] = Counter(pool.map(lambda _: raw(server, whole, part[:100]), range(senders)))
     return {name: {str(status): number for status, number in sorted(some.items())} for name, some in found.items()}
 
 
