@@ -60,6 +60,19 @@ class Oracle:
         return self.outputs
 
 
+class Looks(Oracle):
+    """An angle network that gives one answer after the other, in degrees, and keeps the crops."""
+
+    def __init__(self, *angles: float) -> None:
+        super().__init__()
+        self.answers, self.crops = np.deg2rad(np.float32(angles)), list[NDArray[np.uint8]]()
+
+    def run(self, *inputs: NDArray[np.uint8]) -> Mapping[str, Floats]:
+        turn = self.answers[len(self.crops)]
+        self.crops.append(inputs[0])
+        return {"angle": np.stack([np.sin(turn), np.cos(turn)])[None]}
+
+
 def row_of(mean: Floats, **engines: Oracle) -> System:
     arrays = {"mean": mean, "component": COMPONENT}
     parts = {name: Parts(CROP, {name: engine}, arrays) for name, engine in engines.items()}
@@ -183,12 +196,13 @@ def test_a_box_alone_is_turned_upright(mean: Floats, rng: np.random.Generator) -
     """By the angle network; without one the box stands as it is; given points say it themselves."""
     image, angle = picture(rng), 130.0
     face = apply(similarity(90, angle, (150.0, 120.0)), mean)[None].astype(np.float32)
-    turn = np.deg2rad(np.float32([[angle]]))
-    sees = Oracle(angle=np.concatenate([np.sin(turn), np.cos(turn)], 1).astype(np.float32))
+    sees = Looks(angle + 50, -50)  # what is left after the first look is found by the second one
     finds = Oracle(points=np.zeros((1, 68, 2)), scores=np.ones((1, 68)), pose=np.zeros((1, 3), np.float32))
     first = row_of(mean, angle=sees, coarse=finds).stages[0]
     box = View.of_boxes([image], box_of(face))
     assert first.look(box, None).angles == pytest.approx([-angle], abs=0.01)
+    np.testing.assert_array_equal(sees.crops[0], box.cut(CROP))
+    np.testing.assert_array_equal(sees.crops[1], upright(box, np.array([angle + 50])).cut(CROP))
     assert first.look(box, Estimate.of_points(face)).angles == pytest.approx([-angle], abs=0.5)
     assert row_of(mean, coarse=finds).stages[0].look(box, None).angles == pytest.approx([0])
     assert not row_of(mean, coarse=finds).starts_from_points

@@ -179,15 +179,26 @@ def upright(view: View, angles: NDArray[Any]) -> View:
 
 def _angle(parts: Parts) -> Stage:
     """The mean face in the box, turned by the angle that the network finds: all that it knows of the points."""
-    crop, networks, _ = parts
 
     def solve(view: View, estimate: Estimate | None) -> Estimate:
-        out = networks["angle"].run(view.cut(crop))
-        turned = upright(view, _degrees(out["angle"]))
+        angles, out = _seen(view, parts)
+        turned = upright(view, angles)
         points = apply(invert(turned.frames), out["shape"]).astype(np.float32)
         return Estimate(points, out["scores"], _pose(turned), {"angle": turned.angles.astype(np.float32)})
 
-    return Stage("angle", crop, solve)
+    return Stage("angle", parts.crop, solve)
+
+
+def _seen(view: View, parts: Parts) -> tuple[NDArray[Any], Mapping[str, Floats]]:
+    """In-plane rotation of heads in their frames, degrees (N,), and the last answer of the angle network.
+
+    The network looks twice: at the crop of the box, and at the crop that its first answer turns upright, where it finds
+    what that answer was wrong by.
+    """
+    network = parts.networks["angle"]
+    first = _degrees(network.run(view.cut(parts.crop))["angle"])
+    out = network.run(upright(view, first).cut(parts.crop))
+    return first + _degrees(out["angle"]), out
 
 
 def _degrees(angle: Floats) -> NDArray[Any]:
@@ -209,7 +220,7 @@ def _coarse(parts: Parts, angle: Parts | None) -> Stage:
             return view.aligned(estimate.points, arrays["mean"])
         if angle is None:
             return view
-        return upright(view, _degrees(angle.networks["angle"].run(view.cut(angle.crop))["angle"]))
+        return upright(view, _seen(view, angle)[0])
 
     def solve(view: View, estimate: Estimate | None) -> Estimate:
         out = networks["coarse"].run(view.cut(crop))
