@@ -1,6 +1,7 @@
 """Load and attacks on `canthus serve`, from this machine alone: requests a second, latency, batches on and off, memory.
 
-    python benchmarks/serve.py [--seconds 20] [--rounds 3] [--mutated 10000] [--json FILE]
+    python benchmarks/serve.py load [--seconds 20] [--rounds 3] [--json FILE]
+    python benchmarks/serve.py attacks [--attacks 100] [--mutated 10000] [--json FILE]
 
 Servers are processes of their own at 127.0.0.1. Each client sends the example photograph again as soon as it has an
 answer. Servers with and without batches take turns. Clients and server share the cores. Eight clients attack at a time,
@@ -53,6 +54,7 @@ class Server:
         assert self.process.stderr is not None
         line = self.process.stderr.readline()
         self.port = int(re.findall(r":(\d+) ", line)[0])
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()  # decoders write lines on damaged files
 
     def memory(self) -> float:
         """Resident memory in MB."""
@@ -245,25 +247,27 @@ def attacked(count: int, bodies: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["load", "attacks"])
     parser.add_argument("--seconds", type=float, default=20, help="duration of each load")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--attacks", type=int, default=100, help="number of each attack")
     parser.add_argument("--mutated", type=int, default=10_000, help="number of damaged bodies")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="file to which the result of `what` is added")
     given = parser.parse_args()
     result: dict[str, Any] = {
         "command": " ".join(["python", "benchmarks/serve.py", *sys.argv[1:]]),
         "cores": len(os.sched_getaffinity(0)),
         "load before": [round(value, 2) for value in os.getloadavg()],
-        "picture": "examples/astronaut.jpg, 512 x 512, one face",
     }
-    result["load"] = loads(given.seconds, given.rounds)
-    result |= attacked(given.attacks, given.mutated)
-    text = json.dumps(result, indent=1)
-    print(text)
+    if given.what == "load":
+        result |= {"picture": "examples/astronaut.jpg, 512 x 512, one face", "rows": loads(given.seconds, given.rounds)}
+    else:
+        result |= attacked(given.attacks, given.mutated)
+    print(json.dumps(result, indent=1))
     if given.json:
-        given.json.write_text(text + "\n")
-    sys.exit(not result["passed"])
+        known = json.loads(given.json.read_text()) if given.json.exists() else {}
+        given.json.write_text(json.dumps(known | {given.what: result}, indent=1) + "\n")
+    sys.exit(not result.get("passed", True))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from canthus.types import Faces, Image
 from canthus.work.crew import ENDED, KilledError, Report, cores, spread
 from canthus.writer.images import ResultFolder, pictures_of
 
-MANY = 300
+MANY = 400
 """Number of image files from which on several processes are faster than the threads of one, in spite of their start."""
 TOGETHER = 16
 """Number of image files of a job."""
