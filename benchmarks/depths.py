@@ -1,7 +1,7 @@
 """Where each stage of a system earns its time: error and ms per depth, from true boxes and from boxes that are off.
 
     python benchmarks/depths.py MODEL ... [--data wild68] [--split test] [--options '{"labels": "outline"}']
-        [--read argmax] [--limit N] [--rounds R] [--json F]
+        [--read argmax] [--limit N] [--rounds R] [--json F] [--picture F]
 
 CANTHUS_DATA holds the sets. A model is a bundle, or a checkpoint of a run with its card beside it, whose maps --read
 reads in another way than the run did. Errors are in percent of the inter-ocular distance. The gain of a depth is that
@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -126,6 +126,27 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
         )
 
 
+def draw(tables: Mapping[str, Sequence[dict[str, Any]]], out: Path) -> None:
+    """Curves of the error over the depth, one for each share by which boxes are off; a panel for each model."""
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, len(tables), figsize=(3.6 * len(tables), 3.2), sharey=True, squeeze=False)
+    for axes, (model, rows) in zip(panels[0], tables.items(), strict=True):
+        for share, tone in zip(SHARES, (0.85, 0.65, 0.45, 0.25), strict=True):
+            some = [row for row in rows if row["off"] == share]
+            line = [row["nme"] for row in some]
+            axes.plot(range(len(line)), line, "o-", color=plt.get_cmap("viridis")(tone), label=f"off by {share:.0%}")
+            axes.set_xticks(range(len(line)), [row["stage"] for row in some])
+        axes.set_title(
+            Path(model).parent.parent.name.replace("_", "-") if model.endswith(".ckpt") else Path(model).stem
+        )
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0][0].set_ylabel("error, % of the inter-ocular distance")
+    panels[0][0].set_ylim(0)
+    panels[0][-1].legend(title="boxes", frameon=False)
+    figure.savefig(out, bbox_inches="tight", dpi=150)
+
+
 def main() -> None:
     """Measure the models that are given."""
     parser = argparse.ArgumentParser(description="Error and ms per depth; where a system may stop early.")
@@ -137,6 +158,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=None, help="largest number of faces, evenly spread")
     parser.add_argument("--rounds", type=int, default=8, help="rounds of the timing")
     parser.add_argument("--json", type=Path, default=None, help="file for the tables")
+    parser.add_argument("--picture", type=Path, default=None, help="file for the curves")
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -149,6 +171,8 @@ def main() -> None:
         show(rows)
     if args.json is not None:
         args.json.write_text(json.dumps(tables, indent=1) + "\n")
+    if args.picture is not None:
+        draw(tables, args.picture)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,11 @@ def test_a_file_names_its_source_and_commands(file: Path) -> None:
 
 
 def test_every_ablation_of_the_page_has_a_file() -> None:
+    """A transcript, or the table that the ablation itself wrote."""
     page = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"canthus ablate (ablation_\w+)", page))
-    assert named <= {file.stem for file in FILES}
+    named = set(re.findall(r"canthus ablate ((?:ablation|effects)_\w+)", page))
+    written = {file.stem for file in (ROOT / "benchmarks" / "results").glob("*.json") if file.stem in named}
+    for name in written:
+        tree = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        assert tree["command"].startswith(f"canthus ablate {name} ") and find(name).is_file() and tree["cells"]
+    assert named <= written | {file.stem for file in FILES}
