@@ -68,7 +68,9 @@ class Started:
 def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
     until = time.monotonic() + PATIENCE
     while not path.exists():
-        assert process.poll() is None and time.monotonic() < until, process.communicate()[1]
+        if time.monotonic() > until:
+            process.kill()  # else what it said is waited for without an end
+        assert process.poll() is None, process.communicate(timeout=PATIENCE)[1]
         time.sleep(0.05)
 
 
