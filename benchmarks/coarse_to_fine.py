@@ -205,7 +205,7 @@ def angle_table(root: Path, split: str, model: Path, picture: Path | None) -> di
         for start in range(0, len(some.truth), BATCH):
             part = slice(start, start + BATCH)
             view = View.of_points(some.pictures[part], some.truth[part])
-            found.append(-stage.solve(view, None).extras["angle"])
+            found.append(-stage.solve(stage.look(view, None), None).extras["angle"])
         apart = np.abs((np.concatenate(found) - wanted + 180) % 360 - 180)
         limits = [1, 2, 3, 5, 7, 10, 15, 20, 30, 60, 90, 180]
         curves[name] = apart

@@ -179,26 +179,24 @@ def upright(view: View, angles: NDArray[Any]) -> View:
 
 def _angle(parts: Parts) -> Stage:
     """The mean face in the box, turned by the angle that the network finds: all that it knows of the points."""
+    crop, networks, _ = parts
+
+    def look(view: View, estimate: Estimate | None) -> View:
+        """Turned upright by a first look; as the box stands where points are known, as in training."""
+        return view if estimate is not None else upright(view, _looked(view, parts))
 
     def solve(view: View, estimate: Estimate | None) -> Estimate:
-        angles, out = _seen(view, parts)
-        turned = upright(view, angles)
+        out = networks["angle"].run(view.cut(crop))
+        turned = upright(view, _degrees(out["angle"]))
         points = apply(invert(turned.frames), out["shape"]).astype(np.float32)
         return Estimate(points, out["scores"], _pose(turned), {"angle": turned.angles.astype(np.float32)})
 
-    return Stage("angle", parts.crop, solve)
+    return Stage("angle", crop, solve, look)
 
 
-def _seen(view: View, parts: Parts) -> tuple[NDArray[Any], Mapping[str, Floats]]:
-    """In-plane rotation of heads in their frames, degrees (N,), and the last answer of the angle network.
-
-    The network looks twice: at the crop of the box, and at the crop that its first answer turns upright, where it finds
-    what that answer was wrong by.
-    """
-    network = parts.networks["angle"]
-    first = _degrees(network.run(view.cut(parts.crop))["angle"])
-    out = network.run(upright(view, first).cut(parts.crop))
-    return first + _degrees(out["angle"]), out
+def _looked(view: View, parts: Parts) -> NDArray[Any]:
+    """In-plane rotation of heads in their frames that the angle network finds, degrees (N,)."""
+    return _degrees(parts.networks["angle"].run(view.cut(parts.crop))["angle"])
 
 
 def _degrees(angle: Floats) -> NDArray[Any]:
@@ -215,12 +213,13 @@ def _coarse(parts: Parts, angle: Parts | None) -> Stage:
     crop, networks, arrays = parts
 
     def look(view: View, estimate: Estimate | None) -> View:
-        """By given points; else by the angle; else as the box stands."""
+        """By given points; else by the angle, whose network finds in a second look what the first was wrong by."""
         if estimate is not None:
             return view.aligned(estimate.points, arrays["mean"])
         if angle is None:
             return view
-        return upright(view, _seen(view, angle)[0])
+        first = _looked(view, angle)
+        return upright(view, first + _looked(upright(view, first), angle))
 
     def solve(view: View, estimate: Estimate | None) -> Estimate:
         out = networks["coarse"].run(view.cut(crop))
