@@ -34,9 +34,9 @@ import numpy as np
 import torch
 
 from canthus.align.aligner import Aligner
-from canthus.align.coarse_to_fine import fit_transfer, stages, transferred
+from canthus.align.coarse_to_fine import fit_transfer, transferred
 from canthus.align.estimate import Estimate
-from canthus.align.stage import Parts, Stage, System
+from canthus.align.stage import Stage, System
 from canthus.align.view import View
 from canthus.data.catalogue import open_set
 from canthus.data.sample import Sample
@@ -48,8 +48,7 @@ from canthus.face3d.morphable import MorphableModel
 from canthus.geometry.crop import box_of
 from canthus.geometry.shape import align, mean_shape
 from canthus.geometry.transform import apply, compose, similarity
-from canthus.runtime.bundle import Bundle, Precision
-from canthus.runtime.session import open_network
+from canthus.runtime.bundle import Bundle
 from canthus.schemes.scheme import Scheme
 from canthus.study.measure import disturbed
 
@@ -168,15 +167,6 @@ def stages_table(faces: Faces, model: Path, before: Path | None) -> dict[str, An
     return result
 
 
-def angle_stage(model: Path, precision: Precision = "fp32") -> Stage:
-    """The angle network of a bundle as a stage of its own."""
-    bundle = Bundle.open(model)
-    card = next(stage for stage in bundle.card.stages if stage.name == "angle")
-    assert card.crop is not None
-    network = open_network(bundle, card, "angle", precision)
-    return stages({"angle": Parts(card.crop, {"angle": network}, bundle.arrays(card))})[0]
-
-
 def turned(faces: Faces, rng: np.random.Generator) -> tuple[Faces, np.ndarray]:
     """The faces, each picture turned by a random angle around the centre of the face; and these angles, degrees."""
     angles, pictures, points = rng.uniform(-180, 180, len(faces.truth)), [], []
@@ -193,7 +183,7 @@ def turned(faces: Faces, rng: np.random.Generator) -> tuple[Faces, np.ndarray]:
 
 
 def angle_table(root: Path, split: str, model: Path, picture: Path | None) -> dict[str, Any]:
-    stage, result, curves = angle_stage(model), {}, {}
+    first, result, curves = Aligner.open(model).system.stages[0], {}, {}
     for name in ("wild68", "ytf68"):
         faces = Faces.of(list(open_set(name, root, split)))
         mean = mean_shape(faces.truth)
@@ -205,7 +195,7 @@ def angle_table(root: Path, split: str, model: Path, picture: Path | None) -> di
         for start in range(0, len(some.truth), BATCH):
             part = slice(start, start + BATCH)
             view = View.of_points(some.pictures[part], some.truth[part])
-            found.append(-stage.solve(stage.look(view, None), None).extras["angle"])
+            found.append(-first.look(view, None).angles)
         apart = np.abs((np.concatenate(found) - wanted + 180) % 360 - 180)
         limits = [1, 2, 3, 5, 7, 10, 15, 20, 30, 60, 90, 180]
         curves[name] = apart

@@ -181,17 +181,13 @@ def _angle(parts: Parts) -> Stage:
     """The mean face in the box, turned by the angle that the network finds: all that it knows of the points."""
     crop, networks, _ = parts
 
-    def look(view: View, estimate: Estimate | None) -> View:
-        """Turned upright by a first look; as the box stands where points are known, as in training."""
-        return view if estimate is not None else upright(view, _looked(view, parts))
-
     def solve(view: View, estimate: Estimate | None) -> Estimate:
         out = networks["angle"].run(view.cut(crop))
         turned = upright(view, _degrees(out["angle"]))
         points = apply(invert(turned.frames), out["shape"]).astype(np.float32)
         return Estimate(points, out["scores"], _pose(turned), {"angle": turned.angles.astype(np.float32)})
 
-    return Stage("angle", crop, solve, look)
+    return Stage("angle", crop, solve)
 
 
 def _looked(view: View, parts: Parts) -> NDArray[Any]:
@@ -213,13 +209,13 @@ def _coarse(parts: Parts, angle: Parts | None) -> Stage:
     crop, networks, arrays = parts
 
     def look(view: View, estimate: Estimate | None) -> View:
-        """By given points; else by the angle, whose network finds in a second look what the first was wrong by."""
+        """By given points; else by the angle, the mean of a look at the box and one at the turned face."""
         if estimate is not None:
             return view.aligned(estimate.points, arrays["mean"])
         if angle is None:
             return view
         first = _looked(view, angle)
-        return upright(view, first + _looked(upright(view, first), angle))
+        return upright(view, first + _looked(upright(view, first), angle) / 2)
 
     def solve(view: View, estimate: Estimate | None) -> Estimate:
         out = networks["coarse"].run(view.cut(crop))

@@ -40,7 +40,7 @@ class AngleConfig:
 
 ANGLE: Mapping[str, AngleConfig] = {
     "full": AngleConfig(),
-    "compact": AngleConfig(size=64, widths=(16, 32, 64, 96), depth=1, hidden=64),
+    "compact": AngleConfig(size=64, widths=(24, 48, 96, 128), depth=2, hidden=96),
     "ablation": AngleConfig(size=64, widths=(8, 16, 32, 48), depth=1, hidden=32),
 }
 
