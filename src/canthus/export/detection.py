@@ -75,7 +75,8 @@ def export_faces(
     files = {f"{part.name}-{kind}.onnx": data for kind, data in models.items()}
     config: Any = net.config
     shares = [*recipe.sets, *(recipe.faceless if isinstance(recipe, DetectorRecipe) else [])]
-    facts = {name: value for name, value in run.lineage().items() if name != "recipe"} | {"parity": round(gap, 5)}
+    facts = run.lineage() | {"parity": round(gap, 5)}
+    described = facts.pop("recipe")
     stage = StageCard(
         name=part.name,
         scheme="5",
@@ -89,7 +90,7 @@ def export_faces(
         name=recipe.name,
         system=recipe.network,
         stages=[stage],
-        checkpoints={recipe.network: Checkpoint(sha256=sha256, recipe=run.recipe, training=facts)},
+        checkpoints={recipe.network: Checkpoint(sha256=sha256, recipe=described, training=facts)},
         paper=network.paper,
         data=[f"{share.name} {share.split}" for share in shares],
         measured=list(measured),

@@ -137,8 +137,9 @@ def _changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
 
 def _checkpoint(path: Path, run: RunCard, facts: dict[str, Any]) -> Checkpoint:
     """Entry of the card for a checkpoint: its run, and further facts by name."""
-    kept = {name: value for name, value in run.lineage().items() if name != "recipe"}
-    return Checkpoint(sha256=hashlib.sha256(path.read_bytes()).hexdigest(), recipe=run.recipe, training=kept | facts)
+    kept = run.lineage()
+    recipe = kept.pop("recipe")
+    return Checkpoint(sha256=hashlib.sha256(path.read_bytes()).hexdigest(), recipe=recipe, training=kept | facts)
 
 
 def _stages(trained: Trained, shift: float, contents: Mapping[str, bytes]) -> list[StageCard]:

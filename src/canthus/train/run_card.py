@@ -139,10 +139,22 @@ class RunCard(BaseModel):
             part.write_text(self.model_dump_json(indent=2), encoding="utf-8")
 
     def lineage(self) -> dict[str, Any]:
-        """The part of the card that goes into a bundle, with the same of the runs that this one started from."""
+        """The part of the card that goes into a bundle, with the same of the runs that this one started from.
+
+        Of absolute paths in the recipe, the folder and the name of the file are left: others have no use for the rest.
+        """
         kept = self.model_dump(mode="json", include={"recipe", "packages", "machine", "sessions", "faces"})
         kin = {name: [card and card.lineage() for card in getattr(self, name)] for name in KIN}
-        return kept | {name: cards for name, cards in kin.items() if cards}
+        return kept | {"recipe": _shortened(kept["recipe"])} | {name: cards for name, cards in kin.items() if cards}
+
+
+def _shortened(value: Any) -> Any:
+    """JSON with the last two parts of each absolute path."""
+    if isinstance(value, dict):
+        return {name: _shortened(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_shortened(one) for one in value]
+    return "/".join(Path(value).parts[-2:]) if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _beside(checkpoint: Path) -> RunCard | None:
