@@ -105,6 +105,16 @@ def test_half_precision_halves_the_weights(model: bytes) -> None:
     assert 0.4 * weights < saved < 0.5 * weights
 
 
+def test_int8_keeps_what_stays_in_float_in_half_precision(crops: np.ndarray) -> None:
+    (part,) = parts(Compact(replace(TINY, widths=(16, 64))).eval())
+    whole = part_to_onnx(part, {"crops": crops[:2]}, ({0: torch.export.Dim("faces")},))
+    weights = {
+        tensor.name: tensor for tensor in onnx.load_from_string(quantise(whole, {"crops": crops})).graph.initializer
+    }
+    assert weights["net.trunk.context.weight.half"].data_type == onnx.TensorProto.FLOAT16
+    assert all(np.prod(tensor.dims) < 1024 for tensor in weights.values() if tensor.data_type == onnx.TensorProto.FLOAT)
+
+
 def test_int8_leaves_the_decoding_in_float(model: bytes, crops: np.ndarray) -> None:
     small = quantise(model, {"crops": crops})
     graph = onnx.load_from_string(small).graph

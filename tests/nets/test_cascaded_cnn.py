@@ -39,6 +39,9 @@ STAGED = {
     "maps alone": MAPS,
     "with regression units": replace(MAPS, refined=True),
     "wide": replace(MAPS, base="wide", maps="softmax", additive=True),
+    "wide and plain": replace(
+        TINY, base="wide", regression_base="plain", pools=(1, 2), base_points=True, maps="softmax", additive=True
+    ),
     "base alone": replace(MAPS, depth=0, read="argmax", maps="softmax"),
 }
 
@@ -108,6 +111,16 @@ def test_the_compact_size_stays_within_its_budget() -> None:
         net, default = CascadedCnn(PRESETS["compact"]), Compact(CompactConfig())
     trunk = multiply_adds(default, 96)["trunk"]
     assert sum(multiply_adds(net, 96).values()) - 2 * trunk < 100e6
+
+
+def test_a_plain_base_beside_a_trunk() -> None:
+    """It is cheap, and its maps have the size of those of the trunk."""
+    with torch.device("meta"):
+        net = CascadedCnn(PRESETS["wide"])
+    adds = multiply_adds(net, 128)
+    assert adds["regression_base"] < 0.25 * adds["heatmap_base"]
+    with pytest.raises(RecipeError, match="a trunk has stride 4"):
+        replace(PRESETS["wide"], pools=(1,))
 
 
 @pytest.mark.parametrize(("length", "kernel", "total"), [(64, 7, 5), (32, 5, 3), (16, 3, 1), (8, 3, 1), (4, 3, 1)])

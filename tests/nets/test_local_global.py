@@ -35,7 +35,7 @@ VARIANTS: dict[str, LocalGlobalConfig] = {
     "transform": replace(TINY, head="transform"),
     "local": replace(TINY, head="local", dropout=0.1),
     "compact": replace(TINY, base="trunk", residual_points=True, shrink=2, regressor=(8,)),
-    "wide": replace(TINY, base="wide", width=128, neck=0.125),
+    "wide": replace(TINY, base="wide"),
     "resnet18": replace(TINY, kind="resnet18", width=4),
 }
 

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from canthus.export.onnx import quiet
+from canthus.export.onnx import halve, quiet
 
 
 class _Batches(CalibrationDataReader):  # type: ignore[misc]
@@ -27,6 +27,8 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
 def quantise(model: bytes, inputs: Mapping[str, NDArray[Any]]) -> bytes:
     """An int8 variant of a network; convolutions that give an output, and what follows the last one, stay in float.
+
+    Weights that stay in float are stored in half precision.
 
     Args:
         model: ONNX bytes.
@@ -50,7 +52,7 @@ def quantise(model: bytes, inputs: Mapping[str, NDArray[Any]]) -> bytes:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        return target.read_bytes()
+        return halve(target.read_bytes())
 
 
 def _after_last(graph: onnx.ModelProto, last: str) -> list[str]:

@@ -68,7 +68,8 @@ class CascadedCnn(nn.Module):
         super().__init__()
         self.config = config
         first, second = config.features
-        self.regression_base = BASES[config.base](config, first) if config.refined else None
+        kind = config.base if config.regression_base == "same" else config.regression_base
+        self.regression_base = BASES[kind](config, first) if config.refined else None
         self.heatmap_base = BASES[config.base](config, second)
         self.maps = head(config)
         self.heatmap_units = nn.ModuleList(HeatmapUnit(config) for _ in range(config.depth))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from canthus.errors import RecipeError, ShapeError
+from canthus.errors import ShapeError
 from canthus.nets.attention import HEADS, Head
 from canthus.nets.blocks import Activation, Bottleneck, ConvNorm
 from canthus.nets.decode import Reading, Spread, read, reliability
@@ -39,7 +39,7 @@ class LocalGlobalConfig:
         stride: Crop pixels per cell of the heatmaps s: 4, or 2 without the pooling of the pre-processing. The trunk
             has 4.
         base: Source of the features: the pre-processing of the "paper", the "trunk" of the default
-            network, or the "wide" one of the wide network, whose features are 128.
+            network, or the "wide" one of the wide network, whose 128 channels a 1x1 convolution brings to `width`.
         stem: Channels of the first convolution and of the first residual of the pre-processing.
         width: Channels of the hourglasses.
         neck: Channels of the 3x3 convolution of a residual module, over those of the module.
@@ -91,15 +91,6 @@ class LocalGlobalConfig:
     near: float = 0.025
     margin: float = 1.3
 
-    def __post_init__(self) -> None:
-        """Refuse hourglasses that do not fit the trunk.
-
-        Raises:
-            RecipeError: the wide trunk has 128 channels.
-        """
-        if self.base == "wide" and self.width != 128:
-            raise RecipeError(f"config of local_global: the wide trunk gives 128 channels, not width {self.width}")
-
 
 _SCALED = LocalGlobalConfig(
     size=128, stride=2, stem=(16, 32), width=64, regressor=(16, 32, 64, 128), hidden=256, read="argmax"
@@ -110,6 +101,17 @@ _SMALL = LocalGlobalConfig(
 PRESETS: Mapping[str, LocalGlobalConfig] = {
     "full": LocalGlobalConfig(),
     "compact": replace(_SMALL, size=96, base="trunk", width=64, neck=0.375, hidden=256, residual_points=True),
+    "wide": LocalGlobalConfig(
+        size=128,
+        base="wide",
+        width=64,
+        neck=0.375,
+        scales=3,
+        stages=2,
+        regressor=(16, 32, 64),
+        hidden=128,
+        residual_points=True,
+    ),
     "ablation": _SMALL,
     "full_resnet18": LocalGlobalConfig(kind="resnet18", width=64),
     "ablation_resnet18": replace(_SMALL, kind="resnet18", width=16),
@@ -146,6 +148,7 @@ class LocalGlobal(nn.Module):
             self.trunk = Preprocess(config)
         else:
             self.trunk = wide_trunk() if config.base == "wide" else Trunk(head=config.width)
+        self.project = ConvNorm(128, config.width, 1) if config.base == "wide" else nn.Identity()
         self.stack = Stack(*(self._stage(last=index + 1 == config.stages) for index in range(config.stages)))
         self.regressor = Regressor(config) if config.finetune else None
         self.spread = Spread(config.points)
@@ -170,9 +173,9 @@ class LocalGlobal(nn.Module):
             ShapeError: the crops of the regressor do not have the size in the config.
         """
         sigmoid = self.config.maps == "sigmoid"
-        features = self.trunk(crops)  # (N, width, S/s, S/s)
+        features = self.trunk(crops)
         features = features if self.config.base == "paper" else features[0]
-        heatmaps = self.stack(features)  # of each stage (N, P, S/s, S/s)
+        heatmaps = self.stack(self.project(features))  # of each stage (N, P, S/s, S/s)
         last = heatmaps[-1].float()
         logs = functional.logsigmoid(last) if sigmoid else last.clamp(min=FLOOR).log()
         local, variance = read(self.config.sharpen * logs, self.config.stride, self.config.read)  # (N, P, 2), (N, P)

@@ -28,6 +28,7 @@ class CascadedCnnConfig:
         depth: Number of units K in each cascade; 0 needs `base_points`.
         base: Base networks: "plain" = A1..A6 of table 2, "trunk" = the trunk of the default network, "wide" = that of
             the wide network.
+        regression_base: Base of the regression units: "same" as `base`, or "plain" beside a trunk.
         early: Channels of A1..A6, of which there may be more or fewer.
         pools: Numbers of those convolutions after which the maps are halved: the stride of the maps is 4 after two
             pools, 2 after one. The trunk has its own stride, 4.
@@ -54,6 +55,7 @@ class CascadedCnnConfig:
     size: int = 256
     depth: int = 4
     base: Literal["plain", "trunk", "wide"] = "plain"
+    regression_base: Literal["same", "plain"] = "same"
     early: tuple[int, ...] = (64, 64, 64, 128, 128, 128)
     pools: tuple[int, ...] = (2, 4)
     late: tuple[int, int, int, int] = (128, 128, 256, 256)
@@ -74,13 +76,15 @@ class CascadedCnnConfig:
     margin: float = 1.3
 
     def __post_init__(self) -> None:
-        """Refuse a network without a stage.
+        """Refuse a network without a stage, or with two bases whose maps differ in size.
 
         Raises:
-            RecipeError: there are neither units nor `base_points`.
+            RecipeError: there are neither units nor `base_points`; a plain base beside a trunk has not two pools.
         """
         if not self.depth and not self.base_points:
             raise RecipeError("config of cascaded_cnn: depth 0 has no points; set base_points")
+        if self.regression_base == "plain" and 2 ** len(self.pools) != self.stride:
+            raise RecipeError(f"config of cascaded_cnn: a trunk has stride 4, so set two pools, not {len(self.pools)}")
 
     @property
     def stride(self) -> int:
@@ -132,6 +136,21 @@ PRESETS: Mapping[str, CascadedCnnConfig] = {
         regression=(8, 16, 32, 64, 128),
         factored=True,
         dropout=0.0,
+    ),
+    "wide": CascadedCnnConfig(
+        size=128,
+        depth=2,
+        base="wide",
+        regression_base="plain",
+        early=(16, 32, 32, 48, 64, 64),
+        pools=(1, 2),
+        features=(24, 16),
+        heatmap=(24, 24, 48),
+        regression=(16, 32, 64, 64, 128),
+        base_points=True,
+        factored=True,
+        maps="softmax",
+        additive=True,
     ),
     "scaled": _SCALED,
     "scaled_coarse": replace(

@@ -17,11 +17,22 @@ OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 def optimisers_of(net: torch.nn.Module, recipe: Run) -> Any:
-    """Optimiser and learning rates of a recipe in the form of Lightning; norms and biases have no weight decay."""
+    """Optimiser and learning rates of a recipe in the form of Lightning; norms and biases have no weight decay.
+
+    Parameters that need no gradient are left out (`start.freeze`).
+    """
     settings = recipe.optimiser
-    matrices = [p for p in net.parameters() if p.ndim > 1]
-    vectors = [p for p in net.parameters() if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": settings.decay}, {"params": vectors, "weight_decay": 0.0}]
-    optimiser = OPTIMISERS[settings.kind](groups, lr=settings.rate)
+    shares = {
+        parameter: start.rate for start in recipe.start for parameter in net.get_submodule(start.target).parameters()
+    }
+    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+    for parameter in net.parameters():
+        if parameter.requires_grad:
+            groups.setdefault((shares.get(parameter, 1.0), parameter.ndim > 1), []).append(parameter)
+    rows = [
+        {"params": parameters, "lr": settings.rate * share, "weight_decay": settings.decay if matrix else 0.0}
+        for (share, matrix), parameters in groups.items()
+    ]
+    optimiser = OPTIMISERS[settings.kind](rows, lr=settings.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, recipe.rate_at)
     return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -58,11 +58,13 @@ class Start(Strict):
             "default".
         source: Module of the earlier network whose weights are taken, as "trunk"; empty = the whole network.
         target: Module of this network that they are loaded into; empty = the whole network.
+        rate: Learning rate of these weights over that of the recipe; 0 = they stay as they are.
     """
 
     checkpoint: Path
     source: str = ""
     target: str = ""
+    rate: Number = Field(1.0, ge=0, le=1)
 
     @property
     def is_bundle(self) -> bool:

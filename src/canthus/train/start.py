@@ -33,3 +33,10 @@ def begin(net: nn.Module, starts: Sequence[Start], pictures: Tensor) -> None:
         if len(bundle.card.parts) != 1:
             raise BundleError(f"{path}: has the networks {', '.join(bundle.card.parts)}; a run starts from one of one")
         unfold(net, bundle.network(next(iter(bundle.card.parts))), pictures, start.source, start.target)
+
+
+def freeze(net: nn.Module, starts: Sequence[Start]) -> None:
+    """Take no gradient of weights whose learning rate is 0."""
+    for start in starts:
+        if start.rate == 0:
+            net.get_submodule(start.target).requires_grad_(False)

@@ -19,7 +19,7 @@ from canthus.train.landmarks.pool import Pool, frames_of, load_pool, measured_fa
 from canthus.train.landmarks.system import Trained, join, open_trained
 from canthus.train.landmarks.task import Task
 from canthus.train.recipe import Recipe
-from canthus.train.start import begin
+from canthus.train.start import begin, freeze
 
 
 def landmarks(recipe: Recipe, post: Post) -> Job:
@@ -43,6 +43,7 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
     stream = Stream(pool, recipe, frames, margin, real=real, process=post.process, first=post.first, cutter=cutter)
     if recipe.start and not post.first:
         begin(trained.net, recipe.start, stream.batch(0)["crops"].cpu())
+    freeze(trained.net, recipe.start)
     val = {share.name: measured_faces(share, post.root, pool.scheme, trained.network.given) for share in recipe.val}
     samples = {name: faces for name, (faces, _) in val.items()}
     given = {name: points for name, (_, points) in val.items()}
