@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from canthus.recipes import names
 from canthus.runtime.bundle import Bundle
 from canthus.train.recipe import Recipe
 from canthus.train.run_card import RunCard
@@ -80,7 +81,9 @@ def test_stages_are_trained_one_after_the_other(
 
 def test_recipes_are_listed_printed_and_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("recipes") == 0
-    assert "local_global_full" in capsys.readouterr().out
+    listed = capsys.readouterr().out.splitlines()
+    assert {len(line) - len(line.partition("  ")[2].lstrip()) for line in listed} == {max(map(len, names())) + 2}
+    assert any(line.startswith("local_global_full  ") for line in listed)
     assert run("recipes", "large", "-o", tmp_path / "mine.yaml") == 0
     assert run("recipes", "large") == 0
     assert capsys.readouterr().out.endswith((tmp_path / "mine.yaml").read_text())

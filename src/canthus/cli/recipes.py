@@ -29,8 +29,9 @@ def recipes(
         print(page(), end="")
         return
     if name is None:
+        width = max(map(len, names()))
         for each in names():
-            print(f"{each:24}{summary(each)}")
+            print(f"{each:{width}}  {summary(each)}")
         return
     text = find(name).read_text(encoding="utf-8")
     if out is None:
