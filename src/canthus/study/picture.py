@@ -60,4 +60,4 @@ def _gains(axes: Any, cells: list[Any]) -> None:
     axes.errorbar(means, places - 0.18, xerr=np.nan_to_num(spreads), fmt="none", ecolor="#23304a", capsize=2)
     axes.barh(places + 0.18, paper, 0.34, color=PAPER, label="paper")
     axes.axvline(0, color="#6b7685", linewidth=0.8)
-    axes.set_xlabel("gain, % of the error of the row before")
+    axes.set_xlabel("gain, % of the error of the row it is compared with")
