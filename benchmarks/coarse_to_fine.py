@@ -1,7 +1,6 @@
 """coarse_to_fine stage by stage: v_gt and v_real, the angle, crop error in against error left, transfer, times.
 
     CANTHUS_DATA=... python benchmarks/coarse_to_fine.py stages BUNDLE.canthus [--before BUNDLE] [--set S] [--split val]
-    CANTHUS_DATA=... python benchmarks/coarse_to_fine.py against BUNDLE.canthus --before BUNDLE [--set S] [--split val]
     CANTHUS_DATA=... python benchmarks/coarse_to_fine.py angle BUNDLE.canthus [--split val] [--picture F]
     CANTHUS_DATA=... python benchmarks/coarse_to_fine.py curve BUNDLE.canthus [--split val]
     CANTHUS_DATA=... python benchmarks/coarse_to_fine.py transfer BUNDLE.canthus [--split val] [--depth 1]
@@ -15,12 +14,11 @@ tangent and normal parts of the contour. `stages`: v_gt starts from true points,
 begin with true boxes or with boxes of `study.measure.disturbed`; gains over the stage before, paired by face, with an
 interval (95 %) that draws whole identities; also those of the tenth of the faces with the strongest expression, and of
 the tenth with the least symmetric one, by the weights of expressions that the face model fits to the labels. --before
-puts another bundle, as the default, in place of the coarse stage. `against`: all stages of both, paired by face.
-`angle`: share of faces within 5 degrees after a random turn over the full circle, of wild68 and ytf68, and the curve.
-`curve`: inner points moved by a random similarity of 0 to 10 % of the inter-ocular distance, and the error that each
-stage leaves. `transfer`: least squares fitted to what the model finds in train, to fitted points, and a small network,
-for a bundle with inner points of 81; --depth: after so many stages. `times`: ms a face of each depth, one thread,
-batches of 1 and 32.
+puts another bundle, as the default, in place of the coarse stage. `angle`: share of faces within 5 degrees after a
+random turn over the full circle, of wild68 and ytf68, and the curve. `curve`: inner points moved by a random similarity
+of 0 to 10 % of the inter-ocular distance, and the error that each stage leaves. `transfer`: least squares fitted to
+what the model finds in train, to fitted points, and a small network, for a bundle with inner points of 81; --depth:
+after so many stages. `times`: ms a face of each depth, one thread, batches of 1 and 32.
 """
 
 import argparse
@@ -140,18 +138,6 @@ def expressive(faces: Faces) -> dict[str, np.ndarray]:
     left, right = (weights[:, list(side)] for side in zip(*pairs, strict=True))
     sums = {"strong expression": weights.sum(1), "one-sided expression": np.abs(left - right).sum(1)}
     return {name: total >= np.nanquantile(total, 0.9) for name, total in sums.items()}
-
-
-def against_table(faces: Faces, model: Path, other: Path) -> dict[str, Any]:
-    """How far a bundle is ahead of another, all stages of both."""
-    result: dict[str, Any] = {"faces": len(faces.truth)}
-    for kind in ("true boxes", "disturbed boxes"):
-        found = [
-            faces.errors(faces.run(list(Aligner.open(bundle).system.stages), disturb=kind != "true boxes"))
-            for bundle in (other, model)
-        ]
-        result[kind] = {"other": means(found[0]), "bundle": means(found[1]), "gain": gains(*found, faces.people)}
-    return result
 
 
 def stages_table(faces: Faces, model: Path, before: Path | None) -> dict[str, Any]:
@@ -358,7 +344,7 @@ def timed(work: Callable[[], Any], rounds: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("stages", "against", "angle", "curve", "transfer", "times"))
+    parser.add_argument("what", choices=("stages", "angle", "curve", "transfer", "times"))
     parser.add_argument("model", type=Path)
     parser.add_argument("--before", type=Path)
     parser.add_argument("--set", default="wild68")
@@ -380,7 +366,6 @@ def main() -> None:
         faces = Faces.of(list(open_set(given.set, root, given.split, **json.loads(given.options))))
         works: dict[str, Callable[[], dict[str, Any]]] = {
             "stages": lambda: stages_table(faces, given.model, given.before),
-            "against": lambda: against_table(faces, given.model, given.before),
             "curve": lambda: curve_table(faces, given.model),
         }
         result = works[given.what]()
