@@ -75,7 +75,7 @@ def export_faces(
     files = {f"{part.name}-{kind}.onnx": data for kind, data in models.items()}
     config: Any = net.config
     shares = [*recipe.sets, *(recipe.faceless if isinstance(recipe, DetectorRecipe) else [])]
-    facts = run.lineage() | {"parity": round(gap, 5)}
+    digest, facts = hashlib.sha256(checkpoint.read_bytes()).hexdigest(), run.lineage() | {"parity": round(gap, 5)}
     described = facts.pop("recipe")
     stage = StageCard(
         name=part.name,
@@ -85,12 +85,11 @@ def export_faces(
         parts={part.name: {kind: member_of(f"{part.name}-{kind}.onnx", data) for kind, data in models.items()}},
         checkpoint=recipe.network,
     )
-    sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     card = Card(
         name=recipe.name,
         system=recipe.network,
         stages=[stage],
-        checkpoints={recipe.network: Checkpoint(sha256=sha256, recipe=described, training=facts)},
+        checkpoints={recipe.network: Checkpoint(sha256=digest, recipe=described, training=facts)},
         paper=network.paper,
         data=[f"{share.name} {share.split}" for share in shares],
         measured=list(measured),

@@ -54,8 +54,7 @@ class Start(Strict):
     """Weights of an earlier run from which a run starts.
 
     Attributes:
-        checkpoint: `best.ckpt` or `last.ckpt` of the earlier run; or a bundle of one network: its file, or its name as
-            "default".
+        checkpoint: `best.ckpt` or `last.ckpt` of the earlier run, or a bundle of one network: its file or its name.
         source: Module of the earlier network whose weights are taken, as "trunk"; empty = the whole network.
         target: Module of this network that they are loaded into; empty = the whole network.
         rate: Learning rate of these weights over that of the recipe; 0 = they stay as they are.
