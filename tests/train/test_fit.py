@@ -228,6 +228,16 @@ def test_a_run_may_start_from_another(run: Path, drawn: Path, tiny: Recipe, tmp_
         weights_of(tmp_path / "broken.ckpt")
 
 
+def test_a_module_that_stays_as_it_is(run: Path, drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    """At rate 0 neither weights nor the means and variances of norms change, also after validation; the rest learns."""
+    start = Start(checkpoint=run / "last.ckpt", source="trunk", target="trunk", rate=0)
+    fit(tiny.model_copy(update={"steps": 4, "validate_every": 2, "start": [start]}), drawn, tmp_path)
+    before, after = weights_of(run / "last.ckpt"), weights_of(tmp_path / "last.ckpt")
+    same = {name for name, value in after.items() if torch.equal(value, before[name])}
+    assert {name for name in after if name.startswith("trunk.")} <= same
+    assert "maps.1.weight" in after.keys() - same
+
+
 def test_a_run_may_start_from_a_module_of_another(run: Path, drawn: Path, tiny: Recipe) -> None:
     net = build(tiny, "68", {}).net
     before = net.maps[1].weight.clone()

@@ -14,6 +14,7 @@ KNOWN = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     r"Checkpoint directory .* exists and is not empty",
     r"The '\w+' does not have many workers",
+    r"Found \d+ module\(s\) in eval mode",
 )
 """Beginnings of warnings of Lightning about itself, or about what a run does on purpose."""
 

@@ -36,7 +36,7 @@ def begin(net: nn.Module, starts: Sequence[Start], pictures: Tensor) -> None:
 
 
 def freeze(net: nn.Module, starts: Sequence[Start]) -> None:
-    """Take no gradient of weights whose learning rate is 0."""
+    """Keep modules whose learning rate is 0 as they are: no gradient, and norms in evaluation mode."""
     for start in starts:
         if start.rate == 0:
-            net.get_submodule(start.target).requires_grad_(False)
+            net.get_submodule(start.target).requires_grad_(False).eval()

@@ -24,10 +24,12 @@ def total_of(task: lightning.LightningModule, losses: Mapping[str, Tensor]) -> T
 @contextmanager
 def evaluating(net: torch.nn.Module) -> Iterator[None]:
     """Keep a network in evaluation mode, on the CPU and in full precision, as long as the context lasts."""
-    was_training, device = net.training, next(net.parameters()).device
+    modes, device = [(module, module.training) for module in net.modules()], next(net.parameters()).device
     net.eval().cpu()
     try:
         with torch.autocast("cpu", enabled=False):
             yield
     finally:
-        net.to(device).train(was_training)
+        net.to(device)
+        for module, mode in modes:  # frozen modules stay in evaluation mode
+            module.training = mode
