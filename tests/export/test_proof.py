@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from canthus.errors import CanthusError
 from canthus.export.onnx import halve, part_to_onnx
-from canthus.export.proof import TOLERANCES, TURNED, faces_of, prove, same_cells
+from canthus.export.proof import OTHER_CELLS, TOLERANCES, faces_of, prove, same_cells
 from canthus.nets.cascaded_cnn import CascadedCnn, CascadedCnnConfig, parts
 from canthus.train.landmarks.system import Trained
 from canthus.train.recipe import Recipe
@@ -34,7 +34,7 @@ CELLS = CascadedCnnConfig(
 @given(st.lists(st.floats(0, TOLERANCES["points"]), min_size=1, max_size=400), st.lists(st.floats(1, 90), max_size=9))
 def test_few_points_may_take_another_cell(near: list[float], far: list[float]) -> None:
     counted = same_cells(np.array(near + far))
-    few = len(far) <= TURNED * len(near + far)
+    few = len(far) <= OTHER_CELLS * len(near + far)
     assert counted.size == len(near) + (0 if few else len(far))
 
 

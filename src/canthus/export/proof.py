@@ -22,7 +22,7 @@ from canthus.types import Backend, Floats
 
 TOLERANCES = {"points": 0.05, "scores": 0.01, "pose": 0.1}
 """Largest differences of the results of torch and ONNX Runtime: pixels of the crop, probability, degrees."""
-TURNED = 0.01
+OTHER_CELLS = 0.01
 """Largest share of points that may differ by more where a network reads the highest cell: of two cells that are equally
 high, up to rounding, each engine may take another."""
 CALIBRATION_FACES = 256
@@ -192,9 +192,9 @@ def _reads_cells(one: Trained) -> bool:
 
 
 def same_cells(apart: Floats) -> Floats:
-    """Distances between the points of two engines, without those that took another cell if these are few (`TURNED`)."""
+    """Distances between the points of two engines, without those in other cells if these are few (`OTHER_CELLS`)."""
     same = apart[~(apart > TOLERANCES["points"])]
-    return same if apart.size - same.size <= TURNED * apart.size else apart
+    return same if apart.size - same.size <= OTHER_CELLS * apart.size else apart
 
 
 def _worst(values: NDArray[Any]) -> float:

@@ -14,6 +14,7 @@ from canthus.train.detection.recipe import DetectorRecipe, FaceScoreRecipe
 from canthus.train.detection.task import ANGLES
 from canthus.train.fit import fit
 from canthus.train.job import Post
+from canthus.train.recipe import Start
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
@@ -55,6 +56,18 @@ def test_the_same_seed_gives_the_same_weights(run: Path, drawn: Path, small: Det
     fit(small, drawn, tmp_path)
     ours, theirs = weights_of(run / "last.ckpt"), weights_of(tmp_path / "last.ckpt")
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_module_that_stays_as_it_is(run: Path, drawn: Path, small: DetectorRecipe, tmp_path: Path) -> None:
+    """At rate 0 neither weights nor the means and variances of norms change; the rest learns."""
+    before = weights_of(run / "last.ckpt")
+    part = next(iter(before)).partition(".")[0]
+    start = Start(checkpoint=run / "last.ckpt", source=part, target=part, rate=0)
+    fit(small.model_copy(update={"start": [start]}), drawn, tmp_path)
+    after = weights_of(tmp_path / "last.ckpt")
+    same = {name for name, value in after.items() if torch.equal(value, before[name])}
+    kept = {name for name in after if name.startswith(f"{part}.")}
+    assert kept and kept <= same and len(same) < len(after)
 
 
 def test_scenes_of_validation_are_fixed_and_turned(drawn: Path, small: DetectorRecipe, tmp_path: Path) -> None:

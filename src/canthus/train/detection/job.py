@@ -17,7 +17,7 @@ from canthus.train.detection.scenes import Scene, SceneMaker
 from canthus.train.detection.task import ANGLES, DetectorTask, FaceScoreTask
 from canthus.train.job import Job, Post
 from canthus.train.recipe import Augment
-from canthus.train.start import begin
+from canthus.train.start import begin, freeze
 from canthus.types import Image
 
 BUILD, VALIDATION = 2**31, 2**31 + 1
@@ -45,6 +45,7 @@ def detector(recipe: DetectorRecipe, post: Post) -> Job:
     task = DetectorTask(recipe, config, *validation(recipe, post))
     if recipe.start and not post.first:
         begin(task.net, recipe.start, batches.batch(0)["pictures"])
+    freeze(task.net, recipe.start)
     stream = Endless(batches, post.first)
     return Job(task, stream, "val/ap", "max", "5", callbacks=[Miner(maker, recipe, bank)])
 
@@ -88,6 +89,7 @@ def face_score(recipe: FaceScoreRecipe, post: Post) -> Job:
     task = FaceScoreTask(recipe, config, val)
     if recipe.start and not post.first:
         begin(task.net, recipe.start, batches.batch(0)["crops"])
+    freeze(task.net, recipe.start)
     return Job(task, Endless(batches, post.first), "val/auc", "max", "5")
 
 
