@@ -65,6 +65,7 @@ def main() -> None:
             app()
     except CanthusError as error:
         print(printable(f"canthus: {error}"), file=sys.stderr)
+        end_process(3)
         sys.exit(3)
     except SystemExit as leave:
         if leave.code in CODES:

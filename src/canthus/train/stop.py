@@ -1,6 +1,7 @@
 """The end of a training run by a signal: its step is finished, a checkpoint is saved, the exit code is the signal's."""
 
 import signal
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -50,14 +51,14 @@ class StopOnSignal(Callback):
         try:
             yield
         except SystemExit as error:
-            if trainer.strategy.launcher is not None:
-                trainer.strategy.launcher.kill(signal.SIGTERM)
+            _end_others(trainer)
             of_lightning: dict[Any, int] = {1: 128 + signal.SIGINT, None: 128 + signal.SIGTERM}
             code = 128 + self._received if self._received else of_lightning.get(error.code, error.code)
             raise SystemExit(code) from error
         except Exception:
             if trainer.global_rank > 0:
                 time.sleep(GRACE)
+            _end_others(trainer)
             raise
         finally:
             self._listen(self._before)
@@ -97,3 +98,15 @@ class StopOnSignal(Callback):
         if stopped:
             trainer.save_checkpoint(self.checkpoint)
             raise SystemExit(128 + (self._received or signal.SIGTERM))
+
+
+def _end_others(trainer: lightning.Trainer) -> None:
+    """End the processes that this one started, whatever they wait for; only the first process of a run writes files.
+
+    They ignore SIGTERM, and they watch for the end of the first one in a thread, which a stuck library can block.
+    """
+    started: list[subprocess.Popen[bytes]] = getattr(trainer.strategy.launcher, "procs", [])
+    others = started.copy()
+    started.clear()  # Lightning kills the first process, too, where one that it knows has failed
+    for process in others:
+        process.kill()
