@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 def ablate(
     plan: Annotated[
-        str, typer.Argument(help="Plan of the ablation: a YAML file, or a name from canthus recipes (ablation_...).")
+        str, typer.Argument(help="Plan of the ablation: a YAML file, or the name of a plan that canthus recipes lists.")
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the study.", show_default="runs/NAME")
     ] = None,
     root: Root = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds, as 1,2,3.", show_default="those of the plan")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 1,2,3.", show_default="those of the plan")] = None,
     workers: Workers = 1,
     only: Annotated[list[str] | None, typer.Option(help="Run only this row; may be repeated.")] = None,
     override: Override = None,

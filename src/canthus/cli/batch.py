@@ -58,7 +58,7 @@ def batch(
     address: Annotated[
         str | None,
         typer.Option(
-            help="Address of a Ray cluster, as auto or 10.0.0.1:6379.",
+            help="Address of a Ray cluster, e.g. auto or 10.0.0.1:6379.",
             show_default="this machine alone",
             rich_help_panel=ENGINE,
         ),

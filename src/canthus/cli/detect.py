@@ -48,7 +48,7 @@ def detect(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("canthus-out"),
     kinds: Annotated[
-        str, typer.Option("--format", help="Result files: json, csv, pts, ljson, npz, mat; several as json,csv.")
+        str, typer.Option("--format", help="Result files: json, csv, pts, ljson, npz, mat; several: json,csv.")
     ] = "json",
     overlay: Overlay = False,
     maps: Annotated[

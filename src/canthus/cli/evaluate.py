@@ -35,7 +35,7 @@ DATA = "Faces to score"
 
 
 def evaluate(
-    data: Annotated[str | None, typer.Option(help="Name of a data set, as wild68.", rich_help_panel=DATA)] = None,
+    data: Annotated[str | None, typer.Option(help="Name of a data set, e.g. wild68.", rich_help_panel=DATA)] = None,
     split: Annotated[str, typer.Option(help="Split or subset of the data set.", rich_help_panel=DATA)] = "test",
     root: Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help=ROOT, rich_help_panel=DATA)] = None,
     truth: Annotated[Path | None, typer.Option(help=TRUTH, rich_help_panel=DATA)] = None,

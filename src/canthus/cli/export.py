@@ -17,7 +17,7 @@ def export(
             "a system whose stages were trained separately.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Bundle to write, as model.canthus.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Bundle to write, e.g. model.canthus.")],
     root: Root = None,
     int8: Annotated[bool, typer.Option(help="Add the int8 variant, calibrated on training pictures.")] = True,
     margin: Annotated[
@@ -36,12 +36,12 @@ def export(
     ] = None,
     transfer_group: Annotated[
         str | None,
-        typer.Option(metavar="GROUP", help="Group of that set, as profile_left.", show_default="all its faces"),
+        typer.Option(metavar="GROUP", help="Group of that set, e.g. profile_left.", show_default="all its faces"),
     ] = None,
     transfer_option: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=VALUE", help="Option of the reader of that set, as scheme=39_left; may be repeated."
+            metavar="NAME=VALUE", help="Option of the reader of that set, e.g. scheme=39_left; may be repeated."
         ),
     ] = None,
     measured: Annotated[
@@ -54,7 +54,7 @@ def export(
     A checkpoint of the detector or of the face score needs none and has no crop margin; the
     detector gets an int8 variant where its data sets are given.
 
-    --set changes the recipe for the export alone, as `val`, the sets on which scores are calibrated.
+    --set changes the recipe for the export only, e.g. `val`, the sets on which scores are calibrated.
     --transfer wild68 adds a last stage, fitted to the training faces of that set; for profiles
     --transfer views:views_wild68 --transfer-group profile_left --transfer-option scheme=39_left.
 
@@ -98,6 +98,6 @@ def _options(transfer: str | None, group: str | None, options: list[str]) -> dic
     for option in options:
         if not all(option.partition("=")):
             raise typer.BadParameter(
-                f"{option!r}: an option has the form name=value, as scheme=39_left", param_hint="--transfer-option"
+                f"{option!r}: an option has the form name=value, such as scheme=39_left", param_hint="--transfer-option"
             )
     return dict(option.split("=", 1) for option in options)

@@ -10,7 +10,7 @@ DETECTION, MODEL, RULES = "Face detection", "Model", "Scoring rules"
 IN_PACKAGE = "the one in the package"
 ROOT = "Folder that holds the data sets, one subfolder each."
 TRUTH = "File of true points: .npz, .csv, .json or .mat, or a folder of .pts files."
-SCHEME = "Landmark scheme of the points: a name, as 68, or the YAML file of your own one."
+SCHEME = "Landmark scheme of the points: a name such as 68, or the YAML file of your own one."
 NO_ROOT = "give the folder of the data sets with --root or in the environment variable CANTHUS_DATA"
 
 Root = Annotated[Path | None, typer.Option(envvar="CANTHUS_DATA", help=ROOT)]
@@ -44,7 +44,7 @@ DetectorName = Annotated[
     str | None,
     typer.Option(
         show_default="own",
-        help="Face detector: own, opencv, mtcnn, or none (each image is one face).",
+        help="Face detector: own, opencv, mtcnn, or none (each image is one face; not for videos).",
         rich_help_panel=DETECTION,
     ),
 ]
@@ -101,7 +101,7 @@ ResultScheme = Annotated[
     str | None,
     typer.Option(
         show_default="that of the model",
-        help="Landmark scheme of the results, as 68, 84 or 39_left; the error of the conversion is told.",
+        help="Landmark scheme of the results, e.g. 68, 84 or 39_left; the error of the conversion is reported.",
         rich_help_panel=MODEL,
     ),
 ]

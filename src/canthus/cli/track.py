@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from canthus.video.window import LiveWindow
 
 TRACKING = "Tracking"
-START = "Landmark model that starts a face from the points of --model, as of the recipe local_global_start."
-FOLLOW = "Landmark model that follows a face from its points in the frame before, as of local_global_follow."
+START = "Landmark model that starts a face from the points of --model, e.g. of the recipe local_global_start."
+FOLLOW = "Landmark model that follows a face from its points in the frame before, e.g. of local_global_follow."
 
 
 def track(
@@ -27,7 +27,7 @@ def track(
         str,
         typer.Argument(
             metavar="VIDEO|CAMERA|DIR|-",
-            help="A video; a camera, as 0; a folder of images; - = a video on standard input.",
+            help="A video; a camera, e.g. 0; a folder of images; - = a video on standard input.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("canthus-out"),

@@ -68,7 +68,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def _table(title: str, kind: type[BaseModel], skip: tuple[str, ...]) -> str:
     """Heading, first sentence and table of the fields of a model."""
-    texts = attributes(kind.__doc__ or "")
+    texts = {name: text.replace("None =", "`null` =") for name, text in attributes(kind.__doc__ or "").items()}
     first = (kind.__doc__ or "").strip().splitlines()[0]
     rows = [
         f"| `{name}` | {_default(field)} | {texts[name]} |"
@@ -86,7 +86,7 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, BaseModel) or value is PydanticUndefined:
         return ""
     if value is None or value == "":
-        return "none" if value is None else "empty"
+        return "`null`" if value is None else "empty"
     return f"`{value}`"
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def denoise(
-    data: Annotated[str, typer.Option(help="Name of a data set, as wild68.")],
+    data: Annotated[str, typer.Option(help="Name of a data set, e.g. wild68.")],
     fits: Annotated[Path, typer.Option(help=FITS)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new set; canthus train reads csv:FOLDER.")],
     split: Split = "train",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def fit(
     face_model: FaceModel,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write (.npz).")],
-    data: Annotated[str | None, typer.Option(help="Name of a data set, as wild68.")] = None,
+    data: Annotated[str | None, typer.Option(help="Name of a data set, e.g. wild68.")] = None,
     split: Split = "train",
     root: Root = None,
     points: Annotated[

@@ -12,7 +12,7 @@ def pairs(
     faces: Annotated[list[Path], typer.Argument(help="Tables of synth fit, or folders of runs of synth profile.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Pairs to write (.npz).")],
     source: Annotated[
-        str, typer.Option(help="First scheme, as 81; 81:outline = contours on the visible outline, as in 2D labels.")
+        str, typer.Option(help="First scheme, e.g. 81; 81:outline = contours on the visible outline, as in 2D labels.")
     ] = "81",
     target: Annotated[str, typer.Option(help="Second scheme, in the same form.")] = "68",
     min_azimuth: Annotated[float, typer.Option(min=0, max=90, help="Minimum azimuth of a face, degrees.")] = 0.0,

@@ -13,7 +13,7 @@ def schemes(
     out: Annotated[Path, typer.Option("--out", "-o", help="Sheet to write (.png).")],
     pictures: Annotated[Path | None, typer.Option(help=PICTURES)] = None,
     names: Annotated[
-        str | None, typer.Option("--schemes", help="Schemes, one row each, as 68,84,39_left.", show_default="all")
+        str | None, typer.Option("--schemes", help="Schemes, one row each, e.g. 68,84,39_left.", show_default="all")
     ] = None,
     azimuths: Annotated[str, typer.Option(help="Azimuths, one column each, degrees.")] = "0,40,80",
 ) -> None:
