@@ -96,11 +96,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--only", choices=("runtime", "training"))
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    runtime(options.rounds)
-    training(max(2, options.rounds // 4), options.batch)
+    if options.only != "training":
+        runtime(options.rounds)
+    if options.only != "runtime":
+        training(max(2, options.rounds // 4), options.batch)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,21 @@ def test_places_far_outside_and_missing_do_no_harm() -> None:
     assert near(drawn[200, 160], RAMP[2])
 
 
+@pytest.mark.parametrize("missing", [slice(0, 4), slice(2, 3)])
+def test_a_face_whose_box_is_not_known_is_drawn_by_its_points(missing: slice) -> None:
+    around = np.float32([[150, 100, 250, 200]])
+    boxless = around.copy()
+    boxless[0, missing] = np.nan
+    posed = face(CROSS, pose=(10, 20, 30))
+    expected = draw(BLANK, replace(posed, boxes=around), zoom=2)
+    np.testing.assert_array_equal(draw(BLANK, replace(posed, boxes=boxless), boxes=True, zoom=2), expected)
+    other = Faces(CROSS[None] + 60, [[160, 110, 360, 310]], scheme="5")
+    nothing = Faces(np.full((1, 5, 2), np.nan), boxless, pose=posed.pose, scheme="5")
+    np.testing.assert_array_equal(
+        draw(BLANK, Faces.concat([nothing, other]), boxes=True), draw(BLANK, other, boxes=True)
+    )
+
+
 def test_three_dimensions_are_drawn_as_two() -> None:
     flat, deep = face(CROSS), face(np.column_stack([CROSS, np.arange(5)]).astype(np.float32))
     np.testing.assert_array_equal(draw(BLANK, flat), draw(BLANK, deep))

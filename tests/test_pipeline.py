@@ -135,6 +135,17 @@ def test_large_images_do_not_wait_for_a_full_batch(monkeypatch: pytest.MonkeyPat
     assert aligner.batches == [[1, 1, 1], [1, 1, 1], [1]]
 
 
+def test_batches_and_passes_below_one_are_refused() -> None:
+    for numbers in ({"passes": -3}, {"passes": 0}, {"batch": 0}):
+        with pytest.raises(ShapeError, match="batch >= 1 and passes >= 1"):
+            Pipeline(CountingDetector(), CornerAligner(), **numbers)
+    with pytest.raises(ShapeError, match="batch >= 1 and passes >= 1, not 32 and -3"):
+        Pipeline.open(detector=CountingDetector(), passes=-3)
+    for batch in (-1, 0):
+        with pytest.raises(ShapeError, match=f"at least one image, not {batch}"):
+            Pipeline(CountingDetector(), CornerAligner()).run([picture(1)], batch=batch)
+
+
 def test_one_image() -> None:
     pipeline = Pipeline(CountingDetector(), CornerAligner())
     assert len(pipeline(picture(3))) == 3

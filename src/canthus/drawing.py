@@ -57,7 +57,8 @@ def draw(
 
     Args:
         image: Shape (H, W, 3).
-        faces: Faces in the image. Points and poses that are NaN are not drawn.
+        faces: Faces in the image. Points, poses and boxes that are NaN are not drawn; a face whose box is NaN is drawn
+            by its points alone.
         curves: Whether to join the points along the curves of their scheme.
         points: Whether to draw the points; those that are probably hidden are rings.
         boxes: Whether to draw the corners of the boxes; those of faces without points are always drawn.
@@ -77,7 +78,7 @@ def draw(
     if zoom > 1:
         canvas = cv2.resize(canvas, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
     scheme = Scheme.open(faces.scheme) if faces.scheme else None
-    pens = [Pen(face, zoom) for face in faces]
+    pens = [pen for face in faces if np.isfinite((pen := Pen(face, zoom)).place).all()]
     region = _region(pens, canvas)
     before = canvas[region].copy()
     for pen in pens:
@@ -108,16 +109,25 @@ class Pen:
     zoom: int = 1
 
     @property
+    def place(self) -> NDArray[Any]:
+        """The box of the face, or of its points where it is not known; not finite = neither is known. Shape (4,)."""
+        plane = self.face.points[:, :2]
+        known = plane[np.isfinite(plane).all(1)]
+        if np.isfinite(self.face.box).all() or not len(known):
+            return self.face.box
+        return np.concatenate([known.min(0), known.max(0)])
+
+    @property
     def unit(self) -> float:
         """A hundredth of the longer side of the face, in pixels of the canvas; at most `THICKEST`."""
-        x0, y0, x1, y1 = self.face.box
+        x0, y0, x1, y1 = self.place
         return min(float(max(x1 - x0, y1 - y0)) * self.zoom / 100, THICKEST)
 
     @property
     def reach(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Corners of a region of the canvas that holds all lines of the face: left top, right bottom."""
         plane = self.face.points[:, :2]
-        corners = np.concatenate([self.face.box.reshape(2, 2), plane[np.isfinite(plane).all(1)]]) * float(self.zoom)
+        corners = np.concatenate([self.place.reshape(2, 2), plane[np.isfinite(plane).all(1)]]) * float(self.zoom)
         margin = REACH * self.unit + 8
         return np.nan_to_num(corners.min(0) - margin), np.nan_to_num(corners.max(0) + margin + 1)
 
@@ -148,7 +158,9 @@ class Pen:
                 _dot(canvas, position, radius, colour)
 
     def box(self, canvas: Image) -> None:
-        """The four corners of the box."""
+        """The four corners of the box, where it is known."""
+        if not np.isfinite(self.face.box).all():
+            return
         (x0, y0), (x1, y1) = self._on_canvas(self.face.box.reshape(2, 2))
         reach = round(14 * self.unit * 2**FINE)
         for width, colour in ((self._width(0.7) + 2, SHADE), (self._width(0.7), BOX)):
@@ -167,7 +179,7 @@ class Pen:
             return
         inner = self.face.points[list(scheme.groups["inner"]), :2] if scheme else np.zeros((0, 2), np.float32)
         known = inner[np.isfinite(inner).all(1)]
-        middle = (known if len(known) else self.face.box.reshape(2, 2)).mean(0)
+        middle = (known if len(known) else self.place.reshape(2, 2)).mean(0)
         axes = rotation(self.face.pose) @ np.diag([1, 1, -1])  # columns; the nose points to -z
         ends = middle + AXIS * self.unit / self.zoom * axes[:2].T
         start, *tips = self._on_canvas(np.vstack([middle, ends]))

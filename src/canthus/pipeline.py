@@ -82,7 +82,12 @@ class Pipeline:
                 faces are detected in them; 1 = no image waits for another.
             passes: Alignment passes per detected face; from the second on, the box of the points found before is used.
             scheme: Landmark scheme of the results (`Faces.in_scheme`); None = that of the aligner.
+
+        Raises:
+            ShapeError: the batch or the number of passes is below 1.
         """
+        if batch < 1 or passes < 1:
+            raise ShapeError(f"a pipeline needs batch >= 1 and passes >= 1, not {batch} and {passes}")
         self.detector, self.aligner, self.batch, self.passes = detector, aligner, batch, passes
         self.scheme = scheme
 
@@ -114,7 +119,7 @@ class Pipeline:
             **options: Options of a detector that is given by name.
 
         Raises:
-            CanthusError: the model, the detector or the device cannot be used.
+            CanthusError: the model, the detector or the device cannot be used, or a number is out of its range.
         """
         named = detector is None or isinstance(detector, str)
         if options and not named:
@@ -162,9 +167,11 @@ class Pipeline:
 
         Raises:
             ReadError: a file cannot be read.
-            ShapeError: a frame is not an image.
+            ShapeError: the batch is below 1, or a frame is not an image.
         """
         size = self.batch if batch is None else batch
+        if size < 1:
+            raise ShapeError(f"a batch holds at least one image, not {size}")
         checked = (Frame(Path(), index, image=as_pixels(image)) for index, image in enumerate(frames))
         located = (result for some in self._chunks(checked, size) for result in self._detect(some))
         batches = (self._aligned(waiting, self.passes) for waiting in self._waiting(located, size))

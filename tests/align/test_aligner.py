@@ -113,6 +113,21 @@ def test_rolls_belong_to_boxes(aligner: Aligner) -> None:
         aligner.align(IMAGE, boxes, [10])
 
 
+@pytest.mark.parametrize(
+    ("rolls", "message"),
+    [
+        ([0, np.inf], "roll 1 is infinite; give degrees, or NaN"),
+        ([-np.inf, np.nan], "roll 0 is infinite"),
+        ([1e300, 0], "roll 0 is infinite"),
+        (["a", 0], "in degrees: could not convert"),
+        ([[0], [0, 1]], "in degrees"),
+    ],
+)
+def test_bad_rolls(aligner: Aligner, rolls: list[float], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        aligner.align(IMAGE, [[10, 10, 60, 70], [40, 20, 90, 90]], rolls)
+
+
 @pytest.mark.data
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 0.05), ("int8", 0.06)])
 def test_real_faces(data_root: Path, precision: str, limit: float) -> None:

@@ -64,3 +64,21 @@ def test_what_is_missing_is_named(tmp_path: Path, checkpoint: Path) -> None:
     result = run(tmp_path / "none.ckpt", "--out", tmp_path / "x.canthus")
     assert isinstance(result.exception, DataError) and "--root" in str(result.exception)
     assert not (tmp_path / "x.canthus").exists()
+
+
+def test_results_as_canthus_evaluate_writes_them(checkpoint: Path, tmp_path: Path) -> None:
+    """One object, not a list; anything else is refused before the work."""
+    (tmp_path / "one.json").write_text('{"nme": 0.03}')
+    assert run(checkpoint, "--out", tmp_path / "a.canthus", "--measured", tmp_path / "one.json").exit_code == 0
+    assert Bundle.open(tmp_path / "a.canthus").card.measured == [{"nme": 0.03}]
+    (tmp_path / "text.json").write_text('["3 %"]')
+    result = run(checkpoint, "--out", tmp_path / "b.canthus", "--measured", tmp_path / "text.json")
+    assert isinstance(result.exception, InputError)
+    assert "text.json: no results" in str(result.exception)
+
+
+def test_a_checkpoint_is_not_replaced_by_its_bundle(checkpoint: Path) -> None:
+    before = checkpoint.read_bytes()
+    result = run(checkpoint, "--out", checkpoint)
+    assert result.exit_code == 2 and "is the checkpoint itself" in result.output
+    assert checkpoint.read_bytes() == before

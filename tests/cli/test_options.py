@@ -139,6 +139,12 @@ def test_the_example_runs(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert result.exit_code == 0, result.output
 
 
+def test_no_more_threads_than_a_machine_has() -> None:
+    for verb in ("detect", "track", "evaluate", "serve"):
+        result = CliRunner().invoke(cli.app, [verb, "--threads", "100000", *["none.jpg"] * (verb != "serve")])
+        assert result.exit_code == 2 and "1024" in result.output, result.output
+
+
 def test_the_help_names_the_defaults_of_the_detector() -> None:
     defaults = {name: option.default for name, option in inspect.signature(OwnDetector).parameters.items()}
     named = {option.name: option.info.show_default for option in options_of(VERBS["detect"])}

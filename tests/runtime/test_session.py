@@ -73,6 +73,11 @@ def test_a_device_that_does_not_exist() -> None:
         Session(b"", device="abacus")  # type: ignore[arg-type]
 
 
+def test_a_negative_number_of_threads() -> None:
+    with pytest.raises(CanthusError, match="at least 1, or 0 = all cores, not -1"):
+        Aligner.open(threads=-1)
+
+
 def test_without_the_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino, "find_spec", lambda name: None)
     with pytest.raises(ExtraMissingError, match=r"pip install 'canthus\[openvino\]'"):

@@ -98,11 +98,25 @@ def test_what_streams_are_refused(server: int, locked: int) -> None:
 
     assert status(locked) == status(locked, Authorization="Bearer wrong") == (401, "unauthorised")
     assert status(locked, f"?token={TOKEN}") == (401, "unauthorised")
-    assert status(server, "?rate=0")[0] == status(server, "?rate=x")[0] == 403
     with stream(server), stream(server):
         assert status(server) == (503, "busy")
     with stream(locked, additional_headers={"Authorization": f"Bearer {TOKEN}"}) as socket:
         assert sent(socket, ASTRONAUT)["faces"]
+
+
+@pytest.mark.parametrize("rate", ["0", "-25", "5e-324", "0.009", "1001", "1e300", "inf", "nan", "abc", ""])
+def test_rates_that_are_none_are_refused(server: int, rate: str) -> None:
+    with pytest.raises(InvalidStatus) as caught, stream(server, f"?rate={rate}"):
+        pass
+    response = caught.value.response
+    assert response.status_code == 422 and response.body is not None
+    assert json.loads(response.body) == {"error": "unreadable", "message": "rate: frames per second, 0.01 to 1000"}
+
+
+@pytest.mark.parametrize(("rate", "time"), [("0.01", 100), ("1000", 0.001)])
+def test_the_limits_of_rates_are_rates(server: int, frames: list[bytes], rate: str, time: float) -> None:
+    with stream(server, f"?rate={rate}") as socket:
+        assert [sent(socket, frame)["time"] for frame in frames[:2]] == [0, time]
 
 
 def test_streams_that_break_off_leave_their_places(server: int, frames: list[bytes]) -> None:

@@ -85,6 +85,7 @@ def test_what_gains_are_relative_to(tmp_path: Path) -> None:
         ("measures.0.depth=1", r"rows\.2\.depth: a measure has a depth as well"),
         ("recipe.steps=50", r"steps \(50\) must be a multiple of validate_every \(20\)"),
         ("recipe.processes=2", "an ablation takes one process for each run"),
+        ("seeds=[1, 1]", "seeds: one occurs twice"),
         ("seeds=[]", "seeds: List should have at least 1 item"),
     ],
 )

@@ -112,6 +112,25 @@ def test_at_most_so_many_faces() -> None:
         tracker(every=0)
 
 
+def test_a_smoothing_that_there_is_not() -> None:
+    with pytest.raises(InputError, match="smooth is one of off, online, offline, not 'x'"):
+        tracker(smooth="x")
+
+
+@pytest.mark.parametrize("time", [np.inf, -np.inf, np.nan])
+def test_a_wrong_frame_is_refused_and_not_seen(time: float) -> None:
+    one, image = tracker(), picture((100, 100))
+    one.step(image, 0.0)
+    with pytest.raises(ShapeError, match="a finite number of seconds"):
+        one.step(image, time)
+    with pytest.raises(ShapeError, match="an image is uint8"):
+        one.step(image[..., 0], 1.0)
+    with pytest.raises(ShapeError, match="an image is uint8"):
+        list(tracker().run([Frame(Path("a"), 0, 0.0, image[..., 0])]))
+    assert (one.memory.frame, one.memory.time) == (0, 0.0)
+    assert one.step(image).time == 0.04
+
+
 def test_a_run_takes_frames_with_their_times_and_begins_anew() -> None:
     one = tracker(smooth="offline")
     frames = [Frame(Path("a"), at, at / 10, picture((100, 100))) for at in range(5)]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from canthus.errors import InputError, OutputError
+from canthus.errors import DataError, InputError, OutputError, RecipeError
 from canthus.geometry.crop import box_frames, box_of
 from canthus.train.checkpoint import load_start, weights_of
 from canthus.train.fit import fit
@@ -276,3 +276,34 @@ def test_gradients_without_a_limit(drawn: Path, tiny: Recipe, tmp_path: Path) ->
         found.append(weights_of(tmp_path / str(clip) / "last.ckpt")["trunk.stem.0.0.weight"])
     assert torch.equal(found[0], found[1])
     assert not torch.allclose(found[0], found[2], atol=1e-6)
+
+
+@pytest.mark.parametrize("every", [4, 100])
+def test_the_last_steps_are_saved_without_a_validation(drawn: Path, tiny: Recipe, tmp_path: Path, every: int) -> None:
+    best = fit(tiny.model_copy(update={"steps": 6, "validate_every": every}), drawn, tmp_path)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 6
+    assert best == tmp_path / ("best.ckpt" if every < 6 else "last.ckpt")
+
+
+def test_a_run_of_another_recipe_is_not_resumed(drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    short = tiny.model_copy(update={"steps": 2, "validate_every": 2})
+    fit(short, drawn, tmp_path)
+    before = (tmp_path / "card.json").read_bytes()
+    other = short.model_copy(update={"network": "score_guided", "seed": 9, "steps": 4})
+    with pytest.raises(OutputError, match=r"a run of another recipe \(network, seed differ, see card.json\)"):
+        fit(other, drawn, tmp_path, resume=True)
+    assert (tmp_path / "card.json").read_bytes() == before
+
+
+def test_validation_faces_without_landmarks(
+    drawn: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("canthus.train.landmarks.job.measured_faces", lambda *_: ([], torch.zeros(0, 68, 2).numpy()))
+    with pytest.raises(DataError, match="wild68 val: no face has landmarks to measure on; name another set in `val`"):
+        fit(tiny, drawn, tmp_path)
+
+
+def test_a_run_in_which_nothing_is_trained(run: Path, drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
+    whole = Start(checkpoint=str(run / "last.ckpt"), rate=0)
+    with pytest.raises(RecipeError, match="nothing is trained"):
+        fit(tiny.model_copy(update={"start": [whole]}), drawn, tmp_path)

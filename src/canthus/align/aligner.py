@@ -13,7 +13,7 @@ from canthus.errors import BundleError, ShapeError
 from canthus.runtime.bundle import Bundle, Card, Precision
 from canthus.runtime.session import Device, Named, open_network
 from canthus.schemes.scheme import Scheme
-from canthus.types import Faces, Image, as_boxes, as_image
+from canthus.types import Faces, Floats, Image, as_boxes, as_image
 
 
 class Aligner:
@@ -52,7 +52,7 @@ class Aligner:
         Raises:
             BundleError: the bundle is missing or damaged, or lacks the precision; or it has no maps that are wanted.
             ShapeError: the system has no such stage.
-            CanthusError: the device cannot be used.
+            CanthusError: the device cannot be used, or the number of threads is negative.
         """
         bundle = Bundle.open(path)
         if batch < 1:
@@ -107,7 +107,7 @@ class Aligner:
             F faces in the order of the boxes; an empty `Faces` for no box.
 
         Raises:
-            ShapeError: not an image, or not boxes.
+            ShapeError: not an image, not boxes, or not rolls of as many faces.
         """
         return self.align_many([image], [as_boxes(boxes)], None if rolls is None else [rolls])[0]
 
@@ -126,12 +126,28 @@ class Aligner:
             The faces of each image.
 
         Raises:
-            ShapeError: not images, not boxes, or not as many of one as of the other.
+            ShapeError: not images, not boxes, not rolls, or not as many of one as of the other.
         """
         if len(images) != len(boxes):
             raise ShapeError(f"{len(images)} images, but boxes for {len(boxes)}")
         checked = [as_boxes(some) for some in boxes]
-        turns = None if rolls is None else [np.asarray(some, np.float32).reshape(-1) for some in rolls]
+        turns = None if rolls is None else [_as_rolls(some) for some in rolls]
         if turns is not None and [len(some) for some in turns] != [len(some) for some in checked]:
             raise ShapeError(f"rolls of {[len(some) for some in turns]} faces for {[len(some) for some in checked]}")
         return self.system.align([as_image(image) for image in images], checked, turns)
+
+
+def _as_rolls(rolls: ArrayLike) -> Floats:
+    """Rolls as float32; NaN = not known. Shape (F,).
+
+    Raises:
+        ShapeError: a roll that is no number, or infinite.
+    """
+    try:
+        with np.errstate(over="ignore"):
+            array = np.asarray(rolls, dtype=np.float32).reshape(-1)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ShapeError(f"rolls are (F,) numbers, in degrees: {error}") from error
+    if np.isinf(array).any():
+        raise ShapeError(f"roll {int(np.argmax(np.isinf(array)))} is infinite; give degrees, or NaN = not known")
+    return array

@@ -67,13 +67,18 @@ def export(
     try:
         from canthus.export.detection import export_faces, kind_of
         from canthus.export.landmarks import export as make
-        from canthus.export.transfer import add_transfer
+        from canthus.export.transfer import add_transfer, check_transfer
         from canthus.nets.detection.networks import DETECTION
     except ModuleNotFoundError as error:
         raise need("export") from error
     figures = (
         read_json(measured, InputError, "give the results that canthus evaluate wrote as JSON") if measured else []
     )
+    figures = [figures] if isinstance(figures, dict) else figures
+    if not all(isinstance(one, dict) for one in figures):
+        raise InputError(f"{measured}: no results; give those that canthus evaluate wrote as JSON, or a list of them")
+    if any(out.exists() and one.exists() and out.samefile(one) for one in checkpoints):
+        raise typer.BadParameter(f"{out} is the checkpoint itself; name another file", param_hint="--out")
     if checkpoints[0].is_file() and kind_of(checkpoints[0]) in DETECTION:
         card = export_faces(checkpoints[0], out, figures, root if int8 else None)
         key, unit = "parity", ""
@@ -81,6 +86,8 @@ def export(
         if root is None:
             raise DataError(NO_ROOT)
         changes = override or []
+        if transfer is not None:  # before `out` is replaced
+            check_transfer(transfer, root, transfer_group or "", chosen)
         card = make(
             checkpoints, root, out, int8=int8, margin=margin, measured=figures, changes=changes, average=average
         )

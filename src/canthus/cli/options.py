@@ -23,7 +23,7 @@ ModelFile = Annotated[
     Path | None,
     typer.Option(help="Landmark model: a .canthus bundle.", show_default=IN_PACKAGE, rich_help_panel=MODEL),
 ]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.", rich_help_panel=MODEL)]
+Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 = all cores.", rich_help_panel=MODEL)]
 Precision = Annotated[
     Literal["fp32", "int8"],
     typer.Option(help="Arithmetic of the model; int8 is faster and slightly less accurate.", rich_help_panel=MODEL),

@@ -68,7 +68,8 @@ def train(
     best = fit(chosen.recipe, root, chosen.folder, resume)
     if rank_of(chosen.recipe.processes).process:
         return  # one process speaks for all
-    print(f"best checkpoint: {best}\nmake a bundle of it: canthus export {best} --out {chosen.recipe.name}.canthus")
+    kind = "best" if best.name == "best.ckpt" else "last"  # no validation has come
+    print(f"{kind} checkpoint: {best}\nmake a bundle of it: canthus export {best} --out {chosen.recipe.name}.canthus")
 
 
 def _pack(stages: "Sequence[Stage]", root: Path, out: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from canthus.align.estimate import Estimate
 from canthus.align.stage import System
 from canthus.align.view import View
-from canthus.errors import CanthusError
+from canthus.errors import CanthusError, DataError
 from canthus.geometry.pose import turn_between
 from canthus.geometry.transform import scale_of
 from canthus.runtime.session import Session
@@ -54,8 +54,11 @@ def faces_of(trained: Trained, shares: Sequence[SetShare], root: Path, spread: b
         for share in shares
         for sample, start in zip(*measured_faces(share, root, trained.scheme, trained.network.given), strict=True)
     ]
-    step = max(1, len(faces) // CALIBRATION_FACES) if spread else 1
-    samples, given = zip(*faces[::step][:CALIBRATION_FACES], strict=True)
+    if not faces:
+        raise DataError(f"{', '.join(share.name for share in shares)}: no face has landmarks; name other sets")
+    count = min(len(faces), CALIBRATION_FACES)
+    rows = np.linspace(0, len(faces) - 1, count).round().astype(int) if spread else range(count)
+    samples, given = zip(*(faces[row] for row in rows), strict=True)
     truth = np.stack([labels_in(sample, trained.scheme)[..., :2] for sample in samples])
     return Faces(View.of_points([sample.picture() for sample in samples], truth), truth, np.stack(given))
 

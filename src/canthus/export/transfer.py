@@ -31,6 +31,22 @@ RIDGES = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 STAGE = "transfer"
 
 
+def _parts(group: str) -> list[str]:
+    """The splits, or their groups, that a transfer is fitted to and chosen on."""
+    return [f"{split}/{group}" if group else split for split in ("train", "val")]
+
+
+def check_transfer(name: str, root: Path, group: str = "", options: Mapping[str, str] | None = None) -> None:
+    """Notice a missing set of a transfer before a bundle is made; the arguments are those of `add_transfer`.
+
+    Raises:
+        DataError: the set or its group is missing, its reader has no such option, or its faces have no points or
+            several schemes.
+    """
+    for part in _parts(group):
+        labelled(name, root, part, **(options or {}))
+
+
 def add_transfer(path: Path, name: str, root: Path, group: str = "", options: Mapping[str, str] | None = None) -> Card:
     """Add a transfer to a bundle, in place.
 
@@ -50,7 +66,7 @@ def add_transfer(path: Path, name: str, root: Path, group: str = "", options: Ma
             several schemes.
     """
     bundle, aligner = Bundle.open(path), Aligner.open(path)
-    parts = [f"{split}/{group}" if group else split for split in ("train", "val")]
+    parts = _parts(group)
     arrays = best_transfer(aligner, *(labelled(name, root, part, **(options or {})) for part in parts))
     last = bundle.card.stages[-1]
     curve = {key: array for key, array in bundle.arrays(last).items() if key.startswith("score_")}

@@ -62,11 +62,13 @@ class Session:
             skip: Names of outputs that are not wanted; a network need not have them.
 
         Raises:
-            CanthusError: the device cannot be used here.
+            CanthusError: the device cannot be used here, or the number of threads is negative.
             BundleError: the bytes are not a network that ONNX Runtime can load.
         """
         if device not in DEVICES:
             raise CanthusError(f"no device is called {device!r}; there are {', '.join(DEVICES)}")
+        if threads < 0:
+            raise CanthusError(f"the number of threads is at least 1, or 0 = all cores, not {threads}")
         refuse_external(model)
         self._session = self._single = _load(model, device, threads, {})
         try:
@@ -167,7 +169,7 @@ def open_network(
         skip: Names of outputs that are not wanted.
 
     Raises:
-        CanthusError: this installation of ONNX Runtime cannot use the device.
+        CanthusError: this installation of ONNX Runtime cannot use the device, or the number of threads is negative.
         BundleError: there is no such network, it cannot be loaded, or it contradicts the card.
     """
     model = bundle.network(name, precision)

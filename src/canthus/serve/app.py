@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import FastAPI, Query, WebSocket
+from fastapi import FastAPI, WebSocket
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
@@ -38,7 +38,7 @@ EXAMPLES = {
 STREAMED = (
     f"Faces in pictures. {TRACK} is a WebSocket: send each frame of a video as one binary message (the bytes of an "
     "image file); for each there is one answer, a line of a .jsonl file of tracks with the width and height of the "
-    "frame. ?rate=25 gives the frames per second; without it, the time of a frame is that of its arrival."
+    "frame. ?rate=25 gives the frames per second, 0.01 to 1000; without it, the time of a frame is that of its arrival."
 )
 JSON = "application/json"
 ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
@@ -164,7 +164,7 @@ def _route(app: FastAPI, server: Server) -> None:
         return HTMLResponse(page_of(app.openapi(), EXAMPLES))
 
     @app.websocket(TRACK)
-    async def track(socket: WebSocket, rate: Annotated[float | None, Query(gt=0)] = None) -> None:
+    async def track(socket: WebSocket, rate: str | None = None) -> None:
         await server.streams.serve(socket, rate)
 
 

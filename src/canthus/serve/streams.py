@@ -20,6 +20,8 @@ from canthus.track.tracker import Tracker
 
 SILENT, WRONG_KIND = 1001, 1003
 """Codes with which a stream is closed: no frame came for long; a message that is no frame."""
+SLOWEST, QUICKEST = 0.01, 1000.0
+"""Limits of the rate of a stream, frames per second."""
 PATIENCE = 60.0
 """Time after which a stream without a frame is closed, seconds."""
 Run = Callable[..., Any]
@@ -42,19 +44,21 @@ class Streams:
         self._engine, self._run, self._settings, self._clients, self._meters = engine, run, settings, clients, meters
         self._open = 0
 
-    async def serve(self, socket: WebSocket, rate: float | None) -> None:
+    async def serve(self, socket: WebSocket, rate: str | None) -> None:
         """Serve one stream until its client leaves.
 
         Args:
             socket: A WebSocket that has not been accepted.
-            rate: Frames per second; None = the time of a frame is that of its arrival.
+            rate: Text of the frames per second, refused unless within the limits; None = the time of a frame is that of
+                its arrival.
         """
         try:
             check_token(socket, self._settings)
+            pace = None if rate is None else _rate_of(rate)
             if self._open >= self._settings.max_streams:
                 raise Refusal(503, f"{self._open} streams are open already; try again later", AGAIN)
             with self._clients.admitted(socket):
-                await self._serve(socket, rate)
+                await self._serve(socket, pace)
         except Refusal as refusal:
             await socket.send_denial_response(refusal.response())
 
@@ -86,7 +90,7 @@ class Streams:
             if frame is None:
                 await socket.close(WRONG_KIND, "send each frame as one binary message: the bytes of an image file")
                 return
-            time = number / rate if rate else clock() - begun
+            time = number / rate if rate is not None else clock() - begun
             await _send(socket, await self._answer(tracker, frame, number, time))
             number += 1
 
@@ -96,11 +100,26 @@ class Streams:
         try:
             (width, height), step = await self._run(self._engine.follow, tracker, frame, time)
         except CanthusError as error:
-            return json.dumps({"frame": number, "time": time, **refusal_of(error).content})
+            return json.dumps({"frame": number, "time": time, **refusal_of(error).content}, allow_nan=False)
         self._meters.faces.inc(len(step.faces))
         layout = Layout(step.faces.scheme, *step.faces.points.shape[1:])
         moment = Moment(number, step.time, step.faces, tuple(map(str, step.states)))
         return json.dumps({"width": width, "height": height, **tree_of(layout, moment)}, allow_nan=False)
+
+
+def _rate_of(text: str) -> float:
+    """The rate of a stream from its address, frames per second.
+
+    Raises:
+        Refusal: 422; it is not a number, or beyond the limits.
+    """
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = float("nan")
+    if not SLOWEST <= rate <= QUICKEST:
+        raise Refusal(422, f"rate: frames per second, {SLOWEST:g} to {QUICKEST:g}")
+    return rate
 
 
 async def _send(socket: WebSocket, text: str) -> None:

@@ -121,6 +121,12 @@ class Ablation(Strict):
     rows: list[Row] = Field(min_length=1)
     measures: list[Measure] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: one occurs twice; its runs would be the same")
+        return self
+
     def row(self, name: str) -> Row:
         """A row by its name."""
         return next(row for row in self.rows if row.name == name)

@@ -5,16 +5,17 @@ detector runs again at a rhythm for new faces, at once where a fit fails or the 
 face is lost. `state` says how a face gets lost and found.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from canthus.align.aligner import Aligner
 from canthus.detect.detector import Detector, options_of
 from canthus.detect.score import FaceScorer
-from canthus.errors import InputError
+from canthus.errors import InputError, ShapeError
 from canthus.geometry.box import overlaps
 from canthus.geometry.crop import box_of
 from canthus.reader.frame import Frame
@@ -29,7 +30,7 @@ from canthus.track.memory import RATE, Memory
 from canthus.track.smooth import Smoothing
 from canthus.track.state import Rules, State
 from canthus.track.step import Step, smooth_steps
-from canthus.types import FaceDetector, Faces, Image
+from canthus.types import FaceDetector, Faces, Image, as_image
 
 Smooth = Literal["off", "online", "offline"]
 COVERED = 0.3
@@ -74,6 +75,8 @@ class Tracker:
         Raises:
             InputError: an option is out of its range.
         """
+        if smooth not in get_args(Smooth):
+            raise InputError(f"smooth is one of {', '.join(get_args(Smooth))}, not {smooth!r}")
         if every < 1 or (max_faces is not None and max_faces < 1):
             raise InputError(f"a tracker needs every >= 1 and max_faces >= 1, not {every} and {max_faces}")
         self._detector, self._fitter = detector, fitter
@@ -108,7 +111,8 @@ class Tracker:
             **options: Options of `Tracker`: smooth, every, max_faces, rules, smoothing.
 
         Raises:
-            CanthusError: a model, the detector or the device cannot be used, or the models do not fit together.
+            CanthusError: a model, the detector or the device cannot be used, the models do not fit together, or an
+                option is out of its range.
         """
         engine: dict[str, Any] = {"device": device, "threads": threads}
         first, other, after = (
@@ -137,7 +141,7 @@ class Tracker:
 
         Raises:
             ReadError: a file cannot be read.
-            ShapeError: not an image.
+            ShapeError: not an image, or a time that is not a finite number; the tracker has not seen the frame.
         """
         return self.step(as_pixels(image), time).faces
 
@@ -147,6 +151,10 @@ class Tracker:
         Args:
             frames: Images as `__call__` takes them, or frames with times, as of `open_stream`; one without an image,
                 because it is damaged, has no faces.
+
+        Raises:
+            ReadError: a file cannot be read.
+            ShapeError: not an image, or a time that is not a finite number.
         """
         self.reset()
         steps: Iterator[Step] = (self.step(*_taken(frame)) for frame in frames)
@@ -160,7 +168,14 @@ class Tracker:
         Args:
             image: Shape (H, W, 3); None = damaged: no face is fitted in it.
             time: Time of the frame in seconds; None, or one that goes back = 1 / 25 after the frame before.
+
+        Raises:
+            ShapeError: not an image, or a time that is not a finite number; the tracker has not seen the frame.
         """
+        if image is not None:
+            as_image(image)
+        if time is not None and not math.isfinite(time):
+            raise ShapeError(f"the time of a frame is a finite number of seconds, not {time}; None = not known")
         self.memory.frame += 1
         before = self.memory.time
         self.memory.time = time if time is not None and time > before else before + 1 / RATE

@@ -48,6 +48,9 @@ JOBS: dict[type[Run], Callable[[Any, Post], Job]] = {
 }
 """What makes a run ready for training, by the kind of its recipe."""
 _CPU = "add --set accelerator=cpu --set workers=0 to train on the CPU, which takes many times as long"
+_LENGTH, _MACHINE = {"steps", "validate_every", "patience"}, {"accelerator", "precision", "workers", "memory"}
+MAY_CHANGE = _LENGTH | _MACHINE | {"batch", "processes", "nodes", "streams"}
+"""Fields of a recipe that a resumed run may change."""
 PAUSE = timedelta(days=30)
 """Time that a process of a run waits for another one; long, since a signal may stop the processes for a while."""
 
@@ -78,7 +81,7 @@ def fit(
     Raises:
         DataError: a set is missing or incomplete.
         InputError: the recipe needs a GPU, and there is none.
-        OutputError: `out` already holds a run and `resume` is not set, or cannot be written.
+        OutputError: `out` already holds a run and `resume` is not set, or one of another recipe, or cannot be written.
         SystemExit: SIGINT or SIGTERM has stopped the run; its step was finished and `last.ckpt` written.
     """
     check_machine(recipe)
@@ -86,7 +89,7 @@ def fit(
     end_with_parent(at_once=rank.process > 0)
     last = _open_folder(out, resume, rank.process)
     resuming = resume and last.exists()
-    first = steps_of(last) if resuming else 0
+    first = _resumed_after(recipe, last) if resuming else 0
     cv2.setNumThreads(1)
     if recipe.accelerator == "cpu":
         torch.set_num_threads(threads or max(1, cores() // recipe.processes))
@@ -139,6 +142,22 @@ def _open_folder(out: Path, resume: bool, process: int) -> Path:
     except OSError as error:
         raise OutputError(f"{out} cannot be made: {error.strerror}; choose another folder with --out") from error
     return last
+
+
+def _resumed_after(recipe: Run, last: Path) -> int:
+    """Number of steps of the run that is resumed.
+
+    Raises:
+        OutputError: fields differ that no resumed run may change.
+    """
+    before, now = RunCard.beside(last).recipe, recipe.model_dump(mode="json")
+    others = sorted(name for name in before if name in now and name not in MAY_CHANGE and before[name] != now[name])
+    if others:
+        raise OutputError(
+            f"{last.parent}: holds a run of another recipe ({', '.join(others)} differ, see {CARD}); resume it with its"
+            " own recipe, or choose another folder with --out"
+        )
+    return steps_of(last)
 
 
 def _trainer(

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from canthus.errors import RecipeError
 from canthus.train.recipe import Run
 
 OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
@@ -20,6 +21,9 @@ def optimisers_of(net: torch.nn.Module, recipe: Run) -> Any:
     """Optimiser and learning rates of a recipe in the form of Lightning; norms and biases have no weight decay.
 
     Parameters that need no gradient are left out (`start.freeze`).
+
+    Raises:
+        RecipeError: no parameter is left.
     """
     settings = recipe.optimiser
     shares = {
@@ -29,6 +33,8 @@ def optimisers_of(net: torch.nn.Module, recipe: Run) -> Any:
     for parameter in net.parameters():
         if parameter.requires_grad:
             groups.setdefault((shares.get(parameter, 1.0), parameter.ndim > 1), []).append(parameter)
+    if not groups:
+        raise RecipeError("start: rate 0 keeps all weights, so nothing is trained; name a `target`, or a rate above 0")
     rows = [
         {"params": parameters, "lr": settings.rate * share, "weight_decay": settings.decay if matrix else 0.0}
         for (share, matrix), parameters in groups.items()

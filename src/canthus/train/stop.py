@@ -91,7 +91,9 @@ class StopOnSignal(Callback):
         self._validating = False
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Stop if a signal has arrived, in any of the processes."""
+        """Save the last step where no validation does, and stop if a signal has arrived, in any of the processes."""
+        if trainer.global_step >= trainer.max_steps and trainer.global_step % int(trainer.val_check_interval):
+            trainer.save_checkpoint(self.checkpoint)
         stopped = bool(self._received)
         if trainer.world_size > 1:
             stopped = trainer.strategy.reduce_boolean_decision(stopped, all=False)

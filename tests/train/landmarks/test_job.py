@@ -13,6 +13,7 @@ from canthus.nets.systems import network_of
 from canthus.schemes.scheme import Scheme
 from canthus.train.landmarks.job import arrays_of, build, earlier_of, facts_of
 from canthus.train.landmarks.pool import Pool, load_pool
+from canthus.train.landmarks.system import join
 from canthus.train.recipe import Recipe
 from toy_run import write_card
 
@@ -20,6 +21,11 @@ from toy_run import write_card
 @pytest.fixture(scope="module")
 def pool(drawn: Path, tiny: Recipe) -> Pool:
     return load_pool(tiny, drawn, 1.3)
+
+
+def test_two_networks_of_one_stage_are_refused(tiny: Recipe) -> None:
+    with pytest.raises(InputError, match="two checkpoints are of the same stage; give one, or --average"):
+        join([build(tiny, "68", {}), build(tiny, "68", {})])
 
 
 def test_the_mean_shape_is_kept_where_crops_are_aligned_to_it(tiny: Recipe, pool: Pool) -> None:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from canthus.align.stage import System
-from canthus.errors import RecipeError
+from canthus.errors import DataError, RecipeError
 from canthus.nets.network import Labels
 from canthus.nets.systems import configure, network_of
 from canthus.schemes.scheme import Scheme
@@ -45,6 +45,11 @@ def landmarks(recipe: Recipe, post: Post) -> Job:
         begin(trained.net, recipe.start, stream.batch(0)["crops"].cpu())
     freeze(trained.net, recipe.start)
     val = {share.name: measured_faces(share, post.root, pool.scheme, trained.network.given) for share in recipe.val}
+    for share in recipe.val:
+        if not val[share.name][0]:
+            raise DataError(
+                f"{share.name} {share.split}: no face has landmarks to measure on; name another set in `val`"
+            )
     samples = {name: faces for name, (faces, _) in val.items()}
     given = {name: points for name, (_, points) in val.items()}
     task = Task(trained, samples, earlier, given)

@@ -85,13 +85,15 @@ def join(trained: Sequence[Trained], parts: Sequence[Mapping[str, Parts]] | None
         parts: `Trained.stage_parts` of each; None = over torch.
 
     Raises:
-        InputError: the networks belong to different systems.
+        InputError: the networks belong to different systems, or two to the same stage.
     """
     stems = {one.recipe.network for one in trained}
     if len(stems) != 1:
         raise InputError(f"the checkpoints belong to different systems: {', '.join(sorted(stems))}")
     every = [one.stage_parts() for one in trained] if parts is None else parts
     merged = {name: stage for some in every for name, stage in some.items()}
+    if sum(map(len, every)) > len(merged):
+        raise InputError("two checkpoints are of the same stage; give one, or --average for the mean of their weights")
     return system_of(stems.pop(), trained[-1].scheme, merged)
 
 
