@@ -79,7 +79,7 @@ def test_answers_of_mirrored_faces_are_mirrored(known: Trained, drawn: Path) -> 
     back = Answers.of(known, [image[:, ::-1] for image in images], turned)
     mirror = Scheme.open("68").mirror
     np.testing.assert_allclose(
-        back.points[:, mirror] * np.float32([-1, 1]) + np.float32([width - 1, 0]), there.points, atol=1.0
+        back.points[:, mirror] * np.float32([-1, 1]) + np.float32([width - 1, 0]), there.points, atol=2.0
     )
     np.testing.assert_allclose(back.spread[:, mirror], there.spread, rtol=0.1)
 

@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 SIDES = ("x0", "y0", "x1", "y1")
 SEEN, COVERED, TURNED_AWAY = 1, 2, 0
-"""Values of visibility.csv: visible; hidden by a thing, and annotated all the same; hidden by the head itself."""
+"""Values of visibility.csv: visible; occluded by an object, and annotated all the same; self-occluded."""
 
 
 def read_boxes(table: Path) -> dict[str, dict[str, Floats]]:
@@ -51,7 +51,7 @@ def read_visibility(table: Path) -> dict[str, NDArray[np.int64]]:
     for line, (_, *cells) in rows:
         if wrong := set(cells) - known.keys():
             raise DataError(
-                f"{table}, line {line}: {sorted(wrong)[0]!r} is not 1 (visible), 2 (hidden by a thing) "
+                f"{table}, line {line}: {sorted(wrong)[0]!r} is not 1 (visible), 2 (occluded by an object) "
                 "or 0 (hidden by the head); correct the cell"
             )
     return {image: np.array([known[cell] for cell in cells]) for _, (image, *cells) in rows}

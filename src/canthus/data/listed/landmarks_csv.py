@@ -22,7 +22,7 @@ TREE = """\
 {folder}/
   train.csv, val.csv, test.csv    image,identity,x0,y0,x1,y1,...
   test_boxes.csv                  optional: image,NAME_x0,NAME_y0,NAME_x1,NAME_y1,...
-  visibility.csv                  optional: image,v0,v1,...: 1 visible, 2 hidden by a thing, 0 hidden by the head
+  visibility.csv                  optional: image,v0,v1,...: 1 visible, 2 occluded by an object, 0 self-occluded
   flags.csv                       optional: image,NAME,...: 1 yes, 0 no, -1 not known
   images/                         the pictures that the column `image` names"""
 
