@@ -72,3 +72,10 @@ def test_a_resample_without_a_value_has_no_mean():
     means = resampled_means(np.array([[1.0, np.nan], [3.0, 5.0]]), resamples=50)
     assert set(np.unique(means[:, 0])) == {1, 2, 3}
     assert set(np.unique(means[~np.isnan(means[:, 1]), 1])) == {5} and np.isnan(means[:, 1]).any()
+
+
+def test_faces_of_unknown_identity_are_not_one_person():
+    assert clusters_of(("", "", ""), 3) is None
+    assert clusters_of(("", "a", ""), 3) is None
+    known = clusters_of(("", "a", "", "a"), 4)
+    assert known[1] == known[3] and sorted(set(known.tolist())) == [0, 1, 2]

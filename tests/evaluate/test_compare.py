@@ -59,3 +59,16 @@ def test_a_comparison_needs_every_face(make_faces):
     lost[2] = np.nan
     with pytest.raises(ProtocolError, match="no prediction"):
         compare_points(truth, truth, lost, Protocol())
+
+
+@pytest.mark.parametrize("measure", ["mean", "rms"])
+def test_regions_follow_the_part_and_the_measure_of_the_protocol(make_faces, rng, measure):
+    truth, scheme = make_faces(30), Scheme.open("68")
+    first, second = (truth + rng.normal(0, size, truth.shape) for size in (2, 3))
+    found = compare_points(truth, first, second, Protocol(part="inner", measure=measure))
+    rows = {row.name: row for row in found.regions}
+    assert "contour" not in rows
+    assert (rows["inner"].a, rows["inner"].b) == pytest.approx((found.total.a, found.total.b))
+    far = np.linalg.norm(first - truth, axis=2)[:, list(scheme.groups["mouth"])]
+    error = np.sqrt((far**2).mean(1)) if measure == "rms" else far.mean(1)
+    assert rows["mouth"].a == pytest.approx((error / np.linalg.norm(truth[:, 36] - truth[:, 45], axis=1)).mean())

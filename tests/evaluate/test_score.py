@@ -214,3 +214,32 @@ def test_the_json_of_a_result_is_plain(faces):
     assert len(again["points"]) == 68
     assert again["protocol"]["normaliser"] == "inter-ocular"
     assert again["reliability"]["occluded_precision"] is None
+
+
+def test_the_contour_is_over_the_points_that_are_scored(faces):
+    truth, found = faces
+    assert evaluate_points(truth, found, PLAIN.changed(part="inner")).contour is None
+    lost = found.copy()
+    lost[:20, 60] = np.nan
+    rest = evaluate_points(truth[20:], found[20:], PLAIN).contour
+    for result in (
+        evaluate_points(truth, lost, PLAIN, missing="failure"),
+        evaluate_points(truth, np.where(np.isnan(lost), np.inf, lost), PLAIN, missing="failure"),
+    ):
+        assert result.contour.tangent == pytest.approx(rest.tangent)
+        assert result.contour.normal == pytest.approx(rest.normal)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_an_infinite_prediction_is_none(faces, value):
+    truth, found = faces
+    found = found.copy()
+    found[2, 5, 1] = value
+    with pytest.raises(ProtocolError, match=r"1 faces \(2\) have no prediction"):
+        evaluate_points(truth, found, PLAIN)
+    assert evaluate_points(truth, found, PLAIN, missing="failure").missing == 1
+
+
+def test_another_treatment_of_missing_faces_is_refused(faces):
+    with pytest.raises(ProtocolError, match="missing must be one of refuse, failure, not 'ignore'"):
+        evaluate_points(*faces, PLAIN, missing="ignore")

@@ -295,6 +295,18 @@ def test_a_run_of_another_recipe_is_not_resumed(drawn: Path, tiny: Recipe, tmp_p
     assert (tmp_path / "card.json").read_bytes() == before
 
 
+def test_a_run_is_resumed_where_the_run_it_started_from_has_moved(
+    run: Path, drawn: Path, tiny: Recipe, tmp_path: Path
+) -> None:
+    for place, steps in (("before", 2), ("after", 4)):
+        (tmp_path / place).symlink_to(run)
+        start = [Start(checkpoint=tmp_path / place / "last.ckpt")]
+        recipe = tiny.model_copy(update={"start": start, "steps": steps, "validate_every": 2})
+        fit(recipe, drawn, tmp_path / "run", resume=True)
+        (tmp_path / place).unlink()
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
 def test_validation_faces_without_landmarks(
     drawn: Path, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +316,6 @@ def test_validation_faces_without_landmarks(
 
 
 def test_a_run_in_which_nothing_is_trained(run: Path, drawn: Path, tiny: Recipe, tmp_path: Path) -> None:
-    whole = Start(checkpoint=str(run / "last.ckpt"), rate=0)
+    whole = Start(checkpoint=run / "last.ckpt", rate=0)
     with pytest.raises(RecipeError, match="nothing is trained"):
         fit(tiny.model_copy(update={"start": [whole]}), drawn, tmp_path)

@@ -27,6 +27,8 @@ from canthus.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from canthus.align.aligner import Aligner
     from canthus.evaluate.measure import Changes, LabelledSet
     from canthus.evaluate.report.study import Study
@@ -129,6 +131,7 @@ def evaluate(
     if protocols:
         _list_protocols()
         return
+    _check_kept([truth, predictions, tracks], as_json, report)
     changes = {"scheme": scheme, "normaliser": normaliser, "threshold": threshold, "mask": mask}
     if tracks is not None:
         if truth is None or any(other is not None for other in (data, predictions, report, scheme)):
@@ -160,6 +163,25 @@ def evaluate(
         aligner = Aligner.open(model, threads=threads, precision=precision, depth=depth)
         study = _run(aligner, faces, box_source, peers)
     _show(replace(study, command=shlex.join(["canthus", *sys.argv[1:]])), as_json, report)
+
+
+def _check_kept(sources: "Sequence[Path | None]", as_json: Path | None, report: Path | None) -> None:
+    """Refuse to write over a file that is read; of a folder that is read, over the table of results in it."""
+    from canthus.evaluate.report.write import PLOTS, TEXTS
+
+    tables = ["faces.csv", *(f"tracks{ending}" for ending in (".csv", ".jsonl", ".parquet"))]
+    given = [source for source in sources if source is not None]
+    read = [path for source in given for path in (source, *(source / name for name in tables)) if path.exists()]
+    written = [("--json", as_json, as_json)] if as_json is not None and str(as_json) != "-" else []
+    if report is not None:
+        written += [("--report", report / name, report) for name in (*TEXTS, *PLOTS)]
+        written += [("--report", report, report)] if report.is_file() else []
+    for option, out, named in written:
+        if out.exists() and any(out.samefile(path) for path in read):
+            raise typer.BadParameter(
+                f"{named}: would overwrite {out}, which is read; choose another {'file' if out == named else 'folder'}",
+                param_hint=option,
+            )
 
 
 def _show_tracks(tracks: Path, truth: Path, protocol: str | None, changes: "Changes", as_json: Path | None) -> None:

@@ -15,15 +15,16 @@ RESAMPLES = 2000
 
 
 def clusters_of(identities: Sequence[str], faces: int) -> NDArray[np.intp] | None:
-    """Numbers of the identities, from 0 without gaps; None where no two faces share one.
+    """Numbers of the identities, from 0 without gaps; None where no two faces are known to share one.
 
     Args:
-        identities: Person or source picture of each face; empty = not known.
+        identities: Person or source picture of each face; empty = not known: an identity of its own.
         faces: Number of faces.
     """
     if not identities:
         return None
-    clusters: NDArray[np.intp] = np.unique(identities, return_inverse=True)[1]
+    names = [name or f"\0{row}" for row, name in enumerate(identities)]
+    clusters: NDArray[np.intp] = np.unique(names, return_inverse=True)[1]
     return None if clusters.max() + 1 == faces else clusters
 
 

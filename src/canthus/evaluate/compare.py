@@ -148,7 +148,7 @@ def _region_errors(
     protocol: Protocol,
     labels: Labels | None,
 ) -> Array:
-    """Mean error of each face over the scored points of a group; NaN where it has none. Shape (F,)."""
+    """Error of each face over the scored points of a group; NaN where it has none. Shape (F,)."""
     scheme, labels = Scheme.open(protocol.scheme), labels or Labels()
     errors = np.empty(len(truth))
     for start in range(0, len(truth), CHUNK):
@@ -157,5 +157,6 @@ def _region_errors(
         given = labels.boxes[part] if labels.boxes is not None and protocol.normaliser_box == "set" else None
         unit = metrics.normalisers(true, protocol.normaliser, scheme, given)
         mask = scored_points(true, protocol, labels, part)[:, group]
-        errors[part] = metrics.face_errors(metrics.distances(found[:, group], true[:, group]), unit, mask)
+        distance = metrics.distances(found[:, group], true[:, group])
+        errors[part] = metrics.face_errors(distance, unit, mask, protocol.measure)
     return errors

@@ -4,7 +4,7 @@ Laws (tested): the order of the faces does not matter; the mean of a set is the 
 numbers of faces.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,37 +37,38 @@ def evaluate_points(
 
     Args:
         truth: True points; NaN = not annotated, which the protocol's mask must allow. Shape (F, P, 2 or 3), pixels.
-        predictions: Predicted points; NaN = not found. Shape (F, P, 2 or 3), pixels.
+        predictions: Predicted points; NaN or infinite = not found. Shape (F, P, 2 or 3), pixels.
         protocol: Scoring rules, or their name.
         labels: What else is known of the faces.
         scores: Reliability of each predicted point, 0..1. Shape (F, P).
         missing: What to do about a face that was not found: refuse to score, or count it as a failure.
 
     Raises:
-        ProtocolError: the labels do not fit the protocol; the message says why, and what to do.
+        ProtocolError: the labels do not fit the protocol, or `missing` is not known; the message gives the remedy.
         SchemeError: the points are not those of the scheme.
         ShapeError: truth and predictions are not of the same faces.
     """
     protocol = Protocol.open(protocol) if isinstance(protocol, str) else protocol
     labels, scheme = labels or Labels(), Scheme.open(protocol.scheme)
-    _check(truth, predictions, scores, protocol, scheme, labels)
+    _check(truth, predictions, scores, protocol, scheme, labels, missing)
     sums = Sums.empty(scheme)
     errors = np.empty(len(truth))
     for start in range(0, len(truth), CHUNK):
         part = slice(start, start + CHUNK)
         true, predicted = truth[part, :, : protocol.dims], predictions[part, :, : protocol.dims]
-        mask = _mask(true, protocol, scheme, labels, part)
+        mask = _mask(true, protocol, labels, part)
         unit = _units(true, protocol, scheme, labels, part)
         distance = metrics.distances(predicted, true)
         error = metrics.face_errors(distance, unit, mask, protocol.measure)
-        lost = np.isnan(error)
+        lost = ~np.isfinite(error)
         if missing == "refuse" and lost.any():
             remedy = "predict them, or count them as failures (--missing failure)"
             raise ProtocolError(f"{_some(lost, labels, start)} have no prediction; {remedy}")
         errors[part] = np.where(lost, np.inf, error)
         visible = None if labels.visible is None else labels.visible[part]
-        sums.add(distance / unit[:, None], mask & ~lost[:, None], visible)
-        sums.add_contour(predicted, true, unit)
+        counted = mask & ~lost[:, None]
+        sums.add(distance / unit[:, None], counted, visible)
+        sums.add_contour(predicted, true, unit, counted)
         if scores is not None:
             sums.add_scores(distance, true, np.where(mask, scores[part], np.nan), visible)
     bins = cut_values("|yaw|", np.abs(labels.yaw), protocol.bins) if protocol.bins and labels.yaw is not None else None
@@ -103,8 +104,11 @@ def _check(
     protocol: Protocol,
     scheme: Scheme,
     labels: Labels,
+    missing: str,
 ) -> None:
     """Check that everything the protocol needs is there, and is of the same faces and points."""
+    if missing not in get_args(Missing):
+        raise ProtocolError(f"missing must be one of {', '.join(get_args(Missing))}, not {missing!r}")
     for name, points in (("truth", truth), ("predictions", predictions)):
         if points.ndim != 3 or points.shape[2] < protocol.dims:
             raise ShapeError(f"{name}: points are (F, P, {protocol.dims} or more), not {points.shape}")
@@ -135,7 +139,7 @@ def _check(
 
 
 def scored_points(true: NDArray[Any], protocol: Protocol, labels: Labels, part: slice) -> Mask:
-    """Which points the mask of the protocol includes, for some of the faces.
+    """Which points the mask and the part of the protocol include, for some of the faces.
 
     Args:
         true: True points of these faces. Shape (n, P, D).
@@ -146,19 +150,20 @@ def scored_points(true: NDArray[Any], protocol: Protocol, labels: Labels, part: 
     Returns:
         Shape (n, P).
     """
-    annotated: Mask = ~np.isnan(true).any(-1)
+    mask: Mask = np.ones(true.shape[:2], np.bool_)
     if protocol.mask == "annotated":
-        return annotated
-    if protocol.mask == "visible" and labels.visible is not None:
-        return labels.visible[part]
-    return np.ones_like(annotated)
+        mask = ~np.isnan(true).any(-1)
+    elif protocol.mask == "visible" and labels.visible is not None:
+        mask = labels.visible[part]
+    if protocol.part:
+        scheme = Scheme.open(protocol.scheme)
+        mask = mask & np.isin(np.arange(scheme.count), scheme.groups[protocol.part])
+    return mask
 
 
-def _mask(true: NDArray[Any], protocol: Protocol, scheme: Scheme, labels: Labels, part: slice) -> Mask:
+def _mask(true: NDArray[Any], protocol: Protocol, labels: Labels, part: slice) -> Mask:
     """Which points are scored; every face must have one, and the truth must have them all. Shape (n, P)."""
     mask = scored_points(true, protocol, labels, part)
-    if protocol.part:
-        mask = mask & np.isin(np.arange(scheme.count), scheme.groups[protocol.part])
     annotated = ~np.isnan(true).any(-1)
     partial: Mask = (mask & ~annotated).any(-1)
     if partial.any():

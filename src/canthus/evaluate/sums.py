@@ -70,9 +70,17 @@ class Sums:
             self.seen += kept[visible].sum(), kept[~visible].sum()
             self.seen_count += (known & visible).sum(), (known & ~visible).sum()
 
-    def add_contour(self, predicted: NDArray[Any], true: NDArray[Any], unit: Array) -> None:
-        """Add the errors along and across the contour of n faces: points (n, P, D), pixels; their normalisers (n,)."""
+    def add_contour(self, predicted: NDArray[Any], true: NDArray[Any], unit: Array, mask: Mask) -> None:
+        """Add the errors along and across the contour of n faces.
+
+        Args:
+            predicted: Predicted points. Shape (n, P, D), pixels.
+            true: True points. Shape (n, P, D), pixels.
+            unit: Normaliser of each face. Shape (n,), pixels.
+            mask: Which points count. Shape (n, P).
+        """
         if len(self.line) >= SHORTEST_CONTOUR:
+            predicted = np.where(mask[..., None], predicted, np.nan)
             parts = np.abs(metrics.along_contour(predicted, true, self.line)) / unit[:, None]  # (2, n, C)
             self.along += np.nansum(parts, 1)
             self.along_count += (~np.isnan(parts)).sum(1)

@@ -48,6 +48,8 @@ def load(path: Path) -> list[Record]:
     """
     if path.is_dir():
         return _load_folder(path)
+    if not path.exists():
+        raise InputError(f"{path}: cannot be read: No such file or folder; check the path")
     handler = format_of(path, FORMATS, "points", FormatError)
     try:
         return handler.load(path)

@@ -35,7 +35,7 @@ from canthus.train.landmarks.job import landmarks
 from canthus.train.landmarks.system import ARRAYS
 from canthus.train.progress import StepBar, without_known_warnings
 from canthus.train.recipe import Recipe, Run
-from canthus.train.run_card import CARD, RunCard, Session, commit
+from canthus.train.run_card import CARD, KIN, RunCard, Session, commit
 from canthus.train.stop import StopOnSignal
 from canthus.work.crew import cores
 from canthus.work.files import replace_whole
@@ -49,8 +49,8 @@ JOBS: dict[type[Run], Callable[[Any, Post], Job]] = {
 """What makes a run ready for training, by the kind of its recipe."""
 _CPU = "add --set accelerator=cpu --set workers=0 to train on the CPU, which takes many times as long"
 _LENGTH, _MACHINE = {"steps", "validate_every", "patience"}, {"accelerator", "precision", "workers", "memory"}
-MAY_CHANGE = _LENGTH | _MACHINE | {"batch", "processes", "nodes", "streams"}
-"""Fields of a recipe that a resumed run may change."""
+MAY_CHANGE = _LENGTH | _MACHINE | {"batch", "processes", "nodes", "streams", *KIN}
+"""Fields of a recipe that a resumed run may change; those that name other runs, since their folders may have moved."""
 PAUSE = timedelta(days=30)
 """Time that a process of a run waits for another one; long, since a signal may stop the processes for a while."""
 

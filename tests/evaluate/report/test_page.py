@@ -16,6 +16,7 @@ from canthus.evaluate.report import plots
 from canthus.evaluate.report.ced import GAP
 from canthus.evaluate.report.figure import COLOURS
 from canthus.evaluate.report.page import RIVALS, page
+from canthus.evaluate.score import evaluate_points
 
 VOID = {"meta", "br"}
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>' & </style></title>"
@@ -227,3 +228,25 @@ def test_a_study_in_which_nothing_was_found(make_study):
     outline = Outline(page(study))
     assert outline.sections == ["Cumulative error", "Faces", "Protocol"]
     assert "100.00" in "".join(outline.texts)
+
+
+def test_a_study_without_any_error(make_study):
+    plain = make_study(rich=False)
+    result = evaluate_points(plain.truth.points, plain.truth.points, plain.result.protocol)
+    study = replace(plain, predictions=plain.truth, entries=(replace(plain.entries[0], result=result),))
+    assert "Error of each region" in Outline(page(study)).sections and study.result.nme == 0
+
+
+def test_a_point_that_is_annotated_in_no_face_is_left_out(make_study):
+    plain = make_study(rich=False)
+    points = plain.truth.points.copy()
+    points[:, 3] = np.nan
+    found = plain.predictions.points
+    result = evaluate_points(points, found, plain.result.protocol.changed(mask="annotated"))
+    study = replace(
+        plain, truth=replace(plain.truth, points=points), entries=(replace(plain.entries[0], result=result),)
+    )
+    text = page(study)
+    names = study.scheme.names
+    assert f"4 {names[4]}: " in unescape(text) and f"3 {names[3]}: " not in unescape(text)
+    assert not re.search(r"\bnan\b", text)

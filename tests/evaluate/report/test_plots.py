@@ -48,3 +48,14 @@ def test_scores_that_are_right_lie_on_the_diagonal():
     left, top, right, bottom = plot.area
     across, down = (plot.dots[1].x - left) / (right - left), (bottom - plot.dots[1].y) / (bottom - top)
     assert across == pytest.approx(0.8, abs=1e-3) and down == pytest.approx(0.8, abs=1e-3)
+
+
+def test_errors_of_zero_have_bars_without_height():
+    plot = plots.plot_contour(Contour(np.zeros(3), np.zeros(3)), ["a", "b", "c"])
+    assert [bar.height for bar in plot.bars] == [0] * 6
+
+
+def test_points_that_are_annotated_nowhere_are_not_drawn():
+    mean = np.array([[0, 0], [1, 0], [np.nan, np.nan]])
+    plot = plots.plot_mean_face(mean, np.array([0.01, 0.05, np.nan]), ["a", "b", "c"], [(0, 1), (1, 2)])
+    assert len(plot.dots) == 2 and plot.edges.count("M") == 1 and "nan" not in plot.edges

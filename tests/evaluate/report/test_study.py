@@ -72,3 +72,11 @@ def test_percent():
     assert percent(0.03456) == "3.46"
     assert percent(0.5, 1) == "50.0"
     assert percent(None) == percent(float("nan")) == percent(float("inf")) == "–"
+
+
+def test_the_mean_face_is_not_known_where_no_face_is_annotated(make_study):
+    study = make_study()
+    study.truth.points[:, 3] = np.nan
+    known = np.arange(68) != 3
+    assert np.isnan(study.mean_face[3]).all() and np.isfinite(study.mean_face[known]).all()
+    assert np.ptp(study.mean_face[known], axis=0).max() == pytest.approx(1)

@@ -59,3 +59,9 @@ def test_markdown_has_tables_of_equal_width(make_study):
         lines = [line for line in block.splitlines() if line.startswith("|")]
         assert len({line.replace("\\|", "").count("|") for line in lines}) <= 1
     assert "| --- |" in text
+
+
+def test_the_error_of_a_point_that_is_not_known_is_an_empty_cell(make_study):
+    study = make_study(Protocol(part="inner"))
+    rows = list(csv.DictReader(io.StringIO(points_csv(study))))
+    assert rows[3]["error"] == "" and float(rows[36]["error"]) > 0

@@ -90,3 +90,24 @@ def test_what_does_not_fit_is_named(tracked: Path, tmp_path: Path) -> None:
         score_files(tmp_path / "none.csv", labels(tmp_path / "annot", range(3)))
     result = CliRunner().invoke(cli.app, ["evaluate", "--tracks", str(tracked)])
     assert result.exit_code == 2 and "needs --truth" in result.output
+
+
+def test_a_label_far_beyond_the_end_of_the_table_is_named(tracked: Path, tmp_path: Path) -> None:
+    truth = labels(tmp_path / "annot", range(30))
+    pts.dump(truth / "clip_20240131123000.pts", [Record("", TRUTH[0])])
+    with pytest.raises(DataError, match=r"clip_20240131123000.*ends at frame 30; rename"):
+        score_files(tracked, truth)
+    (truth / "clip_20240131123000.pts").rename(truth / "000300.pts")
+    assert len(score_files(tracked, truth).errors) == 300
+    (truth / "000300.pts").rename(truth / "000301.pts")
+    with pytest.raises(DataError, match="frame 301"):
+        score_files(tracked, truth)
+
+
+def test_figures_are_not_written_over_the_tracks(tracked: Path, tmp_path: Path) -> None:
+    truth, before = labels(tmp_path / "annot", range(30)), tracked.read_bytes()
+    for given in (tracked, tracked.parent):
+        command = ["evaluate", "--tracks", str(given), "--truth", str(truth), "--json", str(tracked)]
+        result = CliRunner().invoke(cli.app, command)
+        assert result.exit_code == 2 and "overwrite" in result.output
+    assert tracked.read_bytes() == before

@@ -122,6 +122,6 @@ def _figures(row: Row) -> tuple[str, ...]:
 
 
 def _bars(values: Sequence[float]) -> list[float]:
-    """Lengths of the bars in % of the longest."""
-    most = max((value for value in values if np.isfinite(value)), default=1.0)
+    """Lengths of the bars in % of the longest; all 0 where that is 0."""
+    most = max((value for value in values if np.isfinite(value)), default=0.0) or 1.0
     return [round(100 * value / most, 1) if np.isfinite(value) else 0.0 for value in values]

@@ -157,20 +157,22 @@ def plot_mean_face(mean: NDArray[Any], error: NDArray[Any], names: Sequence[str]
     """The mean face; the larger the error of a point, the larger and the more salient its dot.
 
     Args:
-        mean: Mean face, its larger side 1. Shape (P, 2).
+        mean: Mean face, its larger side 1; NaN = never annotated, left out. Shape (P, 2).
         error: Error of each point, a fraction; NaN = not known. Shape (P,).
         names: Names of the points.
         edges: Pairs of points to join by a line.
     """
     size, margin = 400, 26
-    low, span = mean.min(0), np.ptp(mean, axis=0)
+    low = np.nanmin(mean, axis=0)
+    span = np.nanmax(mean, axis=0) - low
     at = margin + (mean - low) / span.max() * (size - 2 * margin)
     at[:, 0] += (size - 2 * margin) * (1 - span[0] / span.max()) / 2
-    path = "".join("M{:.1f} {:.1f}L{:.1f} {:.1f}".format(*at[a], *at[b]) for a, b in edges)
+    known = np.isfinite(at).all(1)
+    path = "".join("M{:.1f} {:.1f}L{:.1f} {:.1f}".format(*at[a], *at[b]) for a, b in edges if known[a] and known[b])
     least, most = float(np.nanmin(error)), float(np.nanmax(error))
     dots = []
     for index in np.argsort(np.nan_to_num(error, nan=-1)):
-        if np.isfinite(error[index]):
+        if known[index] and np.isfinite(error[index]):
             share = float(error[index] - least) / max(most - least, 1e-12)
             x, y = (round(float(value), 1) for value in at[index])
             title = f"{index} {names[index]}: {100 * error[index]:.2f} %"
@@ -181,7 +183,7 @@ def plot_mean_face(mean: NDArray[Any], error: NDArray[Any], names: Sequence[str]
 
 def plot_contour(contour: Contour, names: Sequence[str]) -> Plot:
     """Error of each contour point along the contour and across it."""
-    top = 100 * float(np.nanmax([contour.tangent, contour.normal])) * 1.08
+    top = 100 * float(np.nanmax([contour.tangent, contour.normal])) * 1.08 or 1.0
     count = len(contour.tangent)
     frame = Frame((-0.5, count - 0.5), (0, top))
     base, wide = HEIGHT - BOTTOM, 0.32 * (WIDTH - LEFT - RIGHT) / count

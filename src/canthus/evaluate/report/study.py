@@ -167,15 +167,22 @@ class Study:
 
     @cached_property
     def mean_face(self) -> NDArray[Any]:
-        """Mean of the true shapes, free of position, size and rotation; mean 0, larger side 1. Shape (P, 2)."""
-        plane = self.truth.points[..., :2].astype(np.float64)
+        """Mean of the true shapes, free of position, size and rotation; mean 0, larger side 1. Shape (P, 2).
+
+        Points that are annotated in no face are NaN, and do not count in the mean and the size.
+        """
+        every = self.truth.points[..., :2].astype(np.float64)
+        known = np.isfinite(every).all(2).any(0)
+        plane = every[:, known]
         whole = plane[np.isfinite(plane).all((1, 2))][:SHAPES]
         if not len(whole):
             whole = np.where(np.isnan(plane), np.nanmedian(plane, axis=0), plane)[:SHAPES]
         mean = _unit(np.median(whole - whole.mean(1, keepdims=True), axis=0))
         for _ in range(3):
             mean = _unit(apply(fit_similarity(whole, np.broadcast_to(mean, whole.shape)), whole).mean(0))
-        return mean
+        full = np.full(every.shape[1:], np.nan)
+        full[known] = mean
+        return full
 
 
 def percent(value: float | None, digits: int = 2) -> str:

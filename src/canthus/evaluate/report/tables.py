@@ -79,9 +79,10 @@ def faces_csv(study: Study) -> str:
 
 
 def points_csv(study: Study) -> str:
-    """One row per point: index, name and mean error as a fraction."""
+    """One row per point: index, name and mean error as a fraction, empty where it is not known."""
     errors = study.result.points.tolist()
-    rows = ((index, name, f"{errors[index]:.6f}") for index, name in enumerate(study.scheme.names))
+    texts = [f"{value:.6f}" if np.isfinite(value) else "" for value in errors]
+    rows = zip(range(len(errors)), study.scheme.names, texts, strict=True)
     return _csv(("point", "name", "error"), rows)
 
 

@@ -15,6 +15,9 @@ from canthus.evaluate.video.sparse import interpolated
 from canthus.formats.tracks import table as tracks
 from canthus.types import Faces
 
+BEYOND = 10
+"""A label whose frame is later than this many times the length of the table is not of this video."""
+
 
 def score_files(path: Path, truth: Path, protocol: str | None = None, changes: Changes | None = None) -> VideoScore:
     """Score the faces that `canthus track` reported in a video.
@@ -28,15 +31,21 @@ def score_files(path: Path, truth: Path, protocol: str | None = None, changes: C
 
     Raises:
         CanthusError: a file cannot be read, or the two are not of the same points.
-        DataError: two labels are of the same frame, or there is no face in the table.
+        DataError: two labels are of the same frame, one is of a frame far beyond the end of the table, or there is no
+            face in the table.
     """
     moments = tracks.load(path)
     scheme = next((moment.faces.scheme for moment in moments if len(moment.faces)), "")
     if not scheme:
         raise DataError(f"{path}: no face was tracked in any frame: there is nothing to score")
     labelled = labelled_files(truth, protocol or PROTOCOL, {**(changes or {}), "scheme": scheme})
-    frames = frames_of(labelled.truth, truth)
-    count = max(frames.max(), moments[-1].frame) + 1
+    frames, end = frames_of(labelled.truth, truth), moments[-1].frame + 1
+    if labelled.truth.images and frames.max() >= BEYOND * end:
+        raise DataError(
+            f"{truth}: {labelled.truth.images[frames.argmax()]!r} is the label of frame {frames.max() + 1}, but "
+            f"{path} ends at frame {end}; rename the label, or take it out of the folder"
+        )
+    count = max(int(frames.max()) + 1, end)
     points = np.full((count, *labelled.truth.points.shape[1:]), np.nan)
     points[frames] = labelled.truth.points
     dims = min(points.shape[2], moments[0].faces.points.shape[2])
