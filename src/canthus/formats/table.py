@@ -48,7 +48,7 @@ def load(path: Path) -> list[Record]:
     """
     if path.is_dir():
         return _load_folder(path)
-    if not path.exists():
+    if not path.suffix and not path.exists():  # a folder that is not there, or a mistyped name
         raise InputError(f"{path}: cannot be read: No such file or folder; check the path")
     handler = format_of(path, FORMATS, "points", FormatError)
     try:
